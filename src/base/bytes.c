@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/bytes.h"
+
+static Bytes *bytes_new(const void *data, size_t size, BytesFreeFunc free_func, void *userdata)
+{
+        Bytes *b = malloc(sizeof *b);
+        if (!b)
+                return NULL;
+        *b = (Bytes){
+                .data = data ? data : (const void *)"",
+                .size = size,
+                .n_ref = 1,
+                .free_func = free_func,
+                .userdata = userdata,
+        };
+        return b;
+}
+
+Bytes *bytes_new_uninitialised(size_t size, uint8_t **ret_data)
+{
+        if (size > SIZE_MAX - sizeof(Bytes))
+                return NULL;
+        Bytes *b = malloc(sizeof *b + size);
+        if (!b)
+                return NULL;
+        uint8_t *data = (uint8_t *)(b + 1);
+        *b = (Bytes){ .data = data, .size = size, .n_ref = 1 };
+        *ret_data = data;
+        return b;
+}
+
+Bytes *bytes_new_copy(const void *data, size_t size)
+{
+        uint8_t *copy;
+        Bytes *b = bytes_new_uninitialised(size, &copy);
+        if (b && size > 0)
+                memcpy(copy, data, size);
+        return b;
+}
+
+Bytes *bytes_new_take(void *data, size_t size)
+{
+        return bytes_new(data, size, free, data);
+}
+
+Bytes *bytes_new_wrap(const void *data, size_t size, BytesFreeFunc free_func, void *userdata)
+{
+        return bytes_new(data, size, free_func, userdata);
+}
+
+static void slice_free(void *parent)
+{
+        bytes_unref(parent);
+}
+
+Bytes *bytes_new_slice(Bytes *parent, size_t offset, size_t size)
+{
+        assert(offset <= parent->size && size <= parent->size - offset);
+        Bytes *b = bytes_new(parent->data + offset, size, slice_free, parent);
+        if (b)
+                bytes_ref(parent);
+        return b;
+}
+
+Bytes *bytes_ref(Bytes *b)
+{
+        if (b)
+                __atomic_add_fetch(&b->n_ref, 1, __ATOMIC_RELAXED);
+        return b;
+}
+
+Bytes *bytes_unref(Bytes *b)
+{
+        if (!b || __atomic_sub_fetch(&b->n_ref, 1, __ATOMIC_ACQ_REL) > 0)
+                return NULL;
+        if (b->free_func)
+                b->free_func(b->userdata);
+        free(b);
+        return NULL;
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+#include "pickle/value.h"
+
+/* Encodes a graph as protocol 4 that Python loads to an equal value of equal types with the same sharing of
+ * containers. Returns 0 and a new Bytes, -ENOMEM, -E2BIG above max_size, or -EINVAL for a value that a node cannot
+ * hold (global, opcode). */
+int pickle_write(const Value *value, size_t max_size, Bytes **ret);

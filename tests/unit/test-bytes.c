@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/bytes.h"
+#include "test.h"
+
+static void count_free(void *userdata)
+{
+        ++*(int *)userdata;
+}
+
+static void test_slice_keeps_parent_alive(void **state)
+{
+        int n_freed = 0;
+        Bytes *parent = bytes_new_wrap("hello world", 11, count_free, &n_freed);
+        Bytes *slice = bytes_new_slice(parent, 6, 5);
+        bytes_unref(parent);
+        assert_int_equal(n_freed, 0);
+        assert_true(bytes_equal_string(slice, "world"));
+        bytes_unref(slice);
+        assert_int_equal(n_freed, 1);
+}
+
+static void test_copy_is_independent(void **state)
+{
+        char text[] = "abc";
+        _cleanup_bytes_ Bytes *b = bytes_new_copy(text, 3);
+        text[0] = 'x';
+        assert_true(bytes_equal_string(b, "abc"));
+}
+
+static void test_empty_has_data(void **state)
+{
+        _cleanup_bytes_ Bytes *b = bytes_new_copy(NULL, 0);
+        _cleanup_bytes_ Bytes *w = bytes_new_wrap(NULL, 0, NULL, NULL);
+        assert_non_null(b->data);
+        assert_non_null(w->data);
+        assert_true(bytes_equal(b, w));
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_slice_keeps_parent_alive),
+                cmocka_unit_test(test_copy_is_independent),
+                cmocka_unit_test(test_empty_has_data),
+        };
+        return cmocka_run_group_tests_name("bytes", tests, NULL, NULL);
+}
