@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/*
+ * The session: its state, its users, and what every message does to them.
+ * Pure: no fd, no clock, no log; `now` is CLOCK_MONOTONIC in microseconds,
+ * `wall` is CLOCK_REALTIME in microseconds, and everything that has to happen
+ * outside comes back as effects, in the order in which it has to happen.
+ *
+ * Return values: 0, or -ENOMEM, upon which the message counts as not
+ * received. Bad input is not an error: it is answered, counted and logged by
+ * effects.
+ */
+
+#include "pickle/scanner.h"
+#include "scene/scene.h"
+#include "session/effect.h"
+
+struct StoreLocation;
+typedef struct Session Session;
+
+typedef struct SessionConfig {
+        const char *server_password; /* NULL: none; accepts None and '' */
+        const char *admin_password;  /* NULL: no one becomes admin by password, None and '' accepted */
+        const char *const *accepted_versions; /* NULL-terminated */
+        uint64_t timeout_usec;         /* silence on the ttl channel after which a client has left */
+        uint64_t reconnect_grace_usec; /* after its command connection is gone */
+        size_t max_users, max_user_name, max_metadata, max_nodes;
+        size_t max_init_bytes;         /* payloads of an init under way */
+        size_t max_node_bytes;
+        size_t graph_cache_bytes;
+        PickleLimits pickle_limits;
+} SessionConfig;
+
+typedef struct SessionTime {
+        uint64_t now;
+        uint64_t wall;
+} SessionTime;
+
+/* Copies the configuration. */
+int session_new(Session **ret, const SessionConfig *config);
+Session *session_free(Session *s);
+DEFINE_CLEANUP(Session *, session_free)
+
+/* Applies a changed configuration to the running session. */
+int session_reconfigure(Session *s, const SessionConfig *config);
+
+Scene *session_scene(Session *s);
+
+/* A message from the wire. `frames` without routing id; n_frames may be anything, 0 and above FRAMES_MAX
+ * included (then only the first FRAMES_MAX are there). `address` is the peer's, for log and penalties. */
+int session_receive(Session *s, SessionTime t, Channel channel, const RoutingId *from, const char *address,
+                    Bytes *const *frames, size_t n_frames, EffectList *effects);
+
+/* The TCP connection that carried this peer's command channel is gone. */
+int session_peer_lost(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects);
+
+/* A SEND_BULK or SEND_PRESENCE was not taken: the outbox is full. The node is stale for that user from
+ * now on, until session_outbox_drained(). */
+int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendClass class, uint64_t node_id,
+                         EffectList *effects);
+int session_outbox_drained(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects);
+
+/* The peer stayed over its limit for too long: tell it why and let go. */
+int session_disconnect(Session *s, SessionTime t, const RoutingId *peer, const char *reason,
+                       EffectList *effects);
+/* By user name, for the operator; 1 when there is no such user. */
+int session_kick(Session *s, SessionTime t, const char *name, const char *reason, EffectList *effects);
+
+/* Heartbeats, timeouts, latency. *ret_next is the CLOCK_MONOTONIC time at which it wants to be called again. */
+int session_tick(Session *s, SessionTime t, EffectList *effects, uint64_t *ret_next);
+
+/* The journal has placed a node's payload: `location` is where it can be mapped from later, `mapped` (may be
+ * NULL) the same bytes in the log, to hold instead of the ones received. */
+void session_stored(Session *s, uint64_t node_id, uint64_t version, const struct StoreLocation *location, Bytes *mapped);
+
+/* The background thread has encoded a node as it was at `version`. */
+int session_encoded(Session *s, SessionTime t, uint64_t node_id, uint64_t version, Bytes *payload,
+                    const struct StoreLocation *location, EffectList *effects);
+
+/* Starting: first the state of the snapshot, then its nodes, then the journal after it, then done. */
+int session_load_state(Session *s, Bytes *state);
+int session_load_node(Session *s, const char *uuid, Bytes *owner, Bytes *dependencies, Bytes *payload,
+                      const struct StoreLocation *location);
+int session_load_record(Session *s, const SessionRecord *record, uint64_t wall, const struct StoreLocation *location);
+int session_load_done(Session *s, SessionTime t, EffectList *effects);
+
+/* Everything but the nodes, as one blob for a snapshot. */
+int session_save_state(Session *s, Bytes **ret);
+
+typedef struct SessionStatus {
+        bool running, initialising;
+        size_t n_users, n_nodes;
+        uint64_t payload_bytes;
+        uint64_t n_updates, n_refused, n_malformed, n_diverged;
+} SessionStatus;
+void session_get_status(const Session *s, SessionStatus *ret);
