@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "daemon/notify.h"
+
+static char last_status[256];
+
+/* A status is one line; whatever a text holds beyond that is cut off. */
+static void remember_status(const char *status)
+{
+        snprintf(last_status, sizeof(last_status), "%.*s", (int)strcspn(status, "\n"), status);
+}
+
+void notify_ready(const char *status)
+{
+        remember_status(status);
+        sd_notifyf(0, "READY=1\nSTATUS=%s", last_status);
+}
+
+void notify_status(const char *status)
+{
+        if (strcmp(last_status, status) == 0)
+                return;
+        remember_status(status);
+        sd_notifyf(0, "STATUS=%s", last_status);
+}
+
+void notify_reloading(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+                   (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+}
+
+void notify_reloaded(void)
+{
+        sd_notify(0, "READY=1");
+}
+
+void notify_stopping(const char *status)
+{
+        remember_status(status);
+        sd_notifyf(0, "STOPPING=1\nSTATUS=%s", last_status);
+}
+
+void notify_extend_timeout(uint64_t usec)
+{
+        sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, usec);
+}
+
+uint64_t notify_watchdog_interval(void)
+{
+        uint64_t usec = 0;
+
+        return sd_watchdog_enabled(0, &usec) > 0 ? usec : 0;
+}
+
+void notify_watchdog(void)
+{
+        sd_notify(0, "WATCHDOG=1");
+}
