@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/*
+ * The network side of a session: three ZeroMQ ROUTER sockets (command, data,
+ * ttl) as sources of one sd-event loop, an outbox for every peer that has
+ * logged in, the presence of peers, and the standing of their addresses.
+ *
+ * Everything here belongs to the loop's thread. libzmq has its own I/O thread
+ * beside it; what it reports reaches the loop through file descriptors.
+ *
+ * Callbacks are called from the loop only, never from inside net_send() and
+ * its kin, so that the caller may be in the middle of executing effects. Every
+ * function of this header may be called from inside a callback, but net_free().
+ *
+ * Routing ids are secrets: whoever presents one is its peer, and takes over
+ * the connection (ROUTER_HANDOVER: otherwise a client whose connection died
+ * without a word could not come back until the dead one times out). Stock
+ * clients use 16 random bytes that are never shown to other clients; do not
+ * log them.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "base/frames.h"
+#include "base/routing-id.h"
+#include "session/effect.h"
+
+typedef struct Net Net;
+
+/* Why a connection or message was refused before the session could see it. */
+typedef enum NetBadPeer {
+        NET_BAD_HANDSHAKE,     /* what it spoke is not ZMTP 3: TLS, HTTP, a port scan, silence */
+        NET_BAD_TOO_LARGE,     /* a frame larger than the limit, or broken off ZMTP: connection dropped by libzmq */
+        NET_BAD_ROUTING_ID,    /* a routing id longer than ROUTING_ID_SIZE_MAX */
+        NET_BAD_TOO_MANY,      /* over the limit of connections, in all or of this address */
+        NET_BAD_HOARDING,      /* an unfinished message that outgrew every limit */
+        NET_BAD_BANNED,        /* came back while banned */
+        _NET_BAD_MAX,
+} NetBadPeer;
+
+/* "does not speak ZMTP" and the like: fits behind "ADDRESS ", for the log. */
+const char *net_bad_peer_to_string(NetBadPeer what);
+
+/* What can be changed while running. Durations are microseconds, sizes bytes; 0 takes the default. */
+typedef struct NetLimits {
+        size_t max_client_backlog;    /* held for one peer, everything libzmq holds included; default 64 MiB */
+        unsigned max_connections;     /* TCP connections in all; default 4096, at most what RLIMIT_NOFILE allows */
+        unsigned max_connections_per_address; /* default 256 */
+        unsigned penalty_limit;       /* weight of penalties within ban_usec that bans an address; 0: never ban */
+        uint64_t ban_usec;            /* how long, and the time over which penalties fade; default 10 min */
+        const char *const *allow;     /* NULL-terminated, may be NULL: addresses and prefixes ("192.0.2.0/24",
+                                       * "2001:db8::/32") never banned nor limited; copied */
+} NetLimits;
+
+typedef struct NetConfig {
+        /* Listen by itself: on `port` (command), port + 1 (data), port + 2 (ttl); port 0 takes three free ones,
+         * see net_port(). `listen` is "*" (IPv4 and IPv6), an address, an interface, or several with commas
+         * between; NULL: "*". */
+        const char *listen;
+        uint16_t port;
+
+        /* Or on listening TCP sockets that were handed over. When n_fds[CHANNEL_COMMAND] is not 0, listen and
+         * port are ignored and each channel must have at least one. Net serves duplicates; the originals stay
+         * the caller's, and are set non-blocking. */
+        const int *fds[_CHANNEL_MAX];
+        size_t n_fds[_CHANNEL_MAX];
+
+        size_t max_message_size;      /* of one frame, on command and data; 0: 256 MiB. Larger ones cost the sender
+                                       * its connection. */
+        size_t window;                /* bytes of one peer and channel that libzmq may hold; 0: 1 MiB. One message
+                                       * may exceed it. */
+        unsigned turn_messages;       /* read from one channel before others get their turn; 0: 256 */
+        unsigned handshake_timeout_msec; /* 0: 5 s */
+        bool start_paused;            /* all channels, until net_resume_reading(): sending works at once */
+        NetLimits limits;
+} NetConfig;
+
+typedef struct NetCallbacks {
+        /* A message. frames are borrowed (bytes_ref() what is kept), without the routing id; n_frames is the real
+         * number, only the first FRAMES_MAX are there. address is the peer's, without port, never NULL, borrowed.
+         * Returns 0, or -errno, which ends the loop with that code. */
+        int (*message)(void *userdata, Channel channel, const RoutingId *from, const char *address,
+                       Bytes *const *frames, size_t n_frames);
+
+        /* After the messages of one turn of one channel (at least one): commit the journal, then send. Returns as
+         * message does. */
+        int (*turn_end)(void *userdata);
+
+        /* The connection that carried this peer's channel is gone, or another took its place. What libzmq held for
+         * it (up to the window) may be lost; what is queued here is kept while the peer is open. Called after
+         * the last message of that connection. The peer need not be open. */
+        void (*peer_lost)(void *userdata, Channel channel, const RoutingId *peer);
+
+        /* An open peer can be reached on this channel: after net_open_peer(), or again after peer_lost. After a
+         * loss, bring it up to date: what was under way is not repeated by Net. */
+        void (*peer_connected)(void *userdata, Channel channel, const RoutingId *peer);
+
+        /* Refused bytes or a refused connection; already counted against the address. Not rate-limited. */
+        void (*bad_peer)(void *userdata, const char *address, NetBadPeer what);
+
+        /* An address has been banned, until CLOCK_BOOTTIME until_usec. */
+        void (*banned)(void *userdata, const char *address, uint64_t until_usec);
+
+        /* SEND_CONTROL messages alone have outgrown twice the backlog limit: let the peer go. Called once. */
+        void (*overflow)(void *userdata, const RoutingId *peer);
+
+        /* The outbox refused something earlier and has now room again, see NET_FULL. */
+        void (*drained)(void *userdata, const RoutingId *peer);
+} NetCallbacks;
+
+/* Positive results of net_send(). */
+enum {
+        NET_FULL = 1,  /* SEND_BULK, SEND_PRESENCE: not taken. From now on all SEND_BULK to this peer is refused until
+                        * `drained` is called, so that nothing overtakes what it depends on. */
+        NET_NO_PEER,   /* not SEND_ANSWER, and the peer is not open */
+};
+
+/* Opens the sockets and adds them to the loop (referenced). Copies config and callbacks. Returns 0; -EINVAL,
+ * -EADDRINUSE, ... with *ret_error (may be NULL), a line that says what failed and what to do, that the caller
+ * frees; -ENOMEM. */
+int net_new(Net **ret, sd_event *event, const NetConfig *config, const NetCallbacks *callbacks, void *userdata,
+            char **ret_error);
+
+/* Closes everything; what libzmq already holds has a quarter of a second to leave. Queued messages are dropped:
+ * net_flush() first. Accepts NULL; returns NULL. */
+Net *net_free(Net *n);
+DEFINE_CLEANUP(Net *, net_free)
+
+/* The port that a channel listens on (of the first address); 0 when it has none (a handed-over AF_UNIX socket). */
+uint16_t net_port(const Net *n, Channel channel);
+
+/* Applies changed limits to the running sockets. Returns 0, -EINVAL for an entry of `allow` that is no address,
+ * -ENOMEM; upon failure nothing is changed. */
+int net_set_limits(Net *n, const NetLimits *limits);
+
+/* Keeps an outbox for the peer on all channels, and tries to deliver from now on, whether it is connected yet
+ * or not. Opening twice is the same as once. Returns 0 or -ENOMEM. */
+int net_open_peer(Net *n, const RoutingId *peer);
+
+/* Forgets the peer. What is queued for its command channel still goes out for up to five seconds while it is
+ * connected; the rest is dropped. Unknown peers are ignored. */
+void net_close_peer(Net *n, const RoutingId *peer);
+
+/* Sends, or queues, one message; takes its own reference to frames. See SendClass:
+ *   SEND_CONTROL   taken always, in order
+ *   SEND_BULK      NET_FULL beyond max_client_backlog. One larger than the whole limit is taken when nothing else is
+ *                  queued.
+ *   SEND_TABLE     takes the place of a queued one that nothing was queued behind (with metadata in between, either
+ *                  place would show the client a user too late or too early)
+ *   SEND_PRESENCE  NET_FULL when more than 64 KiB wait on the channel
+ *   SEND_PING      dropped, with 0, when one is still queued
+ *   SEND_ANSWER    dropped, with 0, when it cannot be delivered at once; to an open peer as SEND_CONTROL
+ * Returns 0, NET_FULL, NET_NO_PEER or -ENOMEM. */
+int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Frames *frames);
+
+/* Stops and goes on reading of the channels whose bits (1u << Channel) are set. libzmq then holds little, TCP holds
+ * the senders back. Pausing counts: as many resumes as pauses. */
+#define NET_ALL_CHANNELS ((1u << _CHANNEL_MAX) - 1)
+void net_pause_reading(Net *n, unsigned channels);
+void net_resume_reading(Net *n, unsigned channels);
+
+/* For shutdown, after net_pause_reading(): hands everything queued for connected peers to the kernel, for at most
+ * timeout_usec; runs without the loop, and calls no callback. Returns the number of bytes left over. */
+size_t net_flush(Net *n, uint64_t timeout_usec);
+
+/* For shutdown, before net_flush(): reads what has already arrived, paused or not, for at most timeout_usec, and
+ * hands it to the callbacks. Returns 0 or what a callback returned. */
+int net_drain(Net *n, uint64_t timeout_usec);
+
+/* Counts misbehaviour against an address (EFFECT_PENALTY); at penalty_limit it is banned: its connections that
+ * belong to no open peer are cut, new ones refused. Returns 1 when this banned it, else 0. */
+int net_penalise(Net *n, const char *address, unsigned weight);
+
+/* Lifts a ban and forgets all penalties of the address; 1 when there were none. */
+int net_forgive(Net *n, const char *address);
+
+typedef struct NetPeerStatus {
+        bool connected[_CHANNEL_MAX];
+        char address[64];           /* "" while unknown */
+        size_t queued;              /* bytes waiting here */
+        size_t in_flight;           /* bytes that libzmq holds */
+        uint64_t backlog_since;     /* CLOCK_MONOTONIC microseconds since when SEND_BULK has been refused without
+                                     * pause; 0: it is not */
+        uint64_t bytes_sent;        /* handed to libzmq */
+} NetPeerStatus;
+
+/* Returns 0, or NET_NO_PEER. */
+int net_peer_status(const Net *n, const RoutingId *peer, NetPeerStatus *ret);
+
+typedef struct NetStatus {
+        unsigned n_connections;     /* TCP, handshake done or not */
+        unsigned n_peers;           /* open */
+        unsigned n_banned;          /* addresses, now */
+        uint64_t n_received[_CHANNEL_MAX], bytes_received[_CHANNEL_MAX];
+        uint64_t n_sent[_CHANNEL_MAX], bytes_sent[_CHANNEL_MAX];
+        uint64_t n_refused;         /* SEND_BULK and SEND_PRESENCE */
+        uint64_t n_bad[_NET_BAD_MAX];
+        size_t queued, in_flight;   /* bytes, all peers */
+} NetStatus;
+
+void net_get_status(const Net *n, NetStatus *ret);
