@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/frames.h"
 #include "base/routing-id.h"
+#include "scene/fold.h"
 #include "session/record.h"
 
 typedef enum EffectKind {
@@ -20,7 +21,7 @@ typedef enum EffectKind {
         EFFECT_OPEN,    /* the peer has logged in (or is expected back): keep an outbox for it on all channels */
         EFFECT_CLOSE,   /* forget the peer; what is queued on the command channel (a Disconnect) still goes out */
         EFFECT_SAVE,    /* take a snapshot */
-        EFFECT_ENCODE,  /* encode this node's bytes anew in the background, then session_encoded() */
+        EFFECT_ENCODE,  /* encode this node's bytes anew in the background, then session_encoded(), always */
         EFFECT_LOG,
         EFFECT_PENALTY, /* malformed traffic or a failed login: count it against the peer's address */
 } EffectKind;
@@ -28,8 +29,12 @@ typedef enum EffectKind {
 /* How an outbox treats a message when its receiver is slow. */
 typedef enum SendClass {
         SEND_CONTROL,  /* in order, never dropped; too many of them end the connection */
-        SEND_BULK,     /* Node and Commit: refused when the outbox is full, see session_send_refused() */
-        SEND_TABLE,    /* UpdateClientsState: a newer one takes the place of a queued one */
+        SEND_BULK,     /* Node and Commit: refused when the outbox is full, see session_send_refused(); taken but
+                        * not handed to the socket at once, see session_send_queued() */
+        SEND_TABLE,    /* UpdateClientsState: goes to the end of the command channel's queue; tables and presence
+                        * queued before it are dropped, as it holds everything that they say. Nothing else may be
+                        * done: a client fails on the presence of a user whom its table does not list, so a table
+                        * must not move in front of presence, nor presence past a table */
         SEND_PRESENCE, /* UpdateUserMetadata: dropped when the outbox is not empty enough, then
                         * session_send_refused() as well */
         SEND_PING,     /* heartbeat: at most one queued, never waits behind anything */
@@ -68,7 +73,8 @@ typedef struct Effect {
         union {
                 struct {
                         SessionRecord record; /* owned */
-                        uint64_t version;     /* with a node's payload: hand back to session_stored() */
+                        uint64_t node_id;     /* RECORD_NODE that was accepted: tell session_stored() where its */
+                        uint64_t version;     /* payload is, with these two; node_id 0: nothing to tell */
                 } journal;
                 struct {
                         RoutingId to;
@@ -87,6 +93,7 @@ typedef struct Effect {
                 struct {
                         uint64_t node_id;
                         uint64_t version;
+                        SceneFold *fold; /* owned: what to run on another thread, scene_fold_run() */
                 } encode;
                 struct {
                         LogLevel level;

@@ -16,7 +16,6 @@
 #include "scene/scene.h"
 #include "session/effect.h"
 
-struct StoreLocation;
 typedef struct Session Session;
 
 typedef struct SessionConfig {
@@ -52,13 +51,24 @@ Scene *session_scene(Session *s);
 int session_receive(Session *s, SessionTime t, Channel channel, const RoutingId *from, const char *address,
                     Bytes *const *frames, size_t n_frames, EffectList *effects);
 
-/* The TCP connection that carried this peer's command channel is gone. */
+/* The TCP connection that carried this peer's command channel is gone: its grace time begins. (The session sends it a
+ * table then, so that there is something whose delivery shows that the peer is back.) */
 int session_peer_lost(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects);
+
+/* Its command connection is there again: the ROUTER has taken a message for it after it had refused some, or a new
+ * connection was seen. Any message that it sends on the command channel says the same. */
+int session_peer_found(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects);
 
 /* A SEND_BULK or SEND_PRESENCE was not taken: the outbox is full. The node is stale for that user from
  * now on, until session_outbox_drained(). */
 int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendClass class, uint64_t node_id,
                          EffectList *effects);
+
+/* A SEND_BULK was taken but waits in the outbox. Until session_outbox_drained() the session holds back Deletes and
+ * Rights that would overtake, on the command channel, what waits there. */
+void session_send_queued(Session *s, const RoutingId *peer);
+
+/* The peer's data queue has become empty, after session_send_queued() or session_send_refused(). */
 int session_outbox_drained(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects);
 
 /* The peer stayed over its limit for too long: tell it why and let go. */
@@ -71,22 +81,28 @@ int session_kick(Session *s, SessionTime t, const char *name, const char *reason
 int session_tick(Session *s, SessionTime t, EffectList *effects, uint64_t *ret_next);
 
 /* The journal has placed a node's payload: `location` is where it can be mapped from later, `mapped` (may be
- * NULL) the same bytes in the log, to hold instead of the ones received. */
-void session_stored(Session *s, uint64_t node_id, uint64_t version, const struct StoreLocation *location, Bytes *mapped);
+ * NULL) the same bytes in the log, to hold instead of the ones received. Ignored when the node is another by now. */
+void session_stored(Session *s, uint64_t node_id, uint64_t version, const StoreLocation *location, Bytes *mapped);
 
-/* The background thread has encoded a node as it was at `version`. */
+/* The background has run the fold of an EFFECT_ENCODE, or of a SceneImage that went into a snapshot: `payload` is the
+ * node as it was at `version`, NULL when that failed; `location` is where it lies in the log, NULL when nowhere. */
 int session_encoded(Session *s, SessionTime t, uint64_t node_id, uint64_t version, Bytes *payload,
-                    const struct StoreLocation *location, EffectList *effects);
+                    const StoreLocation *location, EffectList *effects);
 
-/* Starting: first the state of the snapshot, then its nodes, then the journal after it, then done. */
+/* Starting. First the state of the snapshot, if there is one (then session_tick() and ttl messages may come already:
+ * its users get their PINGs, nothing else happens), then the snapshot's nodes, then the journal after it, then done.
+ * `wall` is when the record was written. A record that does not make sense is skipped and returns 1; a state that
+ * does not, -EBADMSG: nothing of it is then used. session_load_gap(): records are missing between the one before
+ * and the one after; Commits to nodes that are not known whole from after the gap are then left out. */
 int session_load_state(Session *s, Bytes *state);
-int session_load_node(Session *s, const char *uuid, Bytes *owner, Bytes *dependencies, Bytes *payload,
-                      const struct StoreLocation *location);
-int session_load_record(Session *s, const SessionRecord *record, uint64_t wall, const struct StoreLocation *location);
+int session_load_node(Session *s, Bytes *uuid, Bytes *owner, Bytes *dependencies, Bytes *payload,
+                      const StoreLocation *location);
+int session_load_record(Session *s, const SessionRecord *record, uint64_t wall, const StoreLocation *location);
+int session_load_gap(Session *s);
 int session_load_done(Session *s, SessionTime t, EffectList *effects);
 
-/* Everything but the nodes, as one blob for a snapshot. */
-int session_save_state(Session *s, Bytes **ret);
+/* Everything but the nodes, as one blob for a snapshot: to be taken in the same turn as scene_snapshot_begin(). */
+int session_save_state(Session *s, SessionTime t, Bytes **ret);
 
 typedef struct SessionStatus {
         bool running, initialising;
@@ -95,3 +111,21 @@ typedef struct SessionStatus {
         uint64_t n_updates, n_refused, n_malformed, n_diverged;
 } SessionStatus;
 void session_get_status(const Session *s, SessionStatus *ret);
+
+/* One user, for the operator. Pointers are borrowed until the next call that changes the session. */
+typedef struct SessionUserInfo {
+        const char *name;
+        const char *address;  /* "" when it is not known yet */
+        bool admin;
+        bool connected;       /* false: within its grace time, or expected back after a restart */
+        bool behind;          /* owed whole nodes */
+        int status;           /* as on the wire: 10 lobby, 1 syncing, 2 active */
+        uint32_t latency_msec;
+        uint64_t since_wall;  /* CLOCK_REALTIME of the login, microseconds */
+        uint64_t n_updates;   /* Nodes and Commits accepted from it */
+        uint64_t n_refused;
+        size_t n_locked;      /* nodes that it owns */
+} SessionUserInfo;
+
+/* The i-th user in order of login: 0, or -ENOENT when i is not below n_users of the status. */
+int session_get_user(const Session *s, size_t i, SessionUserInfo *ret);
