@@ -105,7 +105,8 @@ typedef struct NetCallbacks {
         /* SEND_CONTROL messages alone have outgrown twice the backlog limit: let the peer go. Called once. */
         void (*overflow)(void *userdata, const RoutingId *peer);
 
-        /* The outbox refused something earlier and has now room again, see NET_FULL. */
+        /* The data queue has become empty after net_send() returned NET_FULL or NET_QUEUED for this peer (once, for
+         * all of them): everything has been handed to libzmq. */
         void (*drained)(void *userdata, const RoutingId *peer);
 } NetCallbacks;
 
@@ -114,6 +115,8 @@ enum {
         NET_FULL = 1,  /* SEND_BULK, SEND_PRESENCE: not taken. From now on all SEND_BULK to this peer is refused until
                         * `drained` is called, so that nothing overtakes what it depends on. */
         NET_NO_PEER,   /* not SEND_ANSWER, and the peer is not open */
+        NET_QUEUED,    /* SEND_BULK: taken, but it waits in the outbox. The session must know, since what it sends on
+                        * the command channel would overtake it; `drained` is called when nothing waits any more. */
 };
 
 /* Opens the sockets and adds them to the loop (referenced). Copies config and callbacks. Returns 0; -EINVAL,
@@ -151,7 +154,7 @@ void net_close_peer(Net *n, const RoutingId *peer);
  *   SEND_PRESENCE  NET_FULL when more than 64 KiB wait on the channel
  *   SEND_PING      dropped, with 0, when one is still queued
  *   SEND_ANSWER    dropped, with 0, when it cannot be delivered at once; to an open peer as SEND_CONTROL
- * Returns 0, NET_FULL, NET_NO_PEER or -ENOMEM. */
+ * Returns 0, NET_QUEUED, NET_FULL, NET_NO_PEER or -ENOMEM. */
 int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Frames *frames);
 
 /* Stops and goes on reading of the channels whose bits (1u << Channel) are set. libzmq then holds little, TCP holds
