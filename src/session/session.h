@@ -51,13 +51,11 @@ Scene *session_scene(Session *s);
 int session_receive(Session *s, SessionTime t, Channel channel, const RoutingId *from, const char *address,
                     Bytes *const *frames, size_t n_frames, EffectList *effects);
 
-/* The TCP connection that carried this peer's command channel is gone: its grace time begins. (The session sends it a
- * table then, so that there is something whose delivery shows that the peer is back.) */
-int session_peer_lost(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects);
-
-/* Its command connection is there again: the ROUTER has taken a message for it after it had refused some, or a new
- * connection was seen. Any message that it sends on the command channel says the same. */
-int session_peer_found(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects);
+/* The connection that carried this channel of the peer is gone (NetCallbacks.peer_lost), or is there (again)
+ * (peer_connected); unknown peers are ignored. Losing the command channel begins the grace time; losing any makes what
+ * was under way on it doubtful: when the channel is back, the session sends again what may have been lost. */
+int session_peer_lost(Session *s, SessionTime t, Channel channel, const RoutingId *peer, EffectList *effects);
+int session_peer_found(Session *s, SessionTime t, Channel channel, const RoutingId *peer, EffectList *effects);
 
 /* A SEND_BULK or SEND_PRESENCE was not taken: the outbox is full. The node is stale for that user from
  * now on, until session_outbox_drained(). */
