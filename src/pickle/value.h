@@ -95,7 +95,7 @@ struct Value {
         uint8_t type;
         uint8_t flags;
         uint16_t hash_depth; /* hashable tuples and frozensets: levels of nesting */
-};
+} __attribute__((__aligned__(8)));
 
 /* The layouts are public for the inline accessors only; code outside this room uses functions. */
 typedef struct ValueInt {
@@ -207,8 +207,9 @@ static inline ValueType value_type(const Value *v)
         return (ValueType)v->type;
 }
 
-/* Python's name of the type, such as "list". */
+/* Python's name of the type, such as "list"; of what a global stands for, such as "NoneType". */
 const char *value_type_to_string(ValueType type);
+const char *value_global_to_string(ValueGlobal global);
 
 /* May it be a dict key or a set member? Constant time. Globals and opcodes may not. */
 static inline bool value_is_hashable(const Value *v)
