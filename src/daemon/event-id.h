@@ -9,6 +9,8 @@
 #define EVENT_SESSION_READY "67d2cf8894174b2e813a2c3914af3da1"
 /* The daemon has saved and leaves */
 #define EVENT_SESSION_STOPPED "74ffd36059f54989b120582b5d0b7d16"
+/* SCENEKEEP_USER= */
+#define EVENT_INIT_STARTED "64390958bfff4bd2a26a0a9544174860"
 /* A user has filled the empty session; SCENEKEEP_USER=, SCENEKEEP_NODES= */
 #define EVENT_SESSION_INITIALIZED "0202701da45647d0a948f32a3ad0bb77"
 /* The initiator vanished midway; SCENEKEEP_USER= */
@@ -30,11 +32,17 @@
 /* A scrub went through; SCENEKEEP_BYTES= */
 #define EVENT_STORE_VERIFIED "4289063f33354bd6ac394d37a8a3c9d8"
 /* SCENEKEEP_USER=, SCENEKEEP_ADDRESS= */
+#define EVENT_USER_LOGIN "7c55883567f542229bd673730baf5a13"
+/* A user has the whole scene; SCENEKEEP_USER= */
 #define EVENT_USER_JOINED "ed544a07917a4c04968d7e09a3513bee"
 /* SCENEKEEP_USER=, SCENEKEEP_REASON= */
 #define EVENT_USER_LEFT "1955eddd084743398e6dd71bd2dd6691"
 /* A user came back to the session after a lost connection or a restart; SCENEKEEP_USER= */
 #define EVENT_USER_RETURNED "7f4eba699b7e4c5b8e6be13ab7538637"
+/* A client reads more slowly than the others write; SCENEKEEP_USER= */
+#define EVENT_USER_BEHIND "08a84e074f384500bdbe1679134fbd9d"
+/* A slow client has everything again; SCENEKEEP_USER= */
+#define EVENT_USER_CAUGHT_UP "0fa92a443d614a6ea171f43111bd31aa"
 /* SCENEKEEP_USER=, SCENEKEEP_ADMIN= */
 #define EVENT_USER_KICKED "c7b3289a01ef471fb37e30aa3e152763"
 /* Over its backlog for too long, was told and dropped; SCENEKEEP_USER=, SCENEKEEP_BYTES= */

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <libconfig.h>
+#include <string.h>
+
+#include "daemon/config-loader.h"
+
+static const char *type_phrase(int type)
+{
+        switch (type) {
+        case CONFIG_TYPE_INT:
+        case CONFIG_TYPE_INT64:
+                return "a number";
+        case CONFIG_TYPE_FLOAT:
+                return "a number with a decimal point";
+        case CONFIG_TYPE_STRING:
+                return "a text";
+        case CONFIG_TYPE_BOOL:
+                return "true or false";
+        case CONFIG_TYPE_GROUP:
+                return "a group in braces";
+        default:
+                return "a list";
+        }
+}
+
+/* Whether a value written with this type may stand for the key at all; its range is checked later. */
+static bool type_fits(const ConfigKey *key, int type)
+{
+        switch (key->type) {
+        case CONFIG_NUMBER:
+                return type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
+        case CONFIG_SIZE:
+                return type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64 || type == CONFIG_TYPE_STRING;
+        case CONFIG_DURATION:
+                return type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64 || type == CONFIG_TYPE_FLOAT ||
+                       type == CONFIG_TYPE_STRING;
+        case CONFIG_TEXT_LIST:
+                return type == CONFIG_TYPE_LIST || type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_STRING;
+        case CONFIG_TEXT:
+        case CONFIG_PASSWORD:
+        case CONFIG_SYNC:
+        case CONFIG_LEVEL:
+                break;
+        }
+        return type == CONFIG_TYPE_STRING;
+}
+
+static char *example(const ConfigKey *key)
+{
+        const char *text = key->default_text ?: "...";
+        char *s;
+        int n;
+
+        if (key->type == CONFIG_NUMBER)
+                n = asprintf(&s, "%s = %s;", key->name, text);
+        else if (key->type == CONFIG_TEXT_LIST)
+                n = asprintf(&s, "%s = [ \"%.*s\" ];", key->name, (int)strcspn(text, ","), text);
+        else
+                n = asprintf(&s, "%s = \"%s\";", key->name, text);
+        return n < 0 ? NULL : s;
+}
+
+static char *list_text(const config_setting_t *setting)
+{
+        int n = config_setting_length(setting);
+        char *text = NULL;
+        size_t size = 0;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        for (int i = 0; i < n; i++)
+                fprintf(f, "%s%s", i == 0 ? "" : ",", config_setting_get_string_elem(setting, i) ?: "");
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}
+
+static bool list_holds_only_texts(const config_setting_t *setting)
+{
+        for (int i = 0; i < config_setting_length(setting); i++)
+                if (!config_setting_get_string_elem(setting, i))
+                        return false;
+        return true;
+}
+
+/* The value as config_value_set() takes it; negative numbers stay negative and are refused there. */
+static char *setting_text(const config_setting_t *setting)
+{
+        char *text = NULL;
+        int n = 0;
+
+        switch (config_setting_type(setting)) {
+        case CONFIG_TYPE_INT:
+        case CONFIG_TYPE_INT64:
+                n = asprintf(&text, "%lld", config_setting_get_int64(setting));
+                break;
+        case CONFIG_TYPE_FLOAT:
+                n = asprintf(&text, "%.6f", config_setting_get_float(setting));
+                break;
+        case CONFIG_TYPE_STRING:
+                return strdup(config_setting_get_string(setting));
+        default:
+                return list_text(setting);
+        }
+        return n < 0 ? NULL : text;
+}
+
+static int take_setting(ConfigLoader *l, const config_setting_t *setting, const char *origin)
+{
+        const char *name = config_setting_name(setting);
+        const ConfigKey *key = config_key_find(name);
+        int type = config_setting_type(setting);
+        _cleanup_free_ char *text = NULL;
+
+        if (!key) {
+                config_loader_unknown_key(l, origin, name);
+                return 0;
+        }
+        if (!type_fits(key, type) || (config_setting_is_aggregate(setting) && !list_holds_only_texts(setting))) {
+                _cleanup_free_ char *right = example(key);
+                if (!right)
+                        return -ENOMEM;
+                config_loader_fault(l, origin, "'%s' cannot be %s; write it as in: %s", name, type_phrase(type),
+                                    right);
+                return 0;
+        }
+        text = setting_text(setting);
+        if (!text)
+                return -ENOMEM;
+        return config_loader_set(l, key, CONFIG_RANK_FILE, origin, text);
+}
+
+static int take_settings(ConfigLoader *l, const config_t *file, const char *path)
+{
+        const config_setting_t *root = config_root_setting(file);
+
+        for (int i = 0; i < config_setting_length(root); i++) {
+                const config_setting_t *setting = config_setting_get_elem(root, (unsigned)i);
+                _cleanup_free_ char *origin = NULL;
+                int r;
+
+                if (asprintf(&origin, "%s:%u", config_setting_source_file(setting) ?: path,
+                             (unsigned)config_setting_source_line(setting)) < 0) {
+                        origin = NULL;
+                        return -ENOMEM;
+                }
+                r = take_setting(l, setting, origin);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int config_loader_read_file(ConfigLoader *l, const char *path)
+{
+        config_t file;
+        FILE *f = fopen(path, "re");
+        int r = 0;
+
+        if (!f)
+                return -errno;
+        config_init(&file);
+        if (config_read(&file, f)) {
+                r = take_settings(l, &file, path);
+        } else {
+                _cleanup_free_ char *origin = NULL;
+                if (asprintf(&origin, "%s:%d", config_error_file(&file) ?: path, config_error_line(&file)) < 0) {
+                        origin = NULL;
+                        r = -ENOMEM;
+                } else {
+                        config_loader_fault(l, origin, "%s; each setting is written as: name = value;",
+                                            config_error_text(&file) ?: "cannot be read");
+                }
+        }
+        config_destroy(&file);
+        fclose(f);
+        return r;
+}
