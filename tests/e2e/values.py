@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Comparing node data exactly, and making node data that looks like Blender's."""
+
+import random
+import struct
+import uuid as uuid_module
+
+# The dump is stricter than ==: 1, 1.0 and True differ, so do -0.0 and 0.0, and NaN equals itself.
+
+
+def _text(prefix, data):
+    out = [prefix, '"']
+    for byte in data:
+        if 0x20 <= byte <= 0x7E and byte not in (0x22, 0x5C):
+            out.append(chr(byte))
+        else:
+            out.append(f"\\x{byte:02x}")
+    out.append('"')
+    return "".join(out)
+
+
+def canonical(value):
+    """One line of ASCII for a value; two values have the same one only if they are the same in type and content."""
+    if value is None:
+        return "N"
+    if value is True:
+        return "T"
+    if value is False:
+        return "F"
+    kind = type(value)
+    if kind is int:
+        return f"i-{-value:x}" if value < 0 else f"i{value:x}"
+    if kind is float:
+        return "f" + struct.pack(">d", value).hex()
+    if kind is str:
+        return _text("s", value.encode("utf-8", "surrogatepass"))
+    if kind is bytes:
+        return _text("b", value)
+    if kind is bytearray:
+        return _text("B", value)
+    if kind is dict:
+        pairs = sorted((canonical(k), canonical(v)) for k, v in value.items())
+        return "{" + "".join(f"{k}:{v}," for k, v in pairs) + "}"
+    opening, closing = {list: "[]", tuple: "()", set: "<>", frozenset: ("{|", "|}")}[kind]
+    members = [canonical(x) + "," for x in value]
+    if kind in (set, frozenset):
+        members.sort()
+    return opening + "".join(members) + closing
+
+
+def new_uuid(rng=random):
+    return str(uuid_module.UUID(int=rng.getrandbits(128), version=4))
+
+
+def mesh(name, rng=random, vertices=16):
+    """Node data of the shape that the add-on makes for a mesh: large buffers in bytes, a few small things beside."""
+    return {
+        "type_id": "Mesh",
+        "name": name,
+        "vertex_count": vertices,
+        "vertices": {"co": rng.randbytes(12 * vertices), "select": bytes(vertices)},
+        "use_auto_smooth": False,
+        "auto_smooth_angle": rng.random(),
+        "materials": [(name + "-material", None), None],
+        "vertex_groups": {0: "left", 1: "right"},
+    }
+
+
+def item(name, rng=random):
+    """Node data of an object: transforms, modifiers, custom properties, and a list that edits grow."""
+    return {
+        "type_id": "Object",
+        "name": name,
+        "location": [rng.random(), rng.random(), rng.random()],
+        "rotation_euler": (0.0, 0.5, rng.random()),
+        "color": [1.0, 1.0, 1.0, 1.0],
+        "parent_uid": None,
+        "modifiers": [{"type": "SUBSURF", "levels": 1}, {"type": "MIRROR", "axis": [True, False, False]}],
+        "props": {},
+        "history": [],
+    }
+
+
+def scene(count, rng=random, size=16):
+    """A small dependency-ordered scene: list of (uuid, dependencies, data), meshes before the objects that use them."""
+    nodes = []
+    for i in range(count // 2):
+        mesh_id = new_uuid(rng)
+        nodes.append((mesh_id, [], mesh(f"mesh {i}", rng, size)))
+        nodes.append((new_uuid(rng), [mesh_id], item(f"object {i}", rng)))
+    if count % 2:
+        nodes.append((new_uuid(rng), [n[0] for n in nodes], {"type_id": "Collection", "name": "all"}))
+    return nodes
