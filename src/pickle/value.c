@@ -250,6 +250,19 @@ int value_bytearray_splice(Value *v, size_t start, size_t n_removed, const void 
         return 0;
 }
 
+void value_bytearray_swap(Value *a, Value *b)
+{
+        ValueByteArray *x = (ValueByteArray *)a, *y = (ValueByteArray *)b;
+        assert(a->type == VALUE_BYTEARRAY && b->type == VALUE_BYTEARRAY);
+
+        size_t size = x->size;
+        uint8_t *data = x->data;
+        x->size = y->size;
+        x->data = y->data;
+        y->size = size;
+        y->data = data;
+}
+
 /* ---- freeing ---- */
 
 /* Containers whose last reference went wait on a list that is threaded through themselves. */

@@ -322,6 +322,9 @@ static inline void value_bytearray_set(Value *v, size_t i, uint8_t byte)
  * fails when the size does not grow. */
 int value_bytearray_splice(Value *v, size_t start, size_t n_removed, const void *inserted, size_t n_inserted);
 
+/* Exchanges the contents of two bytearrays, not their identities. Cannot fail, and undoes itself. */
+void value_bytearray_swap(Value *a, Value *b);
+
 /* ---- list ---- */
 
 Value *value_list_new(void);
