@@ -83,8 +83,8 @@ int scene_remove(Scene *s, Node *n);
 uint64_t node_id(const Node *n);
 const char *node_uuid(const Node *n); /* NUL-terminated */
 size_t node_uuid_size(const Node *n);
-Bytes *node_owner(const Node *n);        /* borrowed */
-Bytes *node_dependencies(const Node *n); /* borrowed pickle */
+Bytes *node_owner(const Scene *s, const Node *n); /* borrowed */
+Bytes *node_dependencies(const Node *n);          /* borrowed pickle */
 uint64_t node_version(const Node *n);    /* grows by one with every change of data or dependencies by a message */
 uint64_t node_changed(const Node *n);    /* wall time of the last, to the second, in microseconds */
 bool node_is_common(const Node *n);
@@ -108,15 +108,28 @@ int scene_payload(Scene *s, Node *n, size_t sync_limit, Bytes **ret);
 /* The same as a job for another thread; its result goes to scene_folded() with the node_version() of now. */
 int scene_fold(Scene *s, Node *n, SceneFold **ret);
 
-/* The bytes of `version` have been made: the deltas up to it are dropped. Ignored when they are older than the base. */
-int scene_folded(Scene *s, Node *n, uint64_t version, Bytes *payload, const StoreLocation *location);
+/* The bytes of `version` have been made: the deltas up to it are dropped. Ignored when they are older than the base;
+ * NULL when they could not be made. */
+void scene_folded(Scene *s, Node *n, uint64_t version, Bytes *payload, const StoreLocation *location);
 
 /* The deltas have outgrown the base: a fold should be asked for. */
 bool node_wants_fold(const Node *n);
 
+/* Notes of the session about who was sent what when, kept here because every node has them; zero at first. Times are
+ * milliseconds of a clock of the session's, 0: never. */
+typedef struct NodeTraffic {
+        uint32_t author;     /* who sent the newest data */
+        uint32_t sent;       /* when it was passed on to all others */
+        uint32_t sent_other; /* when data of another than this author was passed on last */
+} NodeTraffic;
+NodeTraffic *node_traffic(Node *n);
+
 /* ---- owners ---- */
 
-/* One after the other the nodes of an owner: `after` NULL is the first. Changing the owner of one returned takes it
- * out of the sequence. */
+/* One after the other the nodes of an owner other than COMMON: `after` NULL is the first. Changing the owner of one
+ * returned takes it out of the sequence. */
 Node *scene_owned(const Scene *s, const void *owner, size_t owner_size, const Node *after);
 size_t scene_n_owned(const Scene *s, const void *owner, size_t owner_size);
+
+/* Any node that is not COMMON; NULL when there is none. */
+Node *scene_first_locked(const Scene *s);

@@ -31,9 +31,12 @@ typedef struct SceneSnapshotFuncs {
                                                                              * a node of this uuid */
 } SceneSnapshotFuncs;
 
+/* True: the scene does not know all that changed since the last one, so the next must be of all nodes. */
+bool scene_snapshot_wants_all(const Scene *s);
+
 /* Begins with the scene as it is now. all: every node; else those changed, added or removed since the last
- * snapshot was begun. -EBUSY while another is under way, -ENOMEM. When a snapshot is given up or has failed, the
- * next one must be of all. */
+ * snapshot was begun. -EBUSY while another is under way, -EINVAL when all are wanted, -ENOMEM. When a
+ * snapshot is given up or has failed, the next one must be of all. */
 int scene_snapshot_begin(Scene *s, bool all, const SceneSnapshotFuncs *funcs, void *userdata, SceneSnapshot **ret);
 
 /* Hands out up to max_nodes. 1: there are more; 0: that was all; or the first error that a function returned, or

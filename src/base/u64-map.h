@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/*
+ * A hash table from numbers that are not 0 to numbers, for sets and indexes by
+ * handle. Keys must not be chosen by a peer: hash what peers send with a
+ * keyed hash first. A zeroed U64Map is empty and owns nothing.
+ */
+
+#include <stdint.h>
+
+#include "base/macros.h"
+
+typedef struct U64MapEntry {
+        uint64_t key; /* 0: free */
+        uint64_t value;
+} U64MapEntry;
+
+typedef struct U64Map {
+        U64MapEntry *entries;
+        uint32_t n;
+        uint32_t mask; /* size - 1; entries is NULL: nothing */
+} U64Map;
+
+/* Releases everything and leaves an empty map. */
+void u64_map_done(U64Map *m);
+
+/* NULL when there is none. The pointer is valid until the map changes. */
+uint64_t *u64_map_find(const U64Map *m, uint64_t key);
+
+/* Sets the value, new or not. 0, or 1 when the key was there; -ENOMEM. */
+int u64_map_set(U64Map *m, uint64_t key, uint64_t value);
+
+/* Whether it was there. */
+bool u64_map_remove(U64Map *m, uint64_t key);
+
+/* Every entry once, in no useful order; NULL begins, NULL is the end. The map must not change meanwhile. */
+const U64MapEntry *u64_map_next(const U64Map *m, const U64MapEntry *e);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "pickle/reader.h"
+#include "pickle/value.h"
+#include "pickle/writer.h"
+#include "scene/dependencies.h"
+
+uint64_t dependencies_bit(const void *uuid, size_t uuid_size)
+{
+        /* FNV-1a; who provokes collisions only makes some more lists be read. */
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+        for (size_t i = 0; i < uuid_size; i++)
+                hash = (hash ^ ((const uint8_t *)uuid)[i]) * UINT64_C(0x100000001b3);
+        return UINT64_C(1) << (hash >> 58);
+}
+
+static int dependencies_load(Bytes *pickle, Value **ret)
+{
+        _cleanup_value_ Value *v = NULL;
+        int r = pickle_read(pickle, PICKLE_PROFILE_DATA, &pickle_limits_default, &v, NULL);
+        if (r != 0)
+                return r < 0 ? r : 1;
+        if (value_type(v) != VALUE_NONE && !value_is_list(v))
+                return 1;
+        uint32_t n = value_is_list(v) ? value_list_length(v) : 0;
+        for (uint32_t i = 0; i < n; i++)
+                if (!value_is_string(value_list_get(v, i)))
+                        return 1;
+        *ret = TAKE_PTR(v);
+        return 0;
+}
+
+int dependencies_each(Bytes *pickle, DependencyFunc func, void *userdata)
+{
+        _cleanup_value_ Value *v = NULL;
+        int r = dependencies_load(pickle, &v);
+        if (r != 0 || !value_is_list(v))
+                return r;
+        for (uint32_t i = 0; i < value_list_length(v); i++) {
+                const Value *item = value_list_get(v, i);
+                r = func(userdata, value_data(item), value_size(item));
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+int dependencies_read(Bytes *pickle, uint64_t *ret_signature, size_t *ret_n)
+{
+        _cleanup_value_ Value *v = NULL;
+        int r = dependencies_load(pickle, &v);
+        if (r != 0)
+                return r;
+        uint64_t signature = 0;
+        uint32_t n = value_is_list(v) ? value_list_length(v) : 0;
+        for (uint32_t i = 0; i < n; i++) {
+                const Value *item = value_list_get(v, i);
+                signature |= dependencies_bit(value_data(item), value_size(item));
+        }
+        if (ret_signature)
+                *ret_signature = signature;
+        if (ret_n)
+                *ret_n = n;
+        return 0;
+}
+
+int dependencies_without(Bytes *pickle, const void *uuid, size_t uuid_size, Bytes **ret)
+{
+        _cleanup_value_ Value *v = NULL;
+        int r = dependencies_load(pickle, &v);
+        if (r != 0)
+                return r;
+        uint32_t n = value_is_list(v) ? value_list_length(v) : 0;
+        for (uint32_t i = 0; i < n; i++) {
+                const Value *item = value_list_get(v, i);
+                if (value_size(item) != uuid_size || memcmp(value_data(item), uuid, uuid_size) != 0)
+                        continue;
+                value_list_remove(v, i, NULL);
+                return pickle_write(v, SIZE_MAX, ret);
+        }
+        return 1;
+}

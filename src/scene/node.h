@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/* The inside of the scene, for the files of this room only. */
+
+#include "pickle/value.h"
+#include "scene/scene.h"
+#include "scene/snapshot.h"
+
+#define NODE_NONE UINT32_MAX /* no slot */
+
+/* What only a node that is being edited needs. */
+typedef struct NodeEdit {
+        Bytes **deltas;
+        uint32_t n_deltas, n_allocated;
+        size_t delta_bytes;
+        Value *graph; /* the node as it is now; NULL: not decoded */
+        size_t graph_bytes;
+        uint32_t newer, older; /* slots of the graph cache's neighbours */
+        bool folding;          /* a fold of it is under way */
+} NodeEdit;
+
+/* Longer uuids than a stock client's are kept outside. */
+#define NODE_UUID_INLINE 38u
+
+/* Nodes lie in blocks, by slot, without an allocation of their own: with a hundred thousands of them, mostly idle,
+ * every byte counts. */
+struct Node {
+        Bytes *base;
+        Bytes *dependencies;
+        NodeEdit *edit;
+        uint64_t location_offset;
+        uint32_t location_segment; /* 0: not in the log */
+        uint32_t owner;            /* index in the scene's owners */
+        uint32_t slot;
+        uint32_t serial; /* the upper half of the id; 0: this slot is free */
+        uint32_t next, previous; /* order of arrival; next also links free slots */
+        uint32_t next_owned, previous_owned; /* not linked when the owner is COMMON */
+        uint32_t version;
+        uint32_t changed;     /* wall time, seconds */
+        uint32_t seen_epoch;  /* handed out to, or newer than, the snapshot of this number */
+        uint32_t dirty_epoch; /* changed after the snapshot of this number was begun */
+        NodeTraffic traffic;
+        uint8_t location_digest[STORE_DIGEST_SIZE];
+        uint8_t uuid_size;
+        union {
+                char uuid[NODE_UUID_INLINE + 1];
+                struct {
+                        char *long_uuid; /* where uuid_size says so */
+                } __attribute__((__packed__));
+        };
+};
+
+#define NODE_BLOCK_SHIFT 8u
+#define NODE_BLOCK_SIZE (1u << NODE_BLOCK_SHIFT)
+
+/* uuid -> slot: open addressing with the upper half of the hash beside the slot, so that a lookup touches no other
+ * node's memory. */
+typedef struct NodeIndexEntry {
+        uint32_t hash;
+        uint32_t slot; /* NODE_NONE: free */
+} NodeIndexEntry;
+
+typedef struct SceneOwner {
+        Bytes *name; /* NULL: this place is free */
+        uint32_t first;
+        uint32_t n_nodes;
+} SceneOwner;
+
+struct Scene {
+        SceneConfig config;
+        uint8_t hash_key[16];
+        Bytes *no_dependencies; /* the pickle of [], shared */
+
+        Node **blocks;
+        uint64_t *signatures; /* by slot: which uuids its dependencies may name */
+        uint32_t n_blocks;
+        uint32_t n_slots;     /* ever used */
+        uint32_t free_slot;
+        uint32_t n_nodes;
+        uint32_t serial;
+        NodeIndexEntry *index;
+        uint32_t index_mask;
+        uint32_t first, last; /* order of arrival */
+
+        SceneOwner *owners; /* the first is COMMON */
+        uint32_t n_owners;
+
+        uint64_t payload_bytes;
+        size_t cache_bytes;
+        uint32_t newest, oldest; /* graph cache, by last use */
+
+        /* Towards the snapshots. */
+        uint32_t epoch;   /* number of the last one begun, from 1 */
+        bool lost_notes;  /* the lists below are not complete */
+        SceneSnapshot *snapshot;
+        uint64_t *dirty; /* ids of nodes changed since */
+        size_t n_dirty, n_dirty_allocated;
+        char **removed;  /* uuids of nodes removed since */
+        size_t n_removed, n_removed_allocated;
+};
+
+/* Upper bound of nodes, so that no slot number runs out. */
+#define SCENE_NODES_MAX (UINT32_C(1) << 28)
+
+static inline Node *scene_slot(const Scene *s, uint32_t slot)
+{
+        return slot == NODE_NONE ? NULL : &s->blocks[slot >> NODE_BLOCK_SHIFT][slot % NODE_BLOCK_SIZE];
+}
+
+/* ---- node-index.c ---- */
+
+uint32_t node_index_find(const Scene *s, const void *uuid, size_t uuid_size); /* NODE_NONE */
+/* Room for one more. 0 or -ENOMEM. */
+int node_index_reserve(Scene *s);
+void node_index_add(Scene *s, const Node *n);
+void node_index_remove(Scene *s, const Node *n);
+
+/* ---- owner.c ---- */
+
+/* The index of an owner, made when it is new. */
+int scene_owner_index(Scene *s, Bytes *name, uint32_t *ret);
+void scene_owner_link(Scene *s, Node *n, uint32_t owner);
+void scene_owner_unlink(Scene *s, Node *n);
+
+/* ---- graph.c ---- */
+
+/* Base, then deltas; on any thread. 0, -ENOMEM, -EBADMSG. */
+int scene_graph_make(Bytes *base, Bytes *const *deltas, size_t n_deltas, const PickleLimits *limits, Value **ret);
+
+/* Decodes the node where that has not been done: base, then deltas. 0, -ENOMEM, -EBADMSG. */
+int scene_graph_load(Scene *s, Node *n);
+void scene_graph_drop(Scene *s, Node *n);
+/* The graph has been used, and has grown by so much; older ones make room. */
+void scene_graph_used(Scene *s, Node *n, int64_t growth);
+/* Drops the least recently used graphs until the cache is within its limit. */
+void scene_graph_shrink(Scene *s);
+/* Frees an edit record that holds neither graph nor deltas. */
+void node_edit_tidy(Node *n);
+
+/* ---- snapshot.c ---- */
+
+/* To be called before a node is changed in any way that a snapshot would show, and before it is removed. */
+void scene_snapshot_before_change(Scene *s, Node *n);
+/* What the next snapshot has to tell. When memory is short for it, that one will be of all nodes. */
+void scene_note_created(Scene *s, Node *n);
+void scene_note_changed(Scene *s, Node *n);
+void scene_note_removed(Scene *s, Node *n);
+void scene_notes_clear(Scene *s);

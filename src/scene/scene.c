@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <sys/random.h>
+
+#include "scene/dependencies.h"
+#include "scene/node.h"
+
+/* ---- the table ---- */
+
+Scene *scene_new(const SceneConfig *config)
+{
+        _cleanup_scene_ Scene *s = malloc(sizeof *s);
+        if (!s)
+                return NULL;
+        *s = (Scene){
+                .config = *config,
+                .free_slot = NODE_NONE,
+                .epoch = 1,
+                .first = NODE_NONE,
+                .last = NODE_NONE,
+                .newest = NODE_NONE,
+                .oldest = NODE_NONE,
+        };
+        if (getrandom(s->hash_key, sizeof s->hash_key, 0) != (ssize_t)sizeof s->hash_key)
+                return NULL;
+        s->no_dependencies = bytes_new_copy("\x80\x04].", 4);
+        _cleanup_bytes_ Bytes *common = bytes_new_copy(SCENE_OWNER_COMMON, strlen(SCENE_OWNER_COMMON));
+        uint32_t index;
+        if (!s->no_dependencies || !common || scene_owner_index(s, common, &index) < 0)
+                return NULL;
+        return TAKE_PTR(s);
+}
+
+static void node_done(Node *n)
+{
+        bytes_unref(n->base);
+        bytes_unref(n->dependencies);
+        if (n->uuid_size > NODE_UUID_INLINE)
+                free(n->long_uuid);
+        *n = (Node){ .slot = n->slot };
+}
+
+/* Takes the node out of everything, and its slot back. */
+static void scene_forget(Scene *s, Node *n)
+{
+        scene_graph_drop(s, n);
+        if (n->edit) {
+                s->payload_bytes -= n->edit->delta_bytes;
+                for (uint32_t i = 0; i < n->edit->n_deltas; i++)
+                        bytes_unref(n->edit->deltas[i]);
+                n->edit->n_deltas = 0;
+                n->edit->folding = false;
+                node_edit_tidy(n);
+        }
+        s->payload_bytes -= n->base->size;
+        scene_owner_unlink(s, n);
+        if (n->previous != NODE_NONE)
+                scene_slot(s, n->previous)->next = n->next;
+        else
+                s->first = n->next;
+        if (n->next != NODE_NONE)
+                scene_slot(s, n->next)->previous = n->previous;
+        else
+                s->last = n->previous;
+        node_index_remove(s, n);
+        s->n_nodes--;
+        node_done(n);
+        n->next = s->free_slot;
+        s->free_slot = n->slot;
+        s->signatures[n->slot] = 0;
+}
+
+void scene_clear(Scene *s)
+{
+        for (Node *n = scene_first(s), *next; n; n = next) {
+                next = scene_next(s, n);
+                scene_snapshot_before_change(s, n);
+                scene_note_removed(s, n);
+                scene_forget(s, n);
+        }
+}
+
+Scene *scene_free(Scene *s)
+{
+        if (!s)
+                return NULL;
+        assert(!s->snapshot);
+        for (Node *n = scene_first(s), *next; n; n = next) {
+                next = scene_next(s, n);
+                scene_forget(s, n);
+        }
+        for (uint32_t i = 0; i < s->n_blocks; i++)
+                free(s->blocks[i]);
+        for (uint32_t i = 0; i < s->n_owners; i++)
+                bytes_unref(s->owners[i].name);
+        scene_notes_clear(s);
+        bytes_unref(s->no_dependencies);
+        free(s->blocks);
+        free(s->signatures);
+        free(s->index);
+        free(s->owners);
+        free(s);
+        return NULL;
+}
+
+void scene_reconfigure(Scene *s, const SceneConfig *config)
+{
+        s->config = *config;
+        scene_graph_shrink(s);
+}
+
+size_t scene_n_nodes(const Scene *s)
+{
+        return s->n_nodes;
+}
+
+uint64_t scene_payload_bytes(const Scene *s)
+{
+        return s->payload_bytes;
+}
+
+uint64_t scene_cache_bytes(const Scene *s)
+{
+        return s->cache_bytes;
+}
+
+Node *scene_find(const Scene *s, const void *uuid, size_t uuid_size)
+{
+        return scene_slot(s, node_index_find(s, uuid, uuid_size));
+}
+
+Node *scene_find_id(const Scene *s, uint64_t id)
+{
+        uint32_t slot = (uint32_t)id;
+        if (slot >= s->n_slots)
+                return NULL;
+        Node *n = scene_slot(s, slot);
+        return n->serial != 0 && n->serial == id >> 32 ? n : NULL;
+}
+
+Node *scene_first(const Scene *s)
+{
+        return scene_slot(s, s->first);
+}
+
+Node *scene_next(const Scene *s, const Node *n)
+{
+        return scene_slot(s, n->next);
+}
+
+/* ---- one node ---- */
+
+uint64_t node_id(const Node *n)
+{
+        return (uint64_t)n->serial << 32 | n->slot;
+}
+
+const char *node_uuid(const Node *n)
+{
+        return n->uuid_size > NODE_UUID_INLINE ? n->long_uuid : n->uuid;
+}
+
+size_t node_uuid_size(const Node *n)
+{
+        return n->uuid_size;
+}
+
+Bytes *node_dependencies(const Node *n)
+{
+        return n->dependencies;
+}
+
+uint64_t node_version(const Node *n)
+{
+        return n->version;
+}
+
+uint64_t node_changed(const Node *n)
+{
+        return (uint64_t)n->changed * UINT64_C(1000000);
+}
+
+Bytes *node_base(const Node *n)
+{
+        return n->base;
+}
+
+size_t node_n_deltas(const Node *n)
+{
+        return n->edit ? n->edit->n_deltas : 0;
+}
+
+uint64_t node_base_version(const Node *n)
+{
+        return n->version - node_n_deltas(n);
+}
+
+NodeTraffic *node_traffic(Node *n)
+{
+        return &n->traffic;
+}
+
+bool node_location(const Node *n, StoreLocation *ret)
+{
+        if (n->location_segment == 0)
+                return false;
+        *ret = (StoreLocation){
+                .segment = n->location_segment,
+                .offset = n->location_offset,
+                .size = n->base->size,
+        };
+        memcpy(ret->digest, n->location_digest, sizeof ret->digest);
+        return true;
+}
+
+static void node_set_location(Node *n, const StoreLocation *location)
+{
+        n->location_segment = 0;
+        if (!location || location->segment > UINT32_MAX)
+                return;
+        n->location_segment = (uint32_t)location->segment;
+        n->location_offset = location->offset;
+        memcpy(n->location_digest, location->digest, sizeof n->location_digest);
+}
+
+void scene_set_location(Scene *s, Node *n, uint64_t version, const StoreLocation *location, Bytes *mapped)
+{
+        if (node_base_version(n) != version || location->size != n->base->size)
+                return;
+        node_set_location(n, location);
+        if (!mapped || mapped->size != n->base->size)
+                return;
+        bytes_ref(mapped);
+        bytes_unref(n->base);
+        n->base = mapped;
+}
+
+/* ---- changes ---- */
+
+/* A compact copy; the many nodes without dependencies share one. */
+static int scene_copy_dependencies(Scene *s, Bytes *dependencies, Bytes **ret, uint64_t *ret_signature)
+{
+        uint64_t signature = 0;
+        size_t n = 0;
+        int r = dependencies_read(dependencies, &signature, &n);
+        if (r < 0)
+                return r;
+        bool shared = bytes_equal(dependencies, s->no_dependencies);
+        Bytes *copy = shared ? bytes_ref(s->no_dependencies) : bytes_new_copy(dependencies->data, dependencies->size);
+        if (!copy)
+                return -ENOMEM;
+        *ret = copy;
+        *ret_signature = r == 0 ? signature : 0;
+        return 0;
+}
+
+static void scene_place_dependencies(Scene *s, Node *n, Bytes *dependencies, uint64_t signature)
+{
+        bytes_unref(n->dependencies);
+        n->dependencies = dependencies;
+        s->signatures[n->slot] = signature;
+}
+
+/* Every slot has a place in blocks and signatures before it is used. */
+static int scene_take_slot(Scene *s, Node **ret)
+{
+        if (s->free_slot != NODE_NONE) {
+                Node *n = scene_slot(s, s->free_slot);
+                s->free_slot = n->next;
+                *ret = n;
+                return 0;
+        }
+        if (s->n_slots >= SCENE_NODES_MAX)
+                return -ENOMEM;
+        if (s->n_slots == s->n_blocks * NODE_BLOCK_SIZE) {
+                Node **blocks = reallocarray(s->blocks, s->n_blocks + 1, sizeof *blocks);
+                if (!blocks)
+                        return -ENOMEM;
+                s->blocks = blocks;
+                uint64_t *signatures = reallocarray(s->signatures, (size_t)(s->n_blocks + 1) * NODE_BLOCK_SIZE,
+                                                    sizeof *signatures);
+                if (!signatures)
+                        return -ENOMEM;
+                s->signatures = signatures;
+                Node *block = calloc(NODE_BLOCK_SIZE, sizeof *block);
+                if (!block)
+                        return -ENOMEM;
+                s->blocks[s->n_blocks++] = block;
+        }
+        Node *n = scene_slot(s, s->n_slots);
+        n->slot = s->n_slots++;
+        *ret = n;
+        return 0;
+}
+
+static int node_set_uuid(Node *n, const void *uuid, size_t uuid_size)
+{
+        assert(uuid_size > 0 && uuid_size <= SCENE_UUID_MAX);
+        char *text = n->uuid;
+        if (uuid_size > NODE_UUID_INLINE) {
+                text = n->long_uuid = malloc(uuid_size + 1);
+                if (!text)
+                        return -ENOMEM;
+        }
+        memcpy(text, uuid, uuid_size);
+        text[uuid_size] = '\0';
+        n->uuid_size = (uint8_t)uuid_size;
+        return 0;
+}
+
+static int scene_add(Scene *s, const void *uuid, size_t uuid_size, Bytes *owner, Node **ret)
+{
+        uint32_t owner_index;
+        int r = scene_owner_index(s, owner, &owner_index);
+        if (r < 0)
+                return r;
+        r = node_index_reserve(s);
+        if (r < 0)
+                return r;
+        Node *n;
+        r = scene_take_slot(s, &n);
+        if (r < 0)
+                return r;
+        uint32_t slot = n->slot;
+        *n = (Node){ .slot = slot };
+        r = node_set_uuid(n, uuid, uuid_size);
+        if (r < 0) {
+                n->next = s->free_slot;
+                s->free_slot = slot;
+                return r;
+        }
+        n->serial = ++s->serial;
+        n->next = NODE_NONE;
+        n->previous = s->last;
+        if (s->last != NODE_NONE)
+                scene_slot(s, s->last)->next = slot;
+        else
+                s->first = slot;
+        s->last = slot;
+        scene_owner_link(s, n, owner_index);
+        node_index_add(s, n);
+        s->n_nodes++;
+        scene_note_created(s, n);
+        *ret = n;
+        return 0;
+}
+
+/* A new base: what was built on the old one goes. */
+static void scene_replace_base(Scene *s, Node *n, Bytes *payload)
+{
+        scene_graph_drop(s, n);
+        if (n->edit) {
+                s->payload_bytes -= n->edit->delta_bytes;
+                for (uint32_t i = 0; i < n->edit->n_deltas; i++)
+                        bytes_unref(n->edit->deltas[i]);
+                n->edit->n_deltas = 0;
+                n->edit->delta_bytes = 0;
+                node_edit_tidy(n);
+        }
+        if (n->base)
+                s->payload_bytes -= n->base->size;
+        bytes_ref(payload);
+        bytes_unref(n->base);
+        n->base = payload;
+        n->location_segment = 0;
+        s->payload_bytes += payload->size;
+}
+
+int scene_put(Scene *s, const void *uuid, size_t uuid_size, Bytes *owner, Bytes *dependencies, Bytes *payload,
+              uint64_t wall, Node **ret)
+{
+        uint64_t signature;
+        _cleanup_bytes_ Bytes *copy = NULL;
+        int r = scene_copy_dependencies(s, dependencies, &copy, &signature);
+        if (r < 0)
+                return r;
+        Node *n = scene_find(s, uuid, uuid_size);
+        if (n) {
+                scene_snapshot_before_change(s, n);
+        } else {
+                r = scene_add(s, uuid, uuid_size, owner, &n);
+                if (r < 0)
+                        return r;
+        }
+        scene_replace_base(s, n, payload);
+        scene_place_dependencies(s, n, TAKE_PTR(copy), signature);
+        n->version++;
+        n->changed = (uint32_t)(wall / UINT64_C(1000000));
+        scene_note_changed(s, n);
+        if (ret)
+                *ret = n;
+        return 0;
+}
+
+static int node_edit_reserve(Node *n)
+{
+        if (!n->edit) {
+                n->edit = malloc(sizeof *n->edit);
+                if (!n->edit)
+                        return -ENOMEM;
+                *n->edit = (NodeEdit){ .newer = NODE_NONE, .older = NODE_NONE };
+        }
+        if (n->edit->n_deltas < n->edit->n_allocated)
+                return 0;
+        uint32_t n_allocated = n->edit->n_allocated * 2 + 4;
+        Bytes **deltas = reallocarray(n->edit->deltas, n_allocated, sizeof *deltas);
+        if (!deltas)
+                return -ENOMEM;
+        n->edit->deltas = deltas;
+        n->edit->n_allocated = n_allocated;
+        return 0;
+}
+
+/* Applies when `apply`, else only keeps. */
+static int scene_add_delta(Scene *s, Node *n, Bytes *dependencies, Bytes *delta, uint64_t wall, bool apply,
+                           DeltaReport *report)
+{
+        uint64_t signature;
+        _cleanup_bytes_ Bytes *copy = NULL;
+        int r = scene_copy_dependencies(s, dependencies, &copy, &signature);
+        if (r < 0)
+                return r;
+        r = node_edit_reserve(n);
+        if (r < 0)
+                return r;
+        if (apply) {
+                r = scene_graph_load(s, n);
+                if (r == -EBADMSG)
+                        return *report = (DeltaReport){ .detail = "the node's data cannot be decoded" }, DELTA_ABORTED;
+                if (r < 0)
+                        return r;
+                r = delta_apply(&n->edit->graph, delta, &s->config.limits, report);
+                if (r != 0) {
+                        scene_graph_used(s, n, 0);
+                        return r;
+                }
+        } else {
+                scene_graph_drop(s, n);
+        }
+        scene_snapshot_before_change(s, n);
+        n->edit->deltas[n->edit->n_deltas++] = bytes_ref(delta);
+        n->edit->delta_bytes += delta->size;
+        s->payload_bytes += delta->size;
+        scene_place_dependencies(s, n, TAKE_PTR(copy), signature);
+        n->version++;
+        n->changed = (uint32_t)(wall / UINT64_C(1000000));
+        scene_note_changed(s, n);
+        if (apply)
+                scene_graph_used(s, n, report->size_change);
+        return 0;
+}
+
+int scene_apply(Scene *s, Node *n, Bytes *dependencies, Bytes *delta, uint64_t wall, DeltaReport *ret_report)
+{
+        DeltaReport report = {};
+        int r = scene_add_delta(s, n, dependencies, delta, wall, true, &report);
+        if (r != 0)
+                node_edit_tidy(n);
+        if (r >= 0 && ret_report)
+                *ret_report = report;
+        return r;
+}
+
+int scene_append(Scene *s, Node *n, Bytes *dependencies, Bytes *delta, uint64_t wall)
+{
+        int r = scene_add_delta(s, n, dependencies, delta, wall, false, NULL);
+        if (r != 0)
+                node_edit_tidy(n);
+        return r;
+}
+
+int scene_set_dependencies(Scene *s, Node *n, Bytes *dependencies)
+{
+        uint64_t signature;
+        _cleanup_bytes_ Bytes *copy = NULL;
+        int r = scene_copy_dependencies(s, dependencies, &copy, &signature);
+        if (r < 0)
+                return r;
+        scene_snapshot_before_change(s, n);
+        scene_place_dependencies(s, n, TAKE_PTR(copy), signature);
+        scene_note_changed(s, n);
+        return 0;
+}
+
+/* ---- removal ---- */
+
+typedef struct Unlinked {
+        uint32_t slot;
+        Bytes *dependencies;
+        uint64_t signature;
+} Unlinked;
+
+typedef struct UnlinkedList {
+        Unlinked *items;
+        size_t n, n_allocated;
+} UnlinkedList;
+
+static void unlinked_list_done(UnlinkedList *list)
+{
+        for (size_t i = 0; i < list->n; i++)
+                bytes_unref(list->items[i].dependencies);
+        free(list->items);
+}
+
+static int unlinked_list_add(UnlinkedList *list, Scene *s, Node *other, const Node *n)
+{
+        Unlinked u = { .slot = other->slot };
+        int r = dependencies_without(other->dependencies, node_uuid(n), node_uuid_size(n), &u.dependencies);
+        if (r == 1)
+                return 0;
+        if (r >= 0)
+                r = dependencies_read(u.dependencies, &u.signature, NULL);
+        if (r >= 0 && list->n == list->n_allocated) {
+                size_t n_allocated = list->n_allocated * 2 + 8;
+                Unlinked *items = reallocarray(list->items, n_allocated, sizeof *items);
+                if (items) {
+                        list->items = items;
+                        list->n_allocated = n_allocated;
+                } else {
+                        r = -ENOMEM;
+                }
+        }
+        if (r < 0) {
+                bytes_unref(u.dependencies);
+                return -ENOMEM;
+        }
+        list->items[list->n++] = u;
+        return 0;
+}
+
+int scene_remove(Scene *s, Node *n)
+{
+        _cleanup_(unlinked_list_done) UnlinkedList list = {};
+        uint64_t bit = dependencies_bit(node_uuid(n), node_uuid_size(n));
+        for (uint32_t slot = 0; slot < s->n_slots; slot++) {
+                if (!(s->signatures[slot] & bit) || slot == n->slot)
+                        continue;
+                int r = unlinked_list_add(&list, s, scene_slot(s, slot), n);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < list.n; i++) {
+                Node *other = scene_slot(s, list.items[i].slot);
+                scene_snapshot_before_change(s, other);
+                scene_place_dependencies(s, other, TAKE_PTR(list.items[i].dependencies), list.items[i].signature);
+                scene_note_changed(s, other);
+        }
+        scene_snapshot_before_change(s, n);
+        scene_note_removed(s, n);
+        scene_forget(s, n);
+        return 0;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "scene/node.h"
+
+/*
+ * Nothing is copied when a snapshot begins. Each node carries the number of
+ * the last snapshot that has seen it; a change to one that the present
+ * snapshot has yet to see hands it out first. A node is made with the present
+ * number, so the snapshot never sees what came after it.
+ */
+
+/* Removed nodes remembered for the next snapshot; with more of them it is told everything. */
+#define REMOVED_MAX (1u << 20)
+
+struct SceneSnapshot {
+        Scene *scene;
+        bool all;
+        bool finished;
+        int error;
+        SceneSnapshotFuncs funcs;
+        void *userdata;
+        uint32_t cursor; /* all: the slot to look at next */
+        uint64_t *dirty; /* else: these */
+        size_t n_dirty, i_dirty;
+        char **removed;
+        size_t n_removed, i_removed;
+};
+
+/* ---- notes ---- */
+
+void scene_notes_clear(Scene *s)
+{
+        for (size_t i = 0; i < s->n_removed; i++)
+                free(s->removed[i]);
+        free(s->removed);
+        free(s->dirty);
+        s->removed = NULL;
+        s->dirty = NULL;
+        s->n_removed = s->n_removed_allocated = 0;
+        s->n_dirty = s->n_dirty_allocated = 0;
+        s->lost_notes = false;
+}
+
+void scene_note_created(Scene *s, Node *n)
+{
+        n->seen_epoch = s->epoch;
+}
+
+void scene_note_changed(Scene *s, Node *n)
+{
+        if (n->dirty_epoch == s->epoch)
+                return;
+        n->dirty_epoch = s->epoch;
+        if (s->n_dirty == s->n_dirty_allocated) {
+                size_t n_allocated = s->n_dirty_allocated * 2 + 64;
+                uint64_t *dirty = reallocarray(s->dirty, n_allocated, sizeof *dirty);
+                if (!dirty) {
+                        s->lost_notes = true;
+                        return;
+                }
+                s->dirty = dirty;
+                s->n_dirty_allocated = n_allocated;
+        }
+        s->dirty[s->n_dirty++] = node_id(n);
+}
+
+void scene_note_removed(Scene *s, Node *n)
+{
+        if (s->snapshot && s->snapshot->cursor == n->slot)
+                s->snapshot->cursor = n->next;
+        if (s->n_removed == s->n_removed_allocated) {
+                size_t n_allocated = s->n_removed_allocated * 2 + 64;
+                char **removed = n_allocated > REMOVED_MAX ? NULL : reallocarray(s->removed, n_allocated,
+                                                                                sizeof *removed);
+                if (!removed) {
+                        s->lost_notes = true;
+                        return;
+                }
+                s->removed = removed;
+                s->n_removed_allocated = n_allocated;
+        }
+        char *uuid = strdup(node_uuid(n));
+        if (!uuid) {
+                s->lost_notes = true;
+                return;
+        }
+        s->removed[s->n_removed++] = uuid;
+}
+
+/* ---- handing out ---- */
+
+static bool snapshot_wants(const SceneSnapshot *sn, const Node *n)
+{
+        uint32_t epoch = sn->scene->epoch;
+        return n->seen_epoch < epoch && (sn->all || n->dirty_epoch == epoch - 1);
+}
+
+static int snapshot_emit_removed(SceneSnapshot *sn, size_t max)
+{
+        for (; max > 0 && sn->i_removed < sn->n_removed; max--, sn->i_removed++) {
+                const char *uuid = sn->removed[sn->i_removed];
+                int r = sn->funcs.removed(sn->userdata, uuid, strlen(uuid));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int snapshot_emit(SceneSnapshot *sn, Node *n)
+{
+        Scene *s = sn->scene;
+        n->seen_epoch = s->epoch;
+        _cleanup_scene_fold_ SceneFold *fold = NULL;
+        if (node_n_deltas(n) > 0) {
+                int r = scene_fold(s, n, &fold);
+                if (r < 0)
+                        return r;
+        }
+        StoreLocation location;
+        SceneImage image = {
+                .uuid = node_uuid(n),
+                .uuid_size = node_uuid_size(n),
+                .owner = node_owner(s, n),
+                .dependencies = n->dependencies,
+                .node_id = node_id(n),
+                .version = n->version,
+                .payload = n->base,
+                .location = node_location(n, &location) ? &location : NULL,
+                .fold = fold,
+        };
+        int r = sn->funcs.node(sn->userdata, &image);
+        fold = image.fold;
+        return r;
+}
+
+void scene_snapshot_before_change(Scene *s, Node *n)
+{
+        SceneSnapshot *sn = s->snapshot;
+        if (!sn || sn->error < 0 || !snapshot_wants(sn, n))
+                return;
+        sn->error = snapshot_emit_removed(sn, SIZE_MAX);
+        if (sn->error == 0)
+                sn->error = snapshot_emit(sn, n);
+}
+
+bool scene_snapshot_wants_all(const Scene *s)
+{
+        return s->lost_notes;
+}
+
+int scene_snapshot_begin(Scene *s, bool all, const SceneSnapshotFuncs *funcs, void *userdata, SceneSnapshot **ret)
+{
+        if (s->snapshot)
+                return -EBUSY;
+        if (!all && s->lost_notes)
+                return -EINVAL;
+        SceneSnapshot *sn = malloc(sizeof *sn);
+        if (!sn)
+                return -ENOMEM;
+        *sn = (SceneSnapshot){
+                .scene = s,
+                .all = all,
+                .funcs = *funcs,
+                .userdata = userdata,
+                .cursor = all ? s->first : NODE_NONE,
+        };
+        if (!all) {
+                sn->dirty = TAKE_PTR(s->dirty);
+                sn->n_dirty = s->n_dirty;
+                sn->removed = TAKE_PTR(s->removed);
+                sn->n_removed = s->n_removed;
+                s->n_removed = 0;
+        }
+        scene_notes_clear(s);
+        s->epoch++;
+        s->snapshot = sn;
+        *ret = sn;
+        return 0;
+}
+
+/* The next node to look at, whether it is wanted or not. */
+static Node *snapshot_advance(SceneSnapshot *sn)
+{
+        Scene *s = sn->scene;
+        if (sn->all) {
+                Node *n = scene_slot(s, sn->cursor);
+                if (n)
+                        sn->cursor = n->next;
+                return n;
+        }
+        while (sn->i_dirty < sn->n_dirty) {
+                Node *n = scene_find_id(s, sn->dirty[sn->i_dirty++]);
+                if (n)
+                        return n;
+        }
+        return NULL;
+}
+
+int scene_snapshot_step(SceneSnapshot *sn, size_t max_nodes)
+{
+        if (sn->error == 0)
+                sn->error = snapshot_emit_removed(sn, max_nodes);
+        if (sn->error < 0)
+                return sn->error;
+        if (sn->i_removed < sn->n_removed)
+                return 1;
+        while (max_nodes-- > 0) {
+                Node *n = snapshot_advance(sn);
+                if (!n) {
+                        sn->finished = true;
+                        return 0;
+                }
+                if (snapshot_wants(sn, n)) {
+                        sn->error = snapshot_emit(sn, n);
+                        if (sn->error < 0)
+                                return sn->error;
+                }
+        }
+        return 1;
+}
+
+SceneSnapshot *scene_snapshot_free(SceneSnapshot *sn)
+{
+        if (!sn)
+                return NULL;
+        if (!sn->finished)
+                sn->scene->lost_notes = true;
+        sn->scene->snapshot = NULL;
+        for (size_t i = 0; i < sn->n_removed; i++)
+                free(sn->removed[i]);
+        free(sn->removed);
+        free(sn->dirty);
+        free(sn);
+        return NULL;
+}
