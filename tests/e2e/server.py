@@ -18,6 +18,10 @@ import fleet as fleet_module
 ADMIN_PASSWORD = "admin password"
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|LeakSanitizer: detected")
 START_TIMEOUT = 60.0
+# What would configure the daemon, or make it think that a service manager has started it.
+FOREIGN_ENVIRONMENT = {"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID",
+                       "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY", "JOURNAL_STREAM", "PORT", "ADMIN_PASSWORD",
+                       "SERVER_PASSWORD", "LOG_LEVEL", "TIMEOUT", "DATA_DIR", "SAVE_INTERVAL", "MAX_BACKUPS"}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
@@ -93,8 +97,7 @@ class Server:
         return out
 
     def _spawn(self):
-        inherited = {k: v for k, v in os.environ.items()
-                     if k not in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "PORT", "TIMEOUT")}
+        inherited = {k: v for k, v in os.environ.items() if k not in FOREIGN_ENVIRONMENT}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.arguments(), cwd=self.work_dir, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env={**inherited, **self.environment},
@@ -241,7 +244,7 @@ class ReferenceServer(Server):
 
     def __init__(self, command, **settings):
         self._command = command.split()
-        settings.pop("save_interval", None)
+        settings = {k: v for k, v in settings.items() if k in ("timeout", "admin_password", "server_password")}
         self._timeout = settings.pop("timeout", 5000)
         super().__init__(**settings)
 

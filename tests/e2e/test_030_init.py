@@ -93,7 +93,7 @@ def test_login_during_an_init_waits_and_is_served(server, fleet, lobby, rng):
 @pytest.mark.parametrize("sent", [0, 1, 3, 5])
 @pytest.mark.parametrize("how", ["disconnect", "crash"])
 def test_vanished_initiator_rolls_back(make_server, fleet, rng, sent, how):
-    server = make_server(timeout="1500ms", reconnect_grace="500ms")
+    server = make_server(timeout="1500ms", reconnect_grace="1s")
     admin = fleet.client(server.address, "anna", admin_password=ADMIN_PASSWORD).connect().wait_state("lobby")
     user = fleet.client(server.address, "bert").connect().wait_state("lobby")
     nodes = scene(6, rng)

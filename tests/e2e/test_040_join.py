@@ -113,7 +113,7 @@ def test_deleted_after_it_was_handed_out(session, fleet):
 
 @pytest.mark.reference
 def test_node_added_during_a_join(session, fleet):
-    step = StepByStep(session, "bert")
+    StepByStep(session, "bert")
     fresh = new_uuid()
     session.admin.push(fresh, item("fresh"))
     bystander = session.join("carl")
@@ -137,7 +137,7 @@ def test_owner_and_dependencies_are_handed_over(session, fleet):
 @pytest.mark.parametrize("fetched", [0, 1, 4])
 @pytest.mark.parametrize("how", ["disconnect", "crash"])
 def test_joiner_that_vanishes_midway(make_session, fleet, fetched, how):
-    session = make_session(timeout="1500ms", reconnect_grace="500ms")
+    session = make_session(timeout="1500ms", reconnect_grace="1s")
     step = StepByStep(session, "bert")
     for node_uuid in step.catalog[:fetched]:
         step.get(node_uuid)

@@ -150,7 +150,7 @@ def test_whole_node_of_somebody_else_after_a_delete_brings_no_ghost_back(session
 
 @pytest.mark.reference
 def test_leaving_releases_locks(make_session, fleet):
-    session = make_session(timeout="2000ms", reconnect_grace="500ms") if not tap.REFERENCE else make_session(timeout=2000)
+    session = make_session(timeout="2000ms", reconnect_grace="1s") if not tap.REFERENCE else make_session(timeout=2000)
     bert, carl = session.join("bert", "carl")
     bert.lock(*session.uuids[:4])
     fleet.wait_until(lambda: owners((session.admin, carl), session.uuids[0]) == {"bert"})

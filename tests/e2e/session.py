@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A running session with the users of a test in it."""
+
+from server import ADMIN_PASSWORD
+from wire import Status
+
+
+class Session:
+    """A running session: an admin who has initialised it, and the users that join."""
+
+    def __init__(self, fleet, server, nodes):
+        self.fleet = fleet
+        self.server = server
+        self.uuids = [node[0] for node in nodes]
+        self.admin = self.connect("anna", admin=True)
+        self.admin.wait_state("lobby")
+        self.admin.init(nodes)
+        self.admin.wait_state("active")
+        self.users = [self.admin]
+
+    def connect(self, name, admin=False, **options):
+        if admin:
+            options.setdefault("admin_password", ADMIN_PASSWORD)
+        options.setdefault("password", self.server.server_password)
+        return self.fleet.client(self.server.address, name, **options).connect()
+
+    def join(self, *names, **options):
+        joined = [self.connect(name, **options) for name in names]
+        self.fleet.wait_active(*joined)
+        self.users += joined
+        self.announced()
+        return joined if len(joined) > 1 else joined[0]
+
+    def announced(self):
+        """Waits until every user is known to be active to all."""
+        names = {u.name for u in self.users if u.state == "active"}
+        self.fleet.wait_until(
+            lambda: all({n for n, x in u.users.items() if x["status"] == Status.ACTIVE} >= names
+                        for u in self.users if u.state == "active"),
+            what=f"{names} to be announced")
+
+    def check_same(self, *clients, **options):
+        clients = clients or [u for u in self.users if u.state == "active"]
+        return self.fleet.check_same(self.server.address, *clients, password=self.server.server_password, **options)
