@@ -31,7 +31,6 @@ typedef struct Net Net;
 /* Why a connection or message was refused before the session could see it. */
 typedef enum NetBadPeer {
         NET_BAD_HANDSHAKE,     /* what it spoke is not ZMTP 3: TLS, HTTP, a port scan, silence */
-        NET_BAD_TOO_LARGE,     /* a frame larger than the limit, or broken off ZMTP: connection dropped by libzmq */
         NET_BAD_ROUTING_ID,    /* a routing id longer than ROUTING_ID_SIZE_MAX */
         NET_BAD_TOO_MANY,      /* over the limit of connections, in all or of this address */
         NET_BAD_HOARDING,      /* an unfinished message that outgrew every limit */
@@ -71,7 +70,7 @@ typedef struct NetConfig {
         size_t window;                /* bytes of one peer and channel that libzmq may hold; 0: 1 MiB. One message
                                        * may exceed it. */
         unsigned turn_messages;       /* read from one channel before others get their turn; 0: 256 */
-        unsigned handshake_timeout_msec; /* 0: 5 s */
+        uint64_t handshake_timeout;   /* microseconds; 0: 5 s */
         bool start_paused;            /* all channels, until net_resume_reading(): sending works at once */
         NetLimits limits;
 } NetConfig;
@@ -99,8 +98,9 @@ typedef struct NetCallbacks {
         /* Refused bytes or a refused connection; already counted against the address. Not rate-limited. */
         void (*bad_peer)(void *userdata, const char *address, NetBadPeer what);
 
-        /* An address has been banned, until CLOCK_BOOTTIME until_usec. */
-        void (*banned)(void *userdata, const char *address, uint64_t until_usec);
+        /* What bad_peer reported has added up to a ban of the address. (For bans that net_penalise() leads to, its
+         * return value says so.) */
+        void (*banned)(void *userdata, const char *address);
 
         /* SEND_CONTROL messages alone have outgrown twice the backlog limit: let the peer go. Called once. */
         void (*overflow)(void *userdata, const RoutingId *peer);
@@ -130,7 +130,7 @@ int net_new(Net **ret, sd_event *event, const NetConfig *config, const NetCallba
 Net *net_free(Net *n);
 DEFINE_CLEANUP(Net *, net_free)
 
-/* The port that a channel listens on (of the first address); 0 when it has none (a handed-over AF_UNIX socket). */
+/* The port that a channel listens on (of the first address); 0 when that cannot be told. */
 uint16_t net_port(const Net *n, Channel channel);
 
 /* Applies changed limits to the running sockets. Returns 0, -EINVAL for an entry of `allow` that is no address,

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "net/connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void connection_table_done(ConnectionTable *t)
+{
+        for (size_t i = 0; i < t->n_slots; i++)
+                free(t->by_fd[i]);
+        free(t->by_fd);
+        *t = (ConnectionTable){};
+}
+
+Connection *connection_table_find(const ConnectionTable *t, int fd)
+{
+        return fd >= 0 && (size_t)fd < t->n_slots ? t->by_fd[fd] : NULL;
+}
+
+static bool connection_table_grow(ConnectionTable *t, size_t n_slots)
+{
+        if (n_slots <= t->n_slots)
+                return true;
+        n_slots = MAX(n_slots, 2 * t->n_slots);
+        Connection **by_fd = reallocarray(t->by_fd, n_slots, sizeof *by_fd);
+        if (!by_fd)
+                return false;
+        memset(by_fd + t->n_slots, 0, (n_slots - t->n_slots) * sizeof *by_fd);
+        t->by_fd = by_fd;
+        t->n_slots = n_slots;
+        return true;
+}
+
+/* The I/O thread may close the descriptor, and the kernel give its number away, at any time. A duplicate pins
+ * the socket, so that what is asked and what is done concern the same one. */
+static int pin(const Connection *c, bool compare)
+{
+        int fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 3);
+        if (fd < 0)
+                return -1;
+        struct stat st;
+        if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) && (!compare || st.st_ino == c->inode))
+                return fd;
+        close(fd);
+        return -1;
+}
+
+Connection *connection_table_add(ConnectionTable *t, int fd, Channel channel, uint64_t floor, uint64_t now)
+{
+        assert(fd >= 0 && !connection_table_find(t, fd));
+        if (!connection_table_grow(t, (size_t)fd + 1))
+                return NULL;
+        Connection *c = malloc(sizeof *c);
+        if (!c)
+                return NULL;
+        *c = (Connection){ .fd = fd, .channel = channel, .floor = floor, .accepted_at = now };
+
+        int pinned = pin(c, false);
+        if (pinned >= 0) {
+                struct stat st;
+                if (fstat(pinned, &st) == 0)
+                        c->inode = st.st_ino;
+                c->is_ip = address_of_peer(pinned, &c->address) == 0;
+                close(pinned);
+        }
+        if (c->is_ip)
+                address_format(&c->address, c->text);
+        else
+                strcpy(c->text, "local");
+        t->by_fd[fd] = c;
+        t->n_connections++;
+        return c;
+}
+
+void connection_table_remove(ConnectionTable *t, Connection *c)
+{
+        assert(t->by_fd[c->fd] == c);
+        t->by_fd[c->fd] = NULL;
+        t->n_connections--;
+}
+
+bool connection_is_alive(const Connection *c)
+{
+        struct stat st;
+        return fstat(c->fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == c->inode;
+}
+
+void connection_shut_down(Connection *c)
+{
+        int fd = pin(c, true);
+        if (fd < 0)
+                return;
+        shutdown(fd, SHUT_RDWR);
+        close(fd);
+}
+
+uint64_t connection_bytes_received(const Connection *c)
+{
+        int fd = pin(c, true);
+        if (fd < 0)
+                return 0;
+        struct tcp_info info = {};
+        socklen_t n = sizeof info;
+        int r = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n);
+        close(fd);
+        return r == 0 && n >= offsetof(struct tcp_info, tcpi_bytes_received) + 8 ? info.tcpi_bytes_received : 0;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/*
+ * Connections: what is known of each TCP connection that libzmq has accepted,
+ * found by its file descriptor.
+ *
+ * libzmq tells of connections through a monitor (accepted, disconnected, with
+ * the descriptor's number; handshake done or failed, without it) and of
+ * descriptors through messages. Numbers are reused at once, so a message read
+ * late could be taken for one of the next connection with that number.
+ * Therefore every connection gets a serial during its handshake (zap.h), which
+ * each of its messages carries, and remembers the lowest serial (`floor`)
+ * that it can have been given.
+ *
+ * Not every end is reported: a connection whose routing id was taken over by
+ * another is closed without a word. So the socket's inode is remembered, and
+ * compared now and then.
+ */
+
+#include <sys/types.h>
+
+#include "base/frames.h"
+#include "base/routing-id.h"
+#include "net/address.h"
+
+typedef enum ConnectionState {
+        CONNECTION_HANDSHAKING,
+        CONNECTION_MAYBE,       /* one of several whose handshake may have been the one that succeeded */
+        CONNECTION_ESTABLISHED,
+        CONNECTION_REFUSED,     /* shut down by us, not gone yet */
+} ConnectionState;
+
+typedef struct Connection Connection;
+
+struct Connection {
+        int fd; /* libzmq's; never closed nor written here */
+        Channel channel;
+        ConnectionState state;
+        uint64_t floor;
+        uint64_t serial;      /* 0: has not sent a message */
+        uint64_t accepted_at;
+        ino_t inode;
+        bool is_ip;
+        bool is_counted;      /* in the address table */
+        Address address;
+        char text[ADDRESS_TEXT_MAX];
+        bool has_id;
+        RoutingId id;
+        uint64_t n_delivered; /* bytes of whole messages handed on */
+        Connection *next_lost;
+};
+
+typedef struct ConnectionTable {
+        Connection **by_fd;
+        size_t n_slots;
+        size_t n_connections;
+} ConnectionTable;
+
+void connection_table_done(ConnectionTable *t);
+
+/* NULL when there is none. */
+Connection *connection_table_find(const ConnectionTable *t, int fd);
+
+/* Makes the connection that libzmq has accepted as fd, and looks up its address. The slot must be free; NULL when
+ * memory is short. */
+Connection *connection_table_add(ConnectionTable *t, int fd, Channel channel, uint64_t floor, uint64_t now);
+
+/* Takes it out of the table; the caller owns it from now on. */
+void connection_table_remove(ConnectionTable *t, Connection *c);
+
+/* Is the descriptor still the socket that was accepted? */
+bool connection_is_alive(const Connection *c);
+
+/* Ends the connection for both sides; libzmq then finds it ended and closes it. */
+void connection_shut_down(Connection *c);
+
+/* Bytes the kernel has received on it so far; 0 when that cannot be told. */
+uint64_t connection_bytes_received(const Connection *c);

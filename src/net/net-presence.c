@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "net/net-private.h"
+
+/* Bytes that one connection may have sent beyond what has been handed on as whole messages. An unfinished message
+ * grows in libzmq without any limit but that of each frame. Whoever has not logged in has nothing large to say. */
+#define HOARD_MAX_STRANGER (8 * 1024 * 1024)
+#define HOARD_MAX_SLACK (64 * 1024 * 1024)
+
+#define PENALTY_BAD_HANDSHAKE 1
+#define PENALTY_HOARDING 10
+
+const char *net_bad_peer_to_string(NetBadPeer what)
+{
+        static const char *const text[_NET_BAD_MAX] = {
+                [NET_BAD_HANDSHAKE] = "does not speak the protocol of a Multi-User client (no ZMTP 3 handshake)",
+                [NET_BAD_ROUTING_ID] = "uses a routing id that is too long",
+                [NET_BAD_TOO_MANY] = "has too many connections open",
+                [NET_BAD_HOARDING] = "sends a message without end",
+                [NET_BAD_BANNED] = "tries to connect while it is banned",
+        };
+        return (unsigned)what < _NET_BAD_MAX ? text[what] : "misbehaves";
+}
+
+static void report_bad(Net *n, const char *text, NetBadPeer what)
+{
+        n->n_bad[what]++;
+        if (n->callbacks.bad_peer)
+                n->callbacks.bad_peer(n->userdata, text, what);
+}
+
+void net_report_bad(Net *n, const Connection *c, NetBadPeer what, unsigned weight)
+{
+        /* Callbacks may change everything, the connection included. */
+        char text[ADDRESS_TEXT_MAX];
+        strcpy(text, c->text);
+        report_bad(n, text, what);
+        if (weight > 0 && net_penalise(n, text, weight) > 0 && n->callbacks.banned)
+                n->callbacks.banned(n->userdata, text);
+}
+
+static bool is_open_peer(const Net *n, const RoutingId *id)
+{
+        Peer *p = peer_table_find(&n->peers, id);
+        return p && !p->closing;
+}
+
+static void refuse(Connection *c)
+{
+        c->state = CONNECTION_REFUSED;
+        connection_shut_down(c);
+}
+
+int net_penalise(Net *n, const char *address, unsigned weight)
+{
+        Address a;
+        if (address_parse(address, &a) < 0 || address_table_penalise(n->addresses, &a, weight, net_now()) <= 0)
+                return 0;
+        Address network = address_network(&a);
+        for (size_t i = 0; i < n->connections.n_slots; i++) {
+                Connection *c = n->connections.by_fd[i];
+                if (!c || !c->is_ip || !c->has_id || c->state == CONNECTION_REFUSED || is_open_peer(n, &c->id))
+                        continue;
+                Address other = address_network(&c->address);
+                if (address_equal(&network, &other))
+                        refuse(c);
+        }
+        return 1;
+}
+
+int net_forgive(Net *n, const char *address)
+{
+        Address a;
+        return address_parse(address, &a) < 0 ? 1 : address_table_forgive(n->addresses, &a);
+}
+
+bool net_admit(void *net, const char *address)
+{
+        Net *n = net;
+        Address a;
+        if (address_parse(address, &a) < 0 || !address_table_is_banned(n->addresses, &a, net_now(), NULL))
+                return true;
+        char text[ADDRESS_TEXT_MAX];
+        report_bad(n, address_format(&a, text), NET_BAD_BANNED);
+        return false;
+}
+
+/* A client that joins may never have sent anything on its data channel. When one of these silent connections ends,
+ * everyone at that address whose channel could be it has to be taken for lost: being brought up to date once too
+ * often harms nobody. */
+static void silent_connection_lost(Net *n, const Connection *c)
+{
+        for (Peer *p = n->peers.first; p; p = p->next) {
+                Outbox *o = &p->box[c->channel];
+                if (o->connected && o->serial == 0 && p->has_address && c->is_ip && address_equal(&p->address, &c->address))
+                        net_outbox_lost(n, o);
+        }
+}
+
+void net_settle_lost(NetChannel *channel)
+{
+        Net *n = channel->net;
+        Connection *c, *next;
+        for (c = TAKE_PTR(channel->first_lost); c; c = next) {
+                next = c->next_lost;
+                Peer *p = c->has_id ? peer_table_find(&n->peers, &c->id) : NULL;
+                if (!c->has_id)
+                        silent_connection_lost(n, c);
+                else if (!p && n->callbacks.peer_lost)
+                        n->callbacks.peer_lost(n->userdata, c->channel, &c->id);
+                else if (p && p->box[c->channel].serial == c->serial)
+                        net_outbox_lost(n, &p->box[c->channel]);
+                free(c);
+        }
+}
+
+static void connection_gone(NetChannel *channel, Connection *c)
+{
+        Net *n = channel->net;
+        uint64_t now = net_now();
+        connection_table_remove(&n->connections, c);
+        if (c->is_counted)
+                address_table_disconnect(n->addresses, &c->address, now);
+
+        bool failed = channel->has_handshake_failure;
+        bool protocol = channel->failure_is_protocol;
+        channel->has_handshake_failure = channel->failure_is_protocol = false;
+
+        bool established = c->state == CONNECTION_MAYBE || c->state == CONNECTION_ESTABLISHED;
+        if (c->has_id || (established && !failed)) {
+                c->next_lost = channel->first_lost;
+                channel->first_lost = c;
+                channel->is_ready = true;
+                return;
+        }
+        bool banned = c->is_ip && address_table_is_banned(n->addresses, &c->address, now, NULL);
+        if (c->state != CONNECTION_REFUSED && !banned) {
+                /* Libzmq gives no reason for greetings that it does not know at all; a plain end of the connection
+                 * has one, and is nobody's fault when it comes early. */
+                bool ended_early = failed && !protocol && now - c->accepted_at < n->handshake_timeout;
+                net_report_bad(n, c, NET_BAD_HANDSHAKE, ended_early ? 0 : PENALTY_BAD_HANDSHAKE);
+        }
+        free(c);
+}
+
+static void connection_accepted(NetChannel *channel, int fd)
+{
+        Net *n = channel->net;
+        uint64_t now = net_now();
+        Connection *c = connection_table_find(&n->connections, fd);
+        if (c) /* closed without a word: its routing id was taken over */
+                connection_gone(&n->channel[c->channel], c);
+
+        c = connection_table_add(&n->connections, fd, channel->channel, n->zap.last_serial + 1, now);
+        if (!c)
+                return;
+        net_arm_sweep(n);
+        if (n->connections.n_connections > n->max_connections) {
+                refuse(c);
+                net_report_bad(n, c, NET_BAD_TOO_MANY, 0);
+                return;
+        }
+        if (!c->is_ip)
+                return;
+        /* Not a penalty: behind one address there may be a whole school. */
+        int r = address_table_connect(n->addresses, &c->address, now);
+        c->is_counted = r == 0;
+        if (r > 0) {
+                refuse(c);
+                net_report_bad(n, c, NET_BAD_TOO_MANY, 0);
+        }
+}
+
+/* The event does not say which connection it was. When only one was shaking hands the answer is clear. */
+static void handshake_succeeded(NetChannel *channel)
+{
+        ConnectionTable *t = &channel->net->connections;
+        Connection *only = NULL;
+        unsigned n = 0;
+        for (size_t i = 0; i < t->n_slots; i++) {
+                Connection *c = t->by_fd[i];
+                if (!c || c->channel != channel->channel || c->state > CONNECTION_MAYBE)
+                        continue;
+                only = c;
+                n++;
+                c->state = CONNECTION_MAYBE;
+        }
+        if (n == 1)
+                only->state = CONNECTION_ESTABLISHED;
+}
+
+void net_monitor_drain(NetChannel *channel)
+{
+        MonitorEvent e;
+        bool succeeded = false;
+        while (monitor_read(&channel->monitor, &e) > 0) {
+                switch (e.event) {
+                case ZMQ_EVENT_ACCEPTED:
+                        connection_accepted(channel, (int)e.value);
+                        break;
+                case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+                        handshake_succeeded(channel);
+                        succeeded = true;
+                        break;
+                case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                        channel->has_handshake_failure = true;
+                        break;
+                case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                        channel->has_handshake_failure = channel->failure_is_protocol = true;
+                        break;
+                case ZMQ_EVENT_DISCONNECTED:
+                case ZMQ_EVENT_CLOSED: {
+                        Connection *c = connection_table_find(&channel->net->connections, (int)e.value);
+                        if (c && c->channel == channel->channel)
+                                connection_gone(channel, c);
+                        break;
+                }
+                default:
+                        break;
+                }
+        }
+        if (succeeded) {
+                net_channel_catch_up(channel);
+                net_pump(channel->net, channel, 1u << OUTBOX_AWAY);
+        }
+}
+
+Connection *net_attribute(NetChannel *channel, Inbound *in)
+{
+        Net *n = channel->net;
+        int fd = inbound_fd(in);
+        uint64_t serial = inbound_serial(in);
+        Connection *c = connection_table_find(&n->connections, fd);
+        if (c && c->channel == channel->channel && c->serial == serial && serial > 0)
+                return c;
+
+        net_monitor_drain(channel);
+        c = connection_table_find(&n->connections, fd);
+        if (!c || c->channel != channel->channel || serial < c->floor || c->serial != 0)
+                return NULL;
+        c->serial = serial;
+        c->has_id = inbound_routing_id(in, &c->id);
+        if (c->state != CONNECTION_REFUSED)
+                c->state = CONNECTION_ESTABLISHED;
+        Peer *p = c->has_id ? peer_table_find(&n->peers, &c->id) : NULL;
+        if (p) {
+                p->has_address = c->is_ip;
+                p->address = c->address;
+                net_outbox_heard(n, &p->box[c->channel], serial);
+        }
+        return c;
+}
+
+static bool has_open_peer_at(const Net *n, const Connection *c)
+{
+        for (Peer *p = n->peers.first; p; p = p->next)
+                if (!p->closing && p->has_address && address_equal(&p->address, &c->address))
+                        return true;
+        return false;
+}
+
+static bool is_hoarding(const Net *n, const Connection *c)
+{
+        uint64_t received = connection_bytes_received(c);
+        if (received < c->n_delivered + HOARD_MAX_STRANGER)
+                return false;
+        if (!has_open_peer_at(n, c))
+                return true;
+        return received > c->n_delivered + 2 * (uint64_t)n->max_message_size + HOARD_MAX_SLACK;
+}
+
+void net_sweep(Net *n)
+{
+        for (size_t i = 0; i < n->connections.n_slots; i++) {
+                Connection *c = n->connections.by_fd[i];
+                if (!c)
+                        continue;
+                NetChannel *channel = &n->channel[c->channel];
+                if (!connection_is_alive(c)) {
+                        /* Either its end is about to be reported, or it never will be. */
+                        net_monitor_drain(channel);
+                        if (connection_table_find(&n->connections, i) == c && !connection_is_alive(c))
+                                connection_gone(channel, c);
+                } else if (channel->n_paused == 0 && c->state != CONNECTION_REFUSED && is_hoarding(n, c)) {
+                        refuse(c);
+                        net_report_bad(n, c, NET_BAD_HOARDING, PENALTY_HOARDING);
+                }
+        }
+}

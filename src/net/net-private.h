@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/* What the files of a Net share. Functions here run in the loop's thread. */
+
+#include "net/address-table.h"
+#include "net/connection.h"
+#include "net/inbound.h"
+#include "net/monitor.h"
+#include "net/net.h"
+#include "net/peer.h"
+#include "net/zap.h"
+
+typedef struct NetChannel {
+        Net *net;
+        Channel channel;
+        void *socket; /* ROUTER */
+        Monitor monitor;
+        sd_event_source *source, *monitor_source;
+        unsigned n_paused;
+        bool is_ready;     /* owed a turn that its file descriptor may not announce */
+        bool must_look;    /* sending may have swallowed the announcement of something to read */
+        bool has_handshake_failure; /* reported, without saying whose; the next end of a connection is it */
+        bool failure_is_protocol;
+        Connection *first_lost; /* gone, but their last messages may not have been read */
+} NetChannel;
+
+struct Net {
+        sd_event *event;
+        void *context;
+        Zap zap;
+        int wake_fd;
+        NetChannel channel[_CHANNEL_MAX];
+        ConnectionTable connections;
+        AddressTable *addresses;
+        PeerTable peers;
+        sd_event_source *zap_source, *wake_source, *retry_source, *sweep_source, *post_source;
+        bool post_armed, retry_armed, sweep_armed;
+        unsigned depth; /* of calls from the loop */
+        NetCallbacks callbacks;
+        void *userdata;
+        size_t max_backlog, max_message_size, window;
+        unsigned max_connections, turn_messages;
+        uint64_t handshake_timeout;
+        uint64_t n_received[_CHANNEL_MAX], bytes_received[_CHANNEL_MAX];
+        uint64_t n_sent[_CHANNEL_MAX], bytes_sent[_CHANNEL_MAX];
+        uint64_t n_refused, n_bad[_NET_BAD_MAX];
+};
+
+uint64_t net_now(void); /* CLOCK_MONOTONIC, microseconds */
+
+/* Around everything that the loop calls: callbacks that have become due, and turns that nobody will announce, are
+ * seen to when the outermost one is left. */
+void net_enter(Net *n);
+void net_leave(Net *n);
+
+/* Has net_leave()'s work done from the loop when nobody is inside. */
+void net_arm_post(Net *n);
+void net_arm_retry(Net *n);
+void net_arm_sweep(Net *n);
+
+/* net-listen.c: makes, configures, binds the sockets. Returns 0 or -errno with *ret_error. */
+int net_listen(Net *n, const NetConfig *config, char **ret_error);
+
+/* net-receive.c */
+int net_channel_turn(NetChannel *c, bool even_if_paused, unsigned *ret_n_read);
+bool net_channel_has_input(NetChannel *c);
+/* Has the socket take note of connections made and lost since; it does so by itself only now and then. */
+void net_channel_catch_up(NetChannel *c);
+
+/* net-presence.c */
+void net_monitor_drain(NetChannel *c);
+/* The connection that a message came over; NULL when that is already gone. */
+Connection *net_attribute(NetChannel *c, Inbound *in);
+/* Reports the lost connections of a channel whose messages have all been read. */
+void net_settle_lost(NetChannel *c);
+void net_sweep(Net *n);
+bool net_admit(void *net, const char *address);
+void net_report_bad(Net *n, const Connection *c, NetBadPeer what, unsigned weight);
+
+/* net-send.c */
+void net_outbox_heard(Net *n, Outbox *o, uint64_t serial);
+void net_outbox_lost(Net *n, Outbox *o);
+/* Tries again what is held back: for one channel, or all when c is NULL, in the given states (1u << OutboxState). */
+void net_pump(Net *n, const NetChannel *c, unsigned states);
+void net_wake(Net *n);
+/* Lets go of closing peers that have nothing left to send, or whose time is over; true when some remain. */
+bool net_reap(Net *n, uint64_t now);
+bool net_needs_retry(const Net *n);

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "net/net-private.h"
+
+#define PENALTY_BAD_ROUTING_ID 5
+
+static int deliver(NetChannel *channel, Inbound *in)
+{
+        Net *n = channel->net;
+        Connection *c = net_attribute(channel, in);
+        if (c && c->state == CONNECTION_REFUSED)
+                return 0;
+
+        /* libzmq renames a connection whose routing id another has taken over; its last messages still are of the
+         * peer that it was. */
+        RoutingId id;
+        if (c && c->has_id) {
+                id = c->id;
+        } else if (!inbound_routing_id(in, &id)) {
+                if (c) {
+                        c->state = CONNECTION_REFUSED;
+                        connection_shut_down(c);
+                        net_report_bad(n, c, NET_BAD_ROUTING_ID, PENALTY_BAD_ROUTING_ID);
+                }
+                return 0;
+        }
+
+        char text[ADDRESS_TEXT_MAX];
+        Address a;
+        if (c)
+                strcpy(text, c->text);
+        else if (address_parse(inbound_address(in), &a) == 0)
+                address_format(&a, text);
+        else
+                strcpy(text, "unknown");
+        if (c)
+                c->n_delivered += in->size;
+        n->n_received[channel->channel]++;
+        n->bytes_received[channel->channel] += in->size;
+        return n->callbacks.message(n->userdata, channel->channel, &id, text, in->frames, in->n_frames);
+}
+
+bool net_channel_has_input(NetChannel *c)
+{
+        int events = 0;
+        size_t n = sizeof events;
+        return zmq_getsockopt(c->socket, ZMQ_EVENTS, &events, &n) == 0 && (events & ZMQ_POLLIN);
+}
+
+void net_channel_catch_up(NetChannel *c)
+{
+        net_channel_has_input(c);
+        c->must_look = true;
+}
+
+/* Returns the number of messages, or -errno; *ret_drained: nothing is left. */
+static int read_messages(NetChannel *c, bool *ret_drained)
+{
+        unsigned i, n_paused = c->n_paused;
+        *ret_drained = false;
+        for (i = 0; i < c->net->turn_messages; i++) {
+                Inbound in;
+                int r = inbound_read(&in, c->socket);
+                if (r == 0) {
+                        *ret_drained = true;
+                        break;
+                }
+                if (r < 0)
+                        return r;
+                r = deliver(c, &in);
+                inbound_done(&in);
+                if (r < 0)
+                        return r;
+                if (c->n_paused > n_paused) {
+                        i++;
+                        break;
+                }
+        }
+        return i;
+}
+
+int net_channel_turn(NetChannel *c, bool even_if_paused, unsigned *ret_n_read)
+{
+        Net *n = c->net;
+        int n_read = 0;
+        bool drained = true;
+
+        net_enter(n);
+        c->is_ready = false;
+        net_monitor_drain(c);
+        if (c->n_paused == 0 || even_if_paused)
+                n_read = read_messages(c, &drained);
+        else
+                net_channel_has_input(c); /* takes the announcement back until reading goes on */
+
+        int r = n_read < 0 ? n_read : 0;
+        if (n_read > 0)
+                r = n->callbacks.turn_end ? n->callbacks.turn_end(n->userdata) : 0;
+        if (drained)
+                net_settle_lost(c);
+        else
+                c->is_ready = true;
+        net_pump(n, c, 1u << OUTBOX_FULL);
+        net_leave(n);
+        if (ret_n_read)
+                *ret_n_read = MAX(n_read, 0);
+        return r;
+}

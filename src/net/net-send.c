@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "net/net-private.h"
+
+/* Metadata of other users, many times a second: behind more than this it would be old before it arrives. */
+#define PRESENCE_QUEUE_MAX (64 * 1024)
+
+#define CLOSING_TIMEOUT (5 * UINT64_C(1000000))
+
+static size_t peer_held(const Peer *p)
+{
+        return peer_queued(p) + peer_in_flight(p);
+}
+
+void net_outbox_lost(Net *n, Outbox *o)
+{
+        if (!o->connected)
+                return;
+        o->connected = false;
+        o->serial = 0;
+        peer_table_clear_due(&n->peers, o->peer, PEER_DUE_CONNECTED << o->channel);
+        peer_table_set_due(&n->peers, o->peer, PEER_DUE_LOST << o->channel);
+}
+
+static void outbox_connected(Net *n, Outbox *o)
+{
+        if (o->connected)
+                return;
+        o->connected = true;
+        peer_table_set_due(&n->peers, o->peer, PEER_DUE_CONNECTED << o->channel);
+        if (n->depth == 0)
+                net_arm_post(n);
+}
+
+static int transmit(Net *n, Outbox *o, const Frames *frames)
+{
+        NetChannel *c = &n->channel[o->channel];
+        c->must_look = true;
+        int r = flight_send(o->flight, c->socket, &o->peer->id, frames);
+        if (r == 0) {
+                o->state = OUTBOX_OPEN;
+                n->n_sent[o->channel]++;
+                n->bytes_sent[o->channel] += frames->size;
+                o->peer->bytes_sent += frames->size;
+                if (unlikely(!o->connected))
+                        outbox_connected(n, o);
+        } else if (r == -EHOSTUNREACH) {
+                o->state = OUTBOX_AWAY;
+                net_outbox_lost(n, o);
+        } else if (r == -EAGAIN) {
+                o->state = OUTBOX_FULL;
+        }
+        return r;
+}
+
+/* Whether the flight has room; otherwise it will wake us when it has. */
+static bool may_transmit(Net *n, Outbox *o)
+{
+        if (flight_has_room(o->flight))
+                return true;
+        flight_wait(o->flight, n->window / 2);
+        if (flight_has_room(o->flight))
+                return true;
+        o->state = OUTBOX_WINDOW;
+        return false;
+}
+
+static void check_drained(Net *n, Peer *p)
+{
+        if (!p->owes_drained)
+                return;
+        /* Even when nothing is queued any more, what is on its way may be too much: have its end announced. */
+        for (int c = 0; c < _CHANNEL_MAX; c++)
+                if (flight_bytes(p->box[c].flight) >= n->window / 2)
+                        flight_wait(p->box[c].flight, n->window / 2);
+        if (peer_held(p) > n->max_backlog / 2 || p->box[CHANNEL_COMMAND].n_queued > PRESENCE_QUEUE_MAX / 4)
+                return;
+        p->owes_drained = p->refusing = false;
+        p->refusing_since = 0;
+        peer_table_set_due(&n->peers, p, PEER_DUE_DRAINED);
+}
+
+static void pump_outbox(Net *n, Outbox *o)
+{
+        Frames *frames;
+        while ((frames = outbox_head(o)) && may_transmit(n, o)) {
+                if (transmit(n, o, frames) < 0)
+                        break;
+                outbox_pop(o);
+        }
+        peer_table_update_pending(&n->peers, o);
+}
+
+void net_pump(Net *n, const NetChannel *c, unsigned states)
+{
+        for (Outbox *o = n->peers.first_pending, *next; o; o = next) {
+                next = o->next_pending;
+                if ((c && o->channel != c->channel) || !(states & (1u << o->state)))
+                        continue;
+                pump_outbox(n, o);
+                check_drained(n, o->peer);
+        }
+}
+
+void net_wake(Net *n)
+{
+        net_pump(n, NULL, 1u << OUTBOX_WINDOW);
+        for (Peer *p = n->peers.first; p; p = p->next)
+                check_drained(n, p);
+}
+
+void net_outbox_heard(Net *n, Outbox *o, uint64_t serial)
+{
+        if (o->connected && o->serial != 0 && o->serial != serial)
+                net_outbox_lost(n, o);
+        o->serial = serial;
+        outbox_connected(n, o);
+        if (!outbox_is_empty(o))
+                pump_outbox(n, o);
+}
+
+bool net_needs_retry(const Net *n)
+{
+        for (const Outbox *o = n->peers.first_pending; o; o = o->next_pending)
+                if (o->state != OUTBOX_WINDOW)
+                        return true;
+        return false;
+}
+
+bool net_reap(Net *n, uint64_t now)
+{
+        bool closing = false;
+        for (Peer *p = n->peers.first, *next; p; p = next) {
+                next = p->next;
+                if (!p->closing)
+                        continue;
+                if (outbox_is_empty(&p->box[CHANNEL_COMMAND]) || now >= p->closing_until)
+                        peer_table_remove(&n->peers, p);
+                else
+                        closing = true;
+        }
+        return closing;
+}
+
+int net_open_peer(Net *n, const RoutingId *id)
+{
+        Peer *p = peer_table_find(&n->peers, id);
+        if (p) {
+                if (!p->closing)
+                        return 0;
+                p->closing = false;
+                for (int c = 0; c < _CHANNEL_MAX; c++)
+                        if (p->box[c].connected)
+                                peer_table_set_due(&n->peers, p, PEER_DUE_CONNECTED << c);
+                if (n->depth == 0)
+                        net_arm_post(n);
+                return 0;
+        }
+        p = peer_table_add(&n->peers, id, n->window, n->wake_fd);
+        if (!p)
+                return -ENOMEM;
+        for (size_t i = 0; i < n->connections.n_slots; i++) {
+                const Connection *c = n->connections.by_fd[i];
+                if (!c || !c->has_id || !routing_id_equal(&c->id, id))
+                        continue;
+                p->has_address = c->is_ip;
+                p->address = c->address;
+                net_outbox_heard(n, &p->box[c->channel], c->serial);
+        }
+        if (n->depth == 0)
+                net_arm_post(n);
+        return 0;
+}
+
+void net_close_peer(Net *n, const RoutingId *id)
+{
+        Peer *p = peer_table_find(&n->peers, id);
+        if (!p || p->closing)
+                return;
+        peer_table_clear_due(&n->peers, p, p->due);
+        for (int c = 0; c < _CHANNEL_MAX; c++) {
+                if (c == CHANNEL_COMMAND && p->box[c].connected)
+                        continue;
+                outbox_clear(&p->box[c]);
+                peer_table_update_pending(&n->peers, &p->box[c]);
+        }
+        if (outbox_is_empty(&p->box[CHANNEL_COMMAND])) {
+                peer_table_remove(&n->peers, p);
+                return;
+        }
+        p->closing = true;
+        p->owes_drained = p->refusing = false;
+        p->closing_until = net_now() + CLOSING_TIMEOUT;
+        net_arm_sweep(n);
+}
+
+static int answer_stranger(Net *n, const RoutingId *to, Channel channel, const Frames *frames)
+{
+        NetChannel *c = &n->channel[channel];
+        c->must_look = true;
+        int r = flight_send(NULL, c->socket, to, frames);
+        if (n->depth == 0)
+                net_arm_post(n);
+        if (r == 0) {
+                n->n_sent[channel]++;
+                n->bytes_sent[channel] += frames->size;
+        }
+        return r == -ENOMEM ? r : 0;
+}
+
+static int refuse_message(Net *n, Peer *p, bool bulk)
+{
+        n->n_refused++;
+        p->owes_drained = true;
+        if (bulk && !p->refusing) {
+                p->refusing = true;
+                p->refusing_since = net_now();
+        }
+        check_drained(n, p);
+        if (n->depth == 0)
+                net_arm_post(n);
+        return NET_FULL;
+}
+
+static bool is_over_backlog(const Net *n, const Peer *p, const Frames *frames)
+{
+        size_t queued = peer_queued(p), charge = flight_charge(frames);
+        size_t held = queued + peer_in_flight(p);
+        if (held + charge <= n->max_backlog)
+                return false;
+        if (charge < n->max_backlog)
+                return true;
+        /* Larger than the limit as a whole: let it through alone. */
+        size_t outstanding = queued;
+        for (int c = 0; c < _CHANNEL_MAX; c++)
+                outstanding += flight_outstanding(p->box[c].flight);
+        return outstanding > 0;
+}
+
+static void check_overflow(Net *n, Peer *p)
+{
+        size_t control = 0;
+        for (int c = 0; c < _CHANNEL_MAX; c++)
+                control += p->box[c].n_control;
+        if (p->overflown || control <= 2 * n->max_backlog)
+                return;
+        p->overflown = true;
+        peer_table_set_due(&n->peers, p, PEER_DUE_OVERFLOW);
+}
+
+static int enqueue(Net *n, Peer *p, Outbox *o, SendClass class, Frames *frames)
+{
+        if (class == SEND_TABLE && outbox_replace_table(o, frames))
+                return 0;
+        int r = outbox_push(o, class, frames);
+        if (r < 0)
+                return r;
+        peer_table_update_pending(&n->peers, o);
+        if (o->state != OUTBOX_WINDOW)
+                net_arm_retry(n);
+        if (class == SEND_CONTROL)
+                check_overflow(n, p);
+        if (n->depth == 0 && n->peers.first_due)
+                net_arm_post(n);
+        return 0;
+}
+
+int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Frames *frames)
+{
+        Peer *p = peer_table_find(&n->peers, to);
+        if (!p || p->closing)
+                return class == SEND_ANSWER ? answer_stranger(n, to, channel, frames) : NET_NO_PEER;
+
+        Outbox *o = &p->box[channel];
+        switch (class) {
+        case SEND_ANSWER:
+                class = SEND_CONTROL;
+                break;
+        case SEND_BULK:
+                if (p->refusing || is_over_backlog(n, p, frames))
+                        return refuse_message(n, p, true);
+                break;
+        case SEND_PRESENCE:
+                if (o->n_queued > PRESENCE_QUEUE_MAX)
+                        return refuse_message(n, p, false);
+                break;
+        case SEND_PING:
+                if (outbox_has(o, SEND_PING))
+                        return 0;
+                break;
+        case SEND_CONTROL:
+        case SEND_TABLE:
+                break;
+        }
+
+        if (outbox_is_empty(o) && may_transmit(n, o)) {
+                int r = transmit(n, o, frames);
+                if (n->depth == 0)
+                        net_arm_post(n);
+                if (r == 0 || r == -ENOMEM)
+                        return r;
+        }
+        return enqueue(n, p, o, class, frames);
+}
+
+/* What could still leave: queued for connected peers, or with libzmq and vouched for. */
+static size_t unsent(const Net *n)
+{
+        size_t left = 0;
+        for (const Peer *p = n->peers.first; p; p = p->next)
+                for (int c = 0; c < _CHANNEL_MAX; c++)
+                        if (p->box[c].state != OUTBOX_AWAY)
+                                left += p->box[c].n_queued + flight_outstanding(p->box[c].flight);
+        return left;
+}
+
+size_t net_flush(Net *n, uint64_t timeout_usec)
+{
+        uint64_t deadline = net_now() + timeout_usec;
+        n->depth++; /* callbacks are for the loop */
+        for (;;) {
+                for (int i = 0; i < _CHANNEL_MAX; i++)
+                        net_channel_catch_up(&n->channel[i]);
+                net_pump(n, NULL, UINT_MAX);
+                uint64_t now = net_now();
+                if (unsent(n) == 0 || now >= deadline)
+                        break;
+                struct pollfd p = { .fd = n->wake_fd, .events = POLLIN };
+                /* Not everything that can make room is announced here: look again soon. */
+                if (poll(&p, 1, MIN((int)((deadline - now) / 1000) + 1, 5)) > 0) {
+                        uint64_t count;
+                        if (read(n->wake_fd, &count, sizeof count) < 0 && errno != EAGAIN)
+                                break;
+                }
+        }
+        n->depth--;
+        return unsent(n);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "net/outbox.h"
+
+#include <errno.h>
+
+struct OutboxEntry {
+        OutboxEntry *next;
+        Frames *frames;
+        SendClass class;
+};
+
+static void count(Outbox *o, const OutboxEntry *e, bool add)
+{
+        size_t charge = flight_charge(e->frames);
+        o->n_queued += add ? charge : -charge;
+        if (e->class == SEND_CONTROL)
+                o->n_control += add ? charge : -charge;
+}
+
+int outbox_push(Outbox *o, SendClass class, Frames *frames)
+{
+        OutboxEntry *e = malloc(sizeof *e);
+        if (!e)
+                return -ENOMEM;
+        *e = (OutboxEntry){ .frames = frames_ref(frames), .class = class };
+        *(o->last ? &o->last->next : &o->first) = e;
+        o->last = e;
+        count(o, e, true);
+        return 0;
+}
+
+Frames *outbox_head(const Outbox *o)
+{
+        return o->first ? o->first->frames : NULL;
+}
+
+void outbox_pop(Outbox *o)
+{
+        OutboxEntry *e = o->first;
+        o->first = e->next;
+        if (!o->first)
+                o->last = NULL;
+        count(o, e, false);
+        frames_unref(e->frames);
+        free(e);
+}
+
+void outbox_clear(Outbox *o)
+{
+        while (o->first)
+                outbox_pop(o);
+}
+
+bool outbox_replace_table(Outbox *o, Frames *frames)
+{
+        OutboxEntry *e = o->last;
+        if (!e || e->class != SEND_TABLE)
+                return false;
+        count(o, e, false);
+        frames_ref(frames);
+        frames_unref(e->frames);
+        e->frames = frames;
+        count(o, e, true);
+        return true;
+}
+
+bool outbox_has(const Outbox *o, SendClass class)
+{
+        for (const OutboxEntry *e = o->first; e; e = e->next)
+                if (e->class == class)
+                        return true;
+        return false;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/* What waits for one peer on one channel, in order, and what libzmq already holds of it. */
+
+#include "net/flight.h"
+#include "session/effect.h"
+
+typedef struct OutboxEntry OutboxEntry;
+
+typedef enum OutboxState {
+        OUTBOX_OPEN,   /* nothing known that would hold a message back */
+        OUTBOX_WINDOW, /* enough is on its way; the flight wakes us */
+        OUTBOX_FULL,   /* the socket's high-water mark */
+        OUTBOX_AWAY,   /* the peer is not connected */
+} OutboxState;
+
+typedef struct Outbox Outbox;
+
+struct Outbox {
+        struct Peer *peer;     /* whose it is */
+        Channel channel;
+        OutboxEntry *first, *last;
+        size_t n_queued;       /* bytes */
+        size_t n_control;      /* bytes of these that are SEND_CONTROL */
+        Flight *flight;
+        OutboxState state;
+        bool connected;        /* as far as known */
+        uint64_t serial;       /* of the connection it was last heard on; 0: never heard */
+        Outbox *next_pending, *previous_pending; /* for the owner's list of outboxes that are not empty */
+        bool is_pending;
+};
+
+/* Drops what is queued. */
+void outbox_clear(Outbox *o);
+
+/* Takes its own reference. Returns 0 or -ENOMEM. */
+int outbox_push(Outbox *o, SendClass class, Frames *frames);
+
+/* The message to send next; NULL when the outbox is empty. */
+Frames *outbox_head(const Outbox *o);
+void outbox_pop(Outbox *o);
+
+/* Puts a SEND_TABLE in the place of one that is last in the queue; false when there is none. */
+bool outbox_replace_table(Outbox *o, Frames *frames);
+
+/* Is a message of this class waiting? Looks at the whole queue. */
+bool outbox_has(const Outbox *o, SendClass class);
+
+static inline bool outbox_is_empty(const Outbox *o)
+{
+        return !o->first;
+}
