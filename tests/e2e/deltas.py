@@ -2,7 +2,8 @@
 """Deltas as clients make and apply them, with whichever deepdiff is installed.
 
 Clients in the field have deepdiff 8.1.1, which writes and understands opcode lists for flat lists; Debian 12 has
-6.2.2, which does not. Where they are missing, they are added here, so that traffic of real clients can be applied.
+6.2.2, which does not, and which removes list items by index alone. What is missing is added here, so that the traffic
+of real clients is applied as they apply it.
 """
 
 import collections
@@ -43,6 +44,23 @@ class _DeltaWithOpcodes(Delta):
             if not isinstance(target, list):
                 raise TypeError(f"opcodes for a {type(target).__name__} at {path}")
             target[:] = items
+
+    def _do_item_removed(self, items):
+        """A list item that has moved on since is looked for; 6.2.2 takes what stands at the index."""
+        for path, want in sorted(items.items(), key=self._sort_key_for_item_added, reverse=True):
+            details = self._get_elements_and_details(path)
+            if not details:
+                continue
+            elements, parent, parent_element, parent_action, container, element, action = details
+            if isinstance(container, list) and not (-len(container) <= element < len(container)
+                                                    and container[element] == want):
+                equal = [i for i, item in enumerate(container) if item == want]
+                if not equal:
+                    continue
+                element = min(equal, key=lambda i: (abs(i - element), i))
+            elif isinstance(container, (dict, tuple)) and element is None:
+                continue
+            self._del_elem(parent, parent_element, parent_action, container, elements, path, element, action)
 
 
 def load_delta(payload):

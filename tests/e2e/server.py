@@ -203,9 +203,9 @@ class Server:
     # figures of the process, for bounds on what clients can make it hold
 
     def memory(self):
-        """Resident bytes."""
-        with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as stream:
-            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        """Bytes that the process holds for itself; pages of mapped files, which the kernel may take back, not counted."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as stream:
+            return 1024 * int(re.search(r"RssAnon:\s+(\d+)", stream.read()).group(1))
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
