@@ -52,7 +52,8 @@ const char *value_global_to_string(ValueGlobal global)
                 [VALUE_GLOBAL_DICT] = "dict",          [VALUE_GLOBAL_SET] = "set",
                 [VALUE_GLOBAL_FROZENSET] = "frozenset", [VALUE_GLOBAL_COMPLEX] = "complex",
                 [VALUE_GLOBAL_RANGE] = "range",        [VALUE_GLOBAL_SLICE] = "slice",
-                [VALUE_GLOBAL_OPCODE] = "Opcode",
+                [VALUE_GLOBAL_OPCODE] = "Opcode",      [VALUE_GLOBAL_BYTEARRAY] = "bytearray",
+                [VALUE_GLOBAL_ENCODE] = "encode",
         };
         return names[global];
 }

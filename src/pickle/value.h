@@ -59,6 +59,8 @@ typedef enum ValueGlobal {
         VALUE_GLOBAL_RANGE,
         VALUE_GLOBAL_SLICE,
         VALUE_GLOBAL_OPCODE,
+        VALUE_GLOBAL_BYTEARRAY, /* this and the next only where PICKLE_PROFILE_PLAIN reads old protocols */
+        VALUE_GLOBAL_ENCODE,
         _VALUE_GLOBAL_MAX,
 } ValueGlobal;
 
