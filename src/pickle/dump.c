@@ -230,7 +230,7 @@ static int compare_pieces(const void *a, const void *b, void *text)
         return r != 0 ? r : compare_runs(text, x->middle, x->end, y->middle, y->end);
 }
 
-/* The members were written one after the other without separators: put them in order, commas between. */
+/* The members were written one after the other without separators: put them in order, a comma after each. */
 static int end_table(Dump *d, Frame *f)
 {
         if (f->n_pieces > 0) {
@@ -244,9 +244,9 @@ static int end_table(Dump *d, Frame *f)
                 d->size = start;
                 for (uint32_t i = 0; i < f->n_pieces; i++) {
                         const Piece *p = &f->pieces[i];
-                        int r = i > 0 ? put_text(d, ",") : 0;
+                        int r = put(d, copy + (p->start - start), p->end - p->start);
                         if (r == 0)
-                                r = put(d, copy + (p->start - start), p->end - p->start);
+                                r = put_text(d, ",");
                         if (r < 0)
                                 return r;
                 }
@@ -289,12 +289,10 @@ static int step_table(Dump *d, Frame *f)
 
 static int step_sequence(Dump *d, Frame *f)
 {
-        bool tuple = f->container->type != VALUE_LIST;
-        bool end = f->position == value_sequence_length(f->container);
-        int r = f->position > 0 && (!end || tuple) ? put_text(d, ",") : 0;
+        int r = f->position > 0 ? put_text(d, ",") : 0;
         if (r < 0)
                 return r;
-        if (end) {
+        if (f->position == value_sequence_length(f->container)) {
                 d->n_frames--;
                 return put_text(d, closing(f->container));
         }

@@ -7,8 +7,9 @@
  *
  *   N None; T F bool; i[-]hex int; f + 16 hex digits of the IEEE bits;
  *   s"..." str, b"..." bytes, B"..." bytearray, with \xhh escapes;
- *   [x,...] list; (x,...,) tuple, a comma after every element;
- *   {k:v,...} dict, <x,...> set, {|x,...|} frozenset, sorted by their dumps;
+ *   [x,...,] list; (x,...,) tuple; {k:v,...,} dict; <x,...,> set;
+ *   {|x,...,|} frozenset; a comma after every member; sets and dicts sorted by
+ *   their members' dumps;
  *   and beyond data: g"..." global, O(x,...,) Opcode.
  */
 

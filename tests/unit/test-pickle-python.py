@@ -36,16 +36,16 @@ def dump(v, ordered=False):
     if t is bytearray:
         return 'B"%s"' % escape(v)
     if t is list:
-        return "[" + ",".join(dump(x, ordered) for x in v) + "]"
+        return "[" + "".join(dump(x, ordered) + "," for x in v) + "]"
     if t is tuple:
         return "(" + "".join(dump(x, ordered) + "," for x in v) + ")"
     if t is set:
-        return "<" + ",".join(sorted(dump(x) for x in v)) + ">"
+        return "<" + "".join(x + "," for x in sorted(dump(x) for x in v)) + ">"
     if t is frozenset:
-        return "{|" + ",".join(sorted(dump(x) for x in v)) + "|}"
+        return "{|" + "".join(x + "," for x in sorted(dump(x) for x in v)) + "|}"
     if t is dict:
         pairs = [(dump(k, ordered), dump(x, ordered)) for k, x in v.items()]
-        return "{" + ",".join(k + ":" + x for k, x in (pairs if ordered else sorted(pairs))) + "}"
+        return "{" + "".join(k + ":" + x + "," for k, x in (pairs if ordered else sorted(pairs))) + "}"
     raise TypeError("value of type %s" % t)
 
 
