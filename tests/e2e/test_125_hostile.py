@@ -1,0 +1,170 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Peers that speak the protocol well and mean no good: floods, storms, stolen names and ids."""
+
+import resource
+import socket
+import sys
+import time
+
+import tap  # first: it says which packages are missing
+import pytest
+
+import wire
+from client import DATA
+from server import ADMIN_PASSWORD
+from values import item, mesh, new_uuid
+from wire import COMMON, Kind
+
+
+def unmoved(session, fleet, *users):
+    """Those who are in the session go on as if nothing had been."""
+    for user in users:
+        assert user.state == "active", user.describe()
+        user.edit(session.uuids[1], lambda d: d["props"].update({user.name: time.monotonic()}))
+    fleet.settle(*users)
+    session.check_same(*users)
+
+
+def test_stolen_routing_id(session, fleet):
+    """Nobody is shown another one's id; who has it all the same gains nothing."""
+    bert = session.join("bert")
+    thief = fleet.client(session.server.address, "thief", routing_id=bert.routing_id, heartbeat=False, record=True).open()
+    thief.lock(session.uuids[0])
+    thief.delete(session.uuids[2])
+    thief.command(Kind.AUTH, {"AUTH_TYPE": "CLIENT", "AUTH_ID": "thief", "S_PWD": "", "A_PWD": None,
+                              "VERSION": "0.9.10"})
+    thief.send(DATA, wire.node_frames(session.uuids[1], COMMON, [], {"type_id": "stolen"}))
+    unmoved(session, fleet, session.admin, bert)
+    assert session.uuids[2] in bert.nodes
+    assert bert.nodes[session.uuids[1]].data["type_id"] != "stolen"
+    assert not thief.recorded, "the thief was sent what was meant for bert"
+    thief.close()
+    unmoved(session, fleet, session.admin, bert)
+
+
+def test_storm_of_logins(session, fleet):
+    """A hundred at once, each with a name of its own; then all of them gone."""
+    bert = session.join("bert")
+    crowd = [session.connect(f"user {i}", heartbeat=False) for i in range(100)]
+    fleet.wait_until(lambda: all(c.answers for c in crowd), timeout=120)
+    let_in = [c for c in crowd if c.answers == ["RUNNING"]]
+    assert len(let_in) <= 64, "more than max_users are in"
+    unmoved(session, fleet, session.admin, bert)
+    for client in crowd:
+        client.close()
+    fleet.clients = [c for c in fleet.clients if c not in crowd]
+    fleet.wait_until(lambda: set(bert.users) == {"anna", "bert"}, timeout=120)
+    unmoved(session, fleet, session.admin, bert)
+
+
+def test_guessing_one_password_over_and_over(session, fleet):
+    bert = session.join("bert")
+    for i in range(100):
+        client = fleet.client(session.server.address, "guess", admin_password=f"{ADMIN_PASSWORD}{i}", heartbeat=False,
+                              timeout=1.0).connect()
+        if i % 20 == 0:
+            client.wait_until(lambda: client.answers or client.state == "left")
+        client.close()
+        fleet.clients.remove(client)
+    unmoved(session, fleet, session.admin, bert)
+    assert "guess" not in bert.users
+
+
+def test_many_idle_connections(session, fleet):
+    """They cost the server a descriptor each and nobody else anything; a login still works."""
+    bert = session.join("bert")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = 900
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+    idle = []
+    try:
+        for i in range(count):
+            idle.append(socket.create_connection(("127.0.0.1", session.server.ports[i % 3])))
+        unmoved(session, fleet, session.admin, bert)
+        carl = session.join("carl")
+        unmoved(session, fleet, session.admin, bert, carl)
+    finally:
+        for s in idle:
+            s.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    unmoved(session, fleet, session.admin, bert)
+
+
+def test_connecting_and_leaving_in_a_loop(session, fleet):
+    bert = session.join("bert")
+    before = session.server.descriptors()
+    for i in range(1500):
+        s = socket.create_connection(("127.0.0.1", session.server.ports[i % 3]))
+        s.close()
+    unmoved(session, fleet, session.admin, bert)
+    fleet.wait_until(lambda: session.server.descriptors() <= before + 10, timeout=30)
+
+
+def test_message_above_the_limit(make_session, fleet, rng):
+    """Its sender is parted with before the server has held it."""
+    session = make_session(max_message_size="1M")
+    bert, eve = session.join("bert", "eve")
+    before = session.server.memory()
+    big = new_uuid(rng)
+    eve.send(DATA, wire.node_frames(big, COMMON, [], mesh("big", rng, 2_000_000)))
+    fleet.wait_until(lambda: not eve.unsent)
+    unmoved(session, fleet, session.admin, bert)
+    assert big not in bert.nodes
+    assert session.server.memory() < before + session.server.allowance(16_000_000)
+
+
+def test_flood_of_one_user_starves_nobody(session, fleet, rng):
+    """One who sends as fast as the line takes it, while another one's edits must come through."""
+    bert, eve = session.join("bert", "eve")
+    victim = new_uuid(rng)
+    eve.push(victim, item("flooded", rng))
+    fleet.settle(session.admin, bert, eve)
+    frames = wire.node_frames(victim, COMMON, [], mesh("flood", rng, 300))
+    worst = 0.0
+    for number in range(40):
+        for _ in range(200):
+            eve.send(DATA, frames)
+            eve.metadata(view_matrix=[float(number)] * 16)
+        start = time.monotonic()
+        bert.edit(session.uuids[1], lambda d: d.update(number=number))
+        fleet.wait_until(lambda: session.admin.nodes[session.uuids[1]].data.get("number") == number)
+        worst = max(worst, time.monotonic() - start)
+    print(f"slowest of 40 edits beside a flood: {worst * 1000:.0f} ms")
+    assert worst < 10.0
+    eve.nodes[victim].data = wire.load(frames[4])
+    fleet.wait_until(lambda: not eve.unsent)
+    session.check_same(timeout=120)
+
+
+def test_more_nodes_than_allowed(make_session, fleet, rng):
+    session = make_session(count=4, max_nodes=20)
+    bert, eve = session.join("bert", "eve")
+    for i in range(40):
+        eve.send(DATA, wire.node_frames(new_uuid(rng), COMMON, [], item(f"of eve {i}", rng)))
+    bert.edit(session.uuids[1], lambda d: d.update(name="still working"))
+    fleet.wait_until(lambda: session.admin.nodes[session.uuids[1]].data["name"] == "still working")
+    assert len(bert.nodes) <= 20
+    fleet.check_clean(session.admin, bert)
+
+
+@pytest.mark.parametrize("name", ["../../etc", "a\nb", "\x1b[31mred", "a\0b", "a" * 64, "❄" * 21, "%s%n", "' OR 1=1"])
+def test_odd_names(session, fleet, name):
+    """Either refused or served; never a second line in the log, a colour on the terminal or a path on the disk."""
+    bert = session.join("bert")
+    odd = session.connect(name)
+    odd.wait_until(lambda: odd.answers)
+    if "FAILED" not in odd.answers[0]:
+        odd.wait_state("active")
+        odd.metadata(color=name)
+        odd.lock(session.uuids[0])
+        fleet.settle(session.admin, bert, odd)
+        odd.disconnect()
+        fleet.wait_until(lambda: name not in bert.users)
+    unmoved(session, fleet, session.admin, bert)
+    log = session.server.log()
+    assert "\x1b[31m" not in log and "\0" not in log and "\nb" not in log
+
+
+if __name__ == "__main__":
+    sys.exit(tap.main(__file__))
