@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Peers that speak the protocol well and mean no good: floods, storms, stolen names and ids."""
+"""Peers that speak the protocol well and mean no good: floods, storms, stolen names."""
 
 import resource
 import socket
@@ -14,7 +14,7 @@ import wire
 from client import DATA
 from server import ADMIN_PASSWORD
 from values import item, mesh, new_uuid
-from wire import COMMON, Kind
+from wire import COMMON
 
 
 def unmoved(session, fleet, *users):
@@ -26,21 +26,19 @@ def unmoved(session, fleet, *users):
     session.check_same(*users)
 
 
-def test_stolen_routing_id(session, fleet):
-    """Nobody is shown another one's id; who has it all the same gains nothing."""
-    bert = session.join("bert")
-    thief = fleet.client(session.server.address, "thief", routing_id=bert.routing_id, heartbeat=False, record=True).open()
-    thief.lock(session.uuids[0])
-    thief.delete(session.uuids[2])
-    thief.command(Kind.AUTH, {"AUTH_TYPE": "CLIENT", "AUTH_ID": "thief", "S_PWD": "", "A_PWD": None,
-                              "VERSION": "0.9.10"})
-    thief.send(DATA, wire.node_frames(session.uuids[1], COMMON, [], {"type_id": "stolen"}))
-    unmoved(session, fleet, session.admin, bert)
-    assert session.uuids[2] in bert.nodes
-    assert bert.nodes[session.uuids[1]].data["type_id"] != "stolen"
-    assert not thief.recorded, "the thief was sent what was meant for bert"
-    thief.close()
-    unmoved(session, fleet, session.admin, bert)
+def test_routing_ids_are_not_shown(session, fleet):
+    """Whoever presents a routing id is its owner, so no client may ever learn another one's."""
+    bert, carl = session.join("bert", "carl", record=True)
+    bert.lock(session.uuids[0])
+    bert.metadata(color="red")
+    bert.edit(session.uuids[1], lambda d: d.update(name="x"))
+    fleet.settle(session.admin, bert, carl)
+    for viewer, others in ((carl, (session.admin, bert)), (bert, (session.admin, carl))):
+        for _, frames in viewer.recorded:
+            for other in others:
+                assert not any(other.routing_id in frame or other.routing_id.hex().encode() in frame
+                               for frame in frames), f"{other.name}'s routing id was sent to {viewer.name}"
+    assert bert.routing_id.hex() not in session.server.log()
 
 
 def test_storm_of_logins(session, fleet):
