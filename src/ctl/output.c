@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "ctl/format.h"
+#include "ctl/time-spec.h"
+#include "ctl/verb.h"
+
+static const char *status_word(ExitStatus status)
+{
+        switch (status) {
+        case CTL_OK:
+                return "ok";
+        case CTL_USAGE:
+                return "usage";
+        case CTL_NOT_FOUND:
+                return "not-found";
+        case CTL_NOT_RUNNING:
+                return "not-running";
+        case CTL_DEGRADED:
+                return "degraded";
+        case CTL_REFUSED:
+                return "refused";
+        case CTL_FAILED:
+                break;
+        }
+        return "failed";
+}
+
+ExitStatus ctl_fail(const Ctl *ctl, ExitStatus status, const char *format, ...)
+{
+        _cleanup_free_ char *text = NULL, *safe = NULL;
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (n < 0)
+                text = NULL;
+        safe = text ? log_escape(text, (size_t)n) : NULL;
+        fprintf(stderr, "scenekeepctl: %s\n", safe ?: "out of memory");
+        if (ctl->json) {
+                json_object *o = json_object_new_object(), *error = json_object_new_object();
+
+                json_add_text(error, "code", status_word(status));
+                json_add_text(error, "message", safe ?: "out of memory");
+                json_object_object_add(o, "error", error);
+                ctl_print_json(o);
+        }
+        return status;
+}
+
+void ctl_print_json(json_object *o)
+{
+        puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                       JSON_C_TO_STRING_NOSLASHESCAPE));
+        json_object_put(o);
+}
+
+void json_add_text_size(json_object *o, const char *key, const void *text, size_t size)
+{
+        _cleanup_free_ char *safe = log_escape(text, size);
+
+        json_object_object_add(o, key, safe ? json_object_new_string(safe) : NULL);
+}
+
+void json_add_text(json_object *o, const char *key, const char *text)
+{
+        if (text)
+                json_add_text_size(o, key, text, strlen(text));
+        else
+                json_object_object_add(o, key, NULL);
+}
+
+void json_add_int(json_object *o, const char *key, uint64_t number)
+{
+        json_object_object_add(o, key, json_object_new_uint64(number));
+}
+
+void json_add_bool(json_object *o, const char *key, bool b)
+{
+        json_object_object_add(o, key, json_object_new_boolean(b));
+}
+
+void json_add_time(json_object *o, const char *key, uint64_t usec)
+{
+        char buffer[FORMAT_SIZE_MAX];
+
+        json_add_text(o, key, usec == 0 ? NULL : format_time_utc(buffer, sizeof(buffer), usec));
+}
+
+bool ctl_number(const Ctl *ctl, Opt o, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *ret)
+{
+        const char *text = ctl->value[o];
+        unsigned long long number;
+        char *end;
+
+        if (!text) {
+                *ret = fallback;
+                return true;
+        }
+        errno = 0;
+        number = strtoull(text, &end, 10);
+        if (errno != 0 || end == text || *end != '\0' || *text == '-' || number < min || number > max) {
+                ctl_fail(ctl, CTL_USAGE, "\"%s\" is not a number from %" PRIu64 " to %" PRIu64, text, min, max);
+                return false;
+        }
+        *ret = number;
+        return true;
+}
+
+bool ctl_time(const Ctl *ctl, Opt o, uint64_t fallback, uint64_t *ret)
+{
+        const char *text = ctl->value[o];
+
+        if (!text) {
+                *ret = fallback;
+                return true;
+        }
+        if (time_spec_parse(text, ctl_now_usec(), ret) < 0) {
+                ctl_fail(ctl, CTL_USAGE,
+                         "\"%s\" is not a time: write 14:32, \"yesterday 14:00\", \"2 hours ago\" or 2026-11-23T14:15:00Z",
+                         text);
+                return false;
+        }
+        return true;
+}
+
+void ctl_wrap(const Ctl *ctl, const char *text)
+{
+        size_t width = MIN(ctl->width, 100u), column = 0;
+
+        while (*text) {
+                size_t n = strcspn(text, " \n");
+
+                if (column > 0 && column + 1 + n > width) {
+                        putchar('\n');
+                        column = 0;
+                }
+                if (column > 0) {
+                        putchar(' ');
+                        column++;
+                }
+                fwrite(text, 1, n, stdout);
+                column += n;
+                text += n;
+                if (*text == '\n') {
+                        putchar('\n');
+                        column = 0;
+                }
+                text += *text != '\0';
+        }
+        putchar('\n');
+}
+
+uint64_t ctl_now_usec(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_REALTIME, &ts);
+        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
