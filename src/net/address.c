@@ -67,6 +67,12 @@ const char *address_format(const Address *a, char text[static ADDRESS_TEXT_MAX])
         return text;
 }
 
+const char *address_text_copy(char text[static ADDRESS_TEXT_MAX], const char *from)
+{
+        snprintf(text, ADDRESS_TEXT_MAX, "%s", from);
+        return text;
+}
+
 Address address_network(const Address *a)
 {
         Address network = *a;

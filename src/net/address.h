@@ -26,6 +26,9 @@ const char *address_format(const Address *a, char text[static ADDRESS_TEXT_MAX])
 /* What is counted together: one IPv4 address, or the /64 that one IPv6 host has for itself. */
 Address address_network(const Address *a);
 
+/* Copies a text of at most that size; longer ones are cut. */
+const char *address_text_copy(char text[static ADDRESS_TEXT_MAX], const char *from);
+
 static inline bool address_equal(const Address *a, const Address *b)
 {
         return __builtin_memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;

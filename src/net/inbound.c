@@ -56,6 +56,8 @@ static int read_frames(Inbound *in, void *socket)
                 }
                 more = zmq_msg_more(&m);
                 in->size += zmq_msg_size(&m);
+                if (in->n_frames == 0)
+                        zmq_msg_copy(&in->first, &m);
                 if (in->n_frames < FRAMES_MAX && result == 0) {
                         in->frames[in->n_frames] = bytes_from_message(&m);
                         if (!in->frames[in->n_frames])
@@ -70,6 +72,7 @@ static int read_frames(Inbound *in, void *socket)
 int inbound_read(Inbound *in, void *socket)
 {
         zmq_msg_init(&in->head);
+        zmq_msg_init(&in->first);
         in->n_frames = 0;
         in->size = 0;
         memset(in->frames, 0, sizeof in->frames);
@@ -86,6 +89,7 @@ int inbound_read(Inbound *in, void *socket)
 void inbound_done(Inbound *in)
 {
         zmq_msg_close(&in->head);
+        zmq_msg_close(&in->first);
         for (size_t i = 0; i < MIN(in->n_frames, (size_t)FRAMES_MAX); i++)
                 in->frames[i] = bytes_unref(in->frames[i]);
 }
@@ -102,15 +106,15 @@ bool inbound_routing_id(Inbound *in, RoutingId *ret)
 
 int inbound_fd(const Inbound *in)
 {
-        return zmq_msg_get((zmq_msg_t *)&in->head, ZMQ_SRCFD);
+        return zmq_msg_get((zmq_msg_t *)&in->first, ZMQ_SRCFD);
 }
 
 uint64_t inbound_serial(const Inbound *in)
 {
-        return zap_serial_of(&in->head);
+        return zap_serial_of(&in->first);
 }
 
 const char *inbound_address(const Inbound *in)
 {
-        return zmq_msg_gets(&in->head, "Peer-Address") ?: "unknown";
+        return zmq_msg_gets(&in->first, "Peer-Address") ?: "unknown";
 }

@@ -9,7 +9,8 @@
 #include "base/routing-id.h"
 
 typedef struct Inbound {
-        zmq_msg_t head; /* the frame with the routing id; carries the connection's properties */
+        zmq_msg_t head;  /* the frame with the routing id */
+        zmq_msg_t first; /* the first frame after it: unlike the head it always has the connection's properties */
         size_t n_frames; /* real number; only the first FRAMES_MAX are kept */
         size_t size;     /* bytes of all frames */
         Bytes *frames[FRAMES_MAX];

@@ -32,7 +32,7 @@ void net_report_bad(Net *n, const Connection *c, NetBadPeer what, unsigned weigh
 {
         /* Callbacks may change everything, the connection included. */
         char text[ADDRESS_TEXT_MAX];
-        strcpy(text, c->text);
+        memcpy(text, c->text, sizeof text);
         report_bad(n, text, what);
         if (weight > 0 && net_penalise(n, text, weight) > 0 && n->callbacks.banned)
                 n->callbacks.banned(n->userdata, text);
@@ -77,6 +77,10 @@ bool net_admit(void *net, const char *address)
 {
         Net *n = net;
         Address a;
+        /* The connection was accepted before it asked: once its event has been read, its lowest possible serial is
+         * known to be the one it gets now or less, and above those of all that had its descriptor before. */
+        for (int i = 0; i < _CHANNEL_MAX; i++)
+                net_monitor_drain(&n->channel[i]);
         if (address_parse(address, &a) < 0 || !address_table_is_banned(n->addresses, &a, net_now(), NULL))
                 return true;
         char text[ADDRESS_TEXT_MAX];
@@ -85,8 +89,8 @@ bool net_admit(void *net, const char *address)
 }
 
 /* A client that joins may never have sent anything on its data channel. When one of these silent connections ends,
- * everyone at that address whose channel could be it has to be taken for lost: being brought up to date once too
- * often harms nobody. */
+ * everyone at that address whose channel could be it has to be taken for lost; those who are not are back with the
+ * next message that reaches them. */
 static void silent_connection_lost(Net *n, const Connection *c)
 {
         for (Peer *p = n->peers.first; p; p = p->next) {
@@ -94,6 +98,15 @@ static void silent_connection_lost(Net *n, const Connection *c)
                 if (o->connected && o->serial == 0 && p->has_address && c->is_ip && address_equal(&p->address, &c->address))
                         net_outbox_lost(n, o);
         }
+}
+
+static void peer_connection_lost(Net *n, Peer *p, const Connection *c)
+{
+        Outbox *o = &p->box[c->channel];
+        if (o->serial == c->serial)
+                net_outbox_lost(n, o);
+        else if (!o->connected) /* it came, spoke and went between two looks */
+                peer_table_set_due(&n->peers, p, PEER_DUE_LOST << c->channel);
 }
 
 void net_settle_lost(NetChannel *channel)
@@ -107,8 +120,8 @@ void net_settle_lost(NetChannel *channel)
                         silent_connection_lost(n, c);
                 else if (!p && n->callbacks.peer_lost)
                         n->callbacks.peer_lost(n->userdata, c->channel, &c->id);
-                else if (p && p->box[c->channel].serial == c->serial)
-                        net_outbox_lost(n, &p->box[c->channel]);
+                else if (p)
+                        peer_connection_lost(n, p, c);
                 free(c);
         }
 }
@@ -224,6 +237,17 @@ void net_monitor_drain(NetChannel *channel)
         }
 }
 
+/* Among connections that are gone, the latest that can have been given the serial. */
+static Connection *find_lost(const NetChannel *channel, int fd, uint64_t serial)
+{
+        Connection *found = NULL;
+        for (Connection *c = channel->first_lost; c; c = c->next_lost)
+                if (c->fd == fd && serial >= c->floor && (c->serial == 0 || c->serial == serial) &&
+                    (!found || c->floor > found->floor))
+                        found = c;
+        return found;
+}
+
 Connection *net_attribute(NetChannel *channel, Inbound *in)
 {
         Net *n = channel->net;
@@ -235,13 +259,18 @@ Connection *net_attribute(NetChannel *channel, Inbound *in)
 
         net_monitor_drain(channel);
         c = connection_table_find(&n->connections, fd);
-        if (!c || c->channel != channel->channel || serial < c->floor || c->serial != 0)
+        bool gone = !c || c->channel != channel->channel || serial < c->floor;
+        if (gone)
+                c = find_lost(channel, fd, serial);
+        if (!c || c->serial == serial)
+                return c;
+        if (c->serial != 0)
                 return NULL;
         c->serial = serial;
         c->has_id = inbound_routing_id(in, &c->id);
         if (c->state != CONNECTION_REFUSED)
                 c->state = CONNECTION_ESTABLISHED;
-        Peer *p = c->has_id ? peer_table_find(&n->peers, &c->id) : NULL;
+        Peer *p = c->has_id && !gone ? peer_table_find(&n->peers, &c->id) : NULL;
         if (p) {
                 p->has_address = c->is_ip;
                 p->address = c->address;

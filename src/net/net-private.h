@@ -70,7 +70,7 @@ void net_channel_catch_up(NetChannel *c);
 
 /* net-presence.c */
 void net_monitor_drain(NetChannel *c);
-/* The connection that a message came over; NULL when that is already gone. */
+/* The connection that a message came over, be it gone meanwhile; NULL when nothing is known of it. */
 Connection *net_attribute(NetChannel *c, Inbound *in);
 /* Reports the lost connections of a channel whose messages have all been read. */
 void net_settle_lost(NetChannel *c);

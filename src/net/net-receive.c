@@ -29,11 +29,11 @@ static int deliver(NetChannel *channel, Inbound *in)
         char text[ADDRESS_TEXT_MAX];
         Address a;
         if (c)
-                strcpy(text, c->text);
+                memcpy(text, c->text, sizeof text);
         else if (address_parse(inbound_address(in), &a) == 0)
                 address_format(&a, text);
         else
-                strcpy(text, "unknown");
+                address_text_copy(text, "unknown");
         if (c)
                 c->n_delivered += in->size;
         n->n_received[channel->channel]++;

@@ -22,6 +22,8 @@ void net_outbox_lost(Net *n, Outbox *o)
                 return;
         o->connected = false;
         o->serial = 0;
+        /* libzmq may still take messages for a connection whose end it has reported: give it a moment. */
+        o->state = OUTBOX_AWAY;
         peer_table_clear_due(&n->peers, o->peer, PEER_DUE_CONNECTED << o->channel);
         peer_table_set_due(&n->peers, o->peer, PEER_DUE_LOST << o->channel);
 }
@@ -118,6 +120,7 @@ void net_outbox_heard(Net *n, Outbox *o, uint64_t serial)
         if (o->connected && o->serial != 0 && o->serial != serial)
                 net_outbox_lost(n, o);
         o->serial = serial;
+        o->state = OUTBOX_OPEN;
         outbox_connected(n, o);
         if (!outbox_is_empty(o))
                 pump_outbox(n, o);
@@ -297,7 +300,7 @@ int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Fram
                 break;
         }
 
-        if (outbox_is_empty(o) && may_transmit(n, o)) {
+        if (outbox_is_empty(o) && o->state != OUTBOX_AWAY && may_transmit(n, o)) {
                 int r = transmit(n, o, frames);
                 if (n->depth == 0)
                         net_arm_post(n);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -129,14 +130,10 @@ static int on_monitor(sd_event_source *s, int fd, uint32_t revents, void *userda
         return 0;
 }
 
-/* Serials only rise between events that were seen: a descriptor accepted later than what has been read here gets a
- * higher one than every connection that had the number before. */
 static int on_zap(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
         Net *n = userdata;
         net_enter(n);
-        for (int i = 0; i < _CHANNEL_MAX; i++)
-                net_monitor_drain(&n->channel[i]);
         if (zap_answer(&n->zap, ZAP_BUDGET, net_admit, n) == ZAP_BUDGET)
                 net_arm_post(n);
         net_leave(n);
@@ -368,6 +365,9 @@ int net_drain(Net *n, uint64_t timeout_usec)
 {
         uint64_t deadline = net_now() + timeout_usec;
         uint64_t quiet_since = net_now();
+        struct pollfd fds[_CHANNEL_MAX];
+        for (int i = 0; i < _CHANNEL_MAX; i++)
+                fds[i] = (struct pollfd){ .fd = channel_fd(&n->channel[i]), .events = POLLIN };
         for (;;) {
                 net_enter(n);
                 for (int i = 0; i < _CHANNEL_MAX; i++) {
@@ -385,7 +385,8 @@ int net_drain(Net *n, uint64_t timeout_usec)
                 uint64_t now = net_now();
                 if (now >= deadline || now - quiet_since > 10 * 1000)
                         return 0;
-                usleep(500);
+                if (poll(fds, _CHANNEL_MAX, 1) < 0 && errno != EINTR)
+                        return -errno;
         }
 }
 

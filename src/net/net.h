@@ -88,11 +88,15 @@ typedef struct NetCallbacks {
 
         /* The connection that carried this peer's channel is gone, or another took its place. What libzmq held for
          * it (up to the window) may be lost; what is queued here is kept while the peer is open. Called after
-         * the last message of that connection. The peer need not be open. */
+         * the last message of that connection. The peer need not be open. It may already be connected anew, or be
+         * taken for another one at its address that never spoke: send it something (SEND_TABLE, say) to find out;
+         * that waits in its outbox until it is there, and then peer_connected is called. */
         void (*peer_lost)(void *userdata, Channel channel, const RoutingId *peer);
 
         /* An open peer can be reached on this channel: after net_open_peer(), or again after peer_lost. After a
-         * loss, bring it up to date: what was under way is not repeated by Net. */
+         * loss, bring it up to date: what was under way is not repeated by Net. libzmq does not say who has
+         * connected, so this comes with the first message from the peer, or the first that could be handed over to
+         * it: to learn whether a silent peer is back, send it something. */
         void (*peer_connected)(void *userdata, Channel channel, const RoutingId *peer);
 
         /* Refused bytes or a refused connection; already counted against the address. Not rate-limited. */

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "net-rig.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void say_and_wait(Rig *rig, void *socket, const char *text)
+{
+        size_t n = rig->n_messages;
+        client_say(socket, text);
+        rig_until(rig, rig->n_messages == n + 1);
+}
+
+static void test_lost_when_the_client_closes(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(1);
+        void *s = rig_client(rig, CHANNEL_COMMAND, &id);
+        say_and_wait(rig, s, "auth");
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        rig_until(rig, rig->n_connected[CHANNEL_COMMAND] == 1);
+        zmq_close(s);
+        rig_until(rig, rig->n_lost[CHANNEL_COMMAND] == 1);
+        assert_true(routing_id_equal(&rig->last_lost, &id));
+
+        s = rig_client(rig, CHANNEL_COMMAND, &id);
+        say_and_wait(rig, s, "back");
+        rig_until(rig, rig->n_connected[CHANNEL_COMMAND] == 2);
+        assert_int_equal(rig->n_lost[CHANNEL_COMMAND], 1);
+        zmq_close(s);
+        rig_until(rig, rig->n_lost[CHANNEL_COMMAND] == 2);
+        rig_free(rig);
+}
+
+static void test_lost_stranger_is_told_of(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(1);
+        void *s = rig_client(rig, CHANNEL_DATA, &id);
+        say_and_wait(rig, s, "hello");
+        zmq_close(s);
+        rig_until(rig, rig->n_lost[CHANNEL_DATA] == 1);
+        assert_true(routing_id_equal(&rig->last_lost, &id));
+        rig_free(rig);
+}
+
+/* The last words of a connection come before the news of its end. */
+static int must_not_be_lost(Rig *rig, Channel channel, const RoutingId *from, Bytes *const *frames, size_t n_frames)
+{
+        assert_int_equal(rig->n_lost[channel], 0);
+        return 0;
+}
+
+static void test_loss_comes_after_the_last_message(void **state)
+{
+        Rig *rig = rig_new(&(NetConfig){ .turn_messages = 3 });
+        rig->on_message = must_not_be_lost;
+        RoutingId id = rig_id(1);
+        void *s = rig_client(rig, CHANNEL_COMMAND, &id);
+        int linger = 1000;
+        zmq_setsockopt(s, ZMQ_LINGER, &linger, sizeof linger);
+        for (int i = 0; i < 50; i++)
+                client_say(s, "x");
+        zmq_close(s);
+        rig_until(rig, rig->n_lost[CHANNEL_COMMAND] == 1);
+        assert_int_equal(rig->n_messages, 50);
+        rig_free(rig);
+}
+
+/* Another connection with the same routing id takes the first one's place. libzmq says nothing of the end of the
+ * first. */
+static void test_handover(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(1);
+        void *old = rig_client(rig, CHANNEL_COMMAND, &id);
+        say_and_wait(rig, old, "auth");
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        rig_until(rig, rig->n_connected[CHANNEL_COMMAND] == 1);
+
+        void *new = rig_client(rig, CHANNEL_COMMAND, &id);
+        say_and_wait(rig, new, "again");
+        rig_until(rig, rig->n_connected[CHANNEL_COMMAND] == 2);
+        assert_int_equal(rig->n_lost[CHANNEL_COMMAND], 1);
+
+        Frames *f = rig_frames("for the new one");
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_COMMAND, SEND_CONTROL, f), 0);
+        frames_unref(f);
+        ClientMessage m;
+        rig_receive(rig, new, &m);
+        assert_string_equal(m.frame[0], "for the new one");
+        client_done(&m);
+
+        zmq_close(old);
+        NetStatus st;
+        rig_until(rig, ({ net_get_status(rig->net, &st); st.n_connections == 1; }));
+        assert_int_equal(rig->n_lost[CHANNEL_COMMAND], 1);
+        zmq_close(new);
+        rig_until(rig, rig->n_lost[CHANNEL_COMMAND] == 2);
+        rig_free(rig);
+}
+
+/* Taken over by a connection that says nothing: when the old one is found dead, the peer counts as lost until something
+ * could be sent to it. */
+static void test_silent_handover(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(1);
+        void *old = rig_client(rig, CHANNEL_COMMAND, &id);
+        say_and_wait(rig, old, "auth");
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        rig_until(rig, rig->n_connected[CHANNEL_COMMAND] == 1);
+        void *new = rig_client(rig, CHANNEL_COMMAND, &id);
+        NetStatus st;
+        rig_until(rig, ({ net_get_status(rig->net, &st); st.n_connections == 2; }));
+        rig_for(rig, 50 * 1000);
+        zmq_close(old);
+        rig_until(rig, rig->n_lost[CHANNEL_COMMAND] == 1);
+        Frames *f = rig_frames("table");
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_COMMAND, SEND_TABLE, f), 0);
+        frames_unref(f);
+        ClientMessage m;
+        rig_receive(rig, new, &m);
+        client_done(&m);
+        rig_until(rig, rig->n_connected[CHANNEL_COMMAND] == 2);
+        zmq_close(new);
+        rig_until(rig, rig->n_lost[CHANNEL_COMMAND] == 2);
+        rig_free(rig);
+}
+
+/* Whoever joins may never send on its data channel; still its end must be noticed. */
+static void test_silent_data_channel(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(1);
+        void *c = rig_client(rig, CHANNEL_COMMAND, &id);
+        void *d = rig_client(rig, CHANNEL_DATA, &id);
+        say_and_wait(rig, c, "auth");
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        Frames *f = rig_frames("node");
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f), 0);
+        ClientMessage m;
+        rig_receive(rig, d, &m);
+        client_done(&m);
+        rig_until(rig, rig->n_connected[CHANNEL_DATA] == 1);
+        zmq_close(d);
+        rig_until(rig, rig->n_lost[CHANNEL_DATA] == 1);
+        assert_int_equal(rig->n_lost[CHANNEL_COMMAND], 0);
+
+        /* Queued while it is away, delivered when it is back. */
+        for (int i = 0; i < 5; i++)
+                assert_int_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f), 0);
+        NetPeerStatus st;
+        assert_int_equal(net_peer_status(rig->net, &id, &st), 0);
+        assert_false(st.connected[CHANNEL_DATA]);
+        assert_true(st.queued > 0);
+        d = rig_client(rig, CHANNEL_DATA, &id);
+        for (int i = 0; i < 5; i++) {
+                rig_receive(rig, d, &m);
+                assert_string_equal(m.frame[0], "node");
+                client_done(&m);
+        }
+        rig_until(rig, rig->n_connected[CHANNEL_DATA] == 2);
+        frames_unref(f);
+        zmq_close(c);
+        zmq_close(d);
+        rig_free(rig);
+}
+
+/* After a restart: the peer is known, not connected, and must hear from us first. */
+static void test_open_before_connected(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(1), other = rig_id(2);
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        assert_int_equal(net_open_peer(rig->net, &other), 0);
+        Frames *ping = rig_frames("PING"), *table = rig_frames("table"), *newer = rig_frames("newer table");
+        for (int i = 0; i < 3; i++) {
+                assert_int_equal(net_send(rig->net, &id, CHANNEL_TTL, SEND_PING, ping), 0);
+                assert_int_equal(net_send(rig->net, &other, CHANNEL_TTL, SEND_PING, ping), 0);
+        }
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_COMMAND, SEND_TABLE, table), 0);
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_COMMAND, SEND_TABLE, newer), 0);
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_COMMAND, SEND_CONTROL, ping), 0);
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_COMMAND, SEND_TABLE, table), 0);
+
+        void *ttl = rig_client(rig, CHANNEL_TTL, &id), *command = rig_client(rig, CHANNEL_COMMAND, &id);
+        ClientMessage m;
+        rig_receive(rig, ttl, &m);
+        assert_string_equal(m.frame[0], "PING");
+        client_done(&m);
+        static const char *const expected[] = { "newer table", "PING", "table" };
+        for (int i = 0; i < 3; i++) {
+                rig_receive(rig, command, &m);
+                assert_string_equal(m.frame[0], expected[i]);
+                client_done(&m);
+        }
+        rig_until(rig, rig->n_connected[CHANNEL_TTL] == 1 && rig->n_connected[CHANNEL_COMMAND] == 1);
+        rig_for(rig, 50 * 1000);
+        assert_false(client_try(ttl, &m)); /* three PINGs were one */
+        frames_unref(ping);
+        frames_unref(table);
+        frames_unref(newer);
+        zmq_close(ttl);
+        zmq_close(command);
+        rig_free(rig);
+}
+
+static void test_close_peer_flushes_commands_only(void **state)
+{
+        Rig *rig = rig_new(&(NetConfig){ .window = 4096 });
+        RoutingId id = rig_id(1);
+        void *c = rig_client(rig, CHANNEL_COMMAND, &id), *d = rig_client(rig, CHANNEL_DATA, &id);
+        say_and_wait(rig, c, "auth");
+        say_and_wait(rig, d, "data");
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        Frames *big = rig_frames_of_size(1 << 20, 'b'), *bye = rig_frames("Disconnect");
+        for (int i = 0; i < 40; i++)
+                assert_int_equal(net_send(rig->net, &id, CHANNEL_COMMAND, SEND_CONTROL, big), 0);
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_COMMAND, SEND_CONTROL, bye), 0);
+        net_close_peer(rig->net, &id);
+        NetPeerStatus st;
+        assert_int_equal(net_peer_status(rig->net, &id, &st), NET_NO_PEER);
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_COMMAND, SEND_CONTROL, bye), NET_NO_PEER);
+        ClientMessage m;
+        for (int i = 0; i < 41; i++) {
+                rig_receive(rig, c, &m);
+                if (i == 40)
+                        assert_string_equal(m.frame[0], "Disconnect");
+                client_done(&m);
+        }
+        NetStatus all;
+        rig_until(rig, ({ net_get_status(rig->net, &all); all.queued == 0; }));
+        assert_int_equal(rig->n_lost[CHANNEL_COMMAND], 0);
+        frames_unref(big);
+        frames_unref(bye);
+        zmq_close(c);
+        zmq_close(d);
+        rig_free(rig);
+}
+
+/* Descriptors are reused at once; none of it may be taken for the connection of somebody else. */
+static void test_storm_of_reused_descriptors(void **state)
+{
+        enum { STORM = 500 };
+        Rig *rig = rig_new(NULL);
+        RoutingId steady = rig_id(100000);
+        void *s = rig_client(rig, CHANNEL_COMMAND, &steady);
+        say_and_wait(rig, s, "auth");
+        assert_int_equal(net_open_peer(rig->net, &steady), 0);
+        int linger = 5000;
+        for (unsigned i = 0; i < STORM; i++) {
+                RoutingId id = rig_id(i);
+                void *x = rig_client(rig, CHANNEL_COMMAND, &id);
+                assert_int_equal(net_open_peer(rig->net, &id), 0);
+                zmq_setsockopt(x, ZMQ_LINGER, &linger, sizeof linger);
+                client_say(x, "brief");
+                zmq_close(x);
+                if (i % 7 == 0)
+                        rig_step(rig, 0);
+        }
+        rig_until(rig, rig->n_messages == STORM + 1);
+        rig_until(rig, rig->n_lost[CHANNEL_COMMAND] == STORM);
+        NetStatus st;
+        rig_until(rig, ({ net_get_status(rig->net, &st); st.n_connections == 1; }));
+        NetPeerStatus peer;
+        for (unsigned i = 0; i < STORM; i++) {
+                RoutingId id = rig_id(i);
+                assert_int_equal(net_peer_status(rig->net, &id, &peer), 0);
+                assert_false(peer.connected[CHANNEL_COMMAND]);
+        }
+        assert_int_equal(net_peer_status(rig->net, &steady, &peer), 0);
+        assert_true(peer.connected[CHANNEL_COMMAND]);
+        assert_string_equal(peer.address, "127.0.0.1");
+        assert_int_equal(st.n_bad[NET_BAD_HANDSHAKE], 0);
+        zmq_close(s);
+        rig_until(rig, rig->n_lost[CHANNEL_COMMAND] == STORM + 1);
+        rig_free(rig);
+}
+
+static void test_ten_thousand_messages_of_fifty(void **state)
+{
+        enum { USERS = 50, EACH = 200 };
+        Rig *rig = rig_new(NULL);
+        void *s[USERS];
+        for (unsigned i = 0; i < USERS; i++) {
+                RoutingId id = rig_id(i);
+                s[i] = rig_client(rig, CHANNEL_DATA, &id);
+                for (int k = 0; k < EACH; k++)
+                        client_say(s[i], "x");
+        }
+        rig_until(rig, rig->n_messages == USERS * EACH);
+        unsigned n[USERS] = {};
+        for (size_t i = 0; i < rig->n_messages; i++) {
+                unsigned who;
+                memcpy(&who, rig->messages[i].from.bytes, sizeof who);
+                assert_in_range(who, 0, USERS - 1);
+                n[who]++;
+        }
+        for (unsigned i = 0; i < USERS; i++) {
+                assert_int_equal(n[i], EACH);
+                zmq_close(s[i]);
+        }
+        rig_free(rig);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_lost_when_the_client_closes),
+                cmocka_unit_test(test_lost_stranger_is_told_of),
+                cmocka_unit_test(test_loss_comes_after_the_last_message),
+                cmocka_unit_test(test_handover),
+                cmocka_unit_test(test_silent_handover),
+                cmocka_unit_test(test_silent_data_channel),
+                cmocka_unit_test(test_open_before_connected),
+                cmocka_unit_test(test_close_peer_flushes_commands_only),
+                cmocka_unit_test(test_storm_of_reused_descriptors),
+                cmocka_unit_test(test_ten_thousand_messages_of_fifty),
+        };
+        return cmocka_run_group_tests_name("net-presence", tests, NULL, NULL);
+}
