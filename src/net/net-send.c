@@ -79,7 +79,8 @@ static void check_drained(Net *n, Peer *p)
         for (int c = 0; c < _CHANNEL_MAX; c++)
                 if (flight_bytes(p->box[c].flight) >= n->window / 2)
                         flight_wait(p->box[c].flight, n->window / 2);
-        if (peer_held(p) > n->max_backlog / 2 || p->box[CHANNEL_COMMAND].n_queued > PRESENCE_QUEUE_MAX / 4)
+        if (peer_held(p) > n->max_backlog / 2 || !outbox_is_empty(&p->box[CHANNEL_DATA]) ||
+            p->box[CHANNEL_COMMAND].n_queued > PRESENCE_QUEUE_MAX / 4)
                 return;
         p->owes_drained = p->refusing = false;
         p->refusing_since = 0;
@@ -307,7 +308,11 @@ int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Fram
                 if (r == 0 || r == -ENOMEM)
                         return r;
         }
-        return enqueue(n, p, o, class, frames);
+        int r = enqueue(n, p, o, class, frames);
+        if (r < 0 || class != SEND_BULK)
+                return r;
+        p->owes_drained = true;
+        return NET_QUEUED;
 }
 
 /* What could still leave: queued for connected peers, or with libzmq and vouched for. */
