@@ -51,9 +51,13 @@ void siphash_begin(SipHash *s, const uint8_t key[static 16])
 
 void siphash_add(SipHash *s, const void *data, size_t size)
 {
-        const uint8_t *p = data, *end = p + size;
+        const uint8_t *p = data, *end;
         unsigned n_tail = s->size & 7;
 
+        /* The members of an empty frozenset have no address. */
+        if (size == 0)
+                return;
+        end = p + size;
         s->size += size;
         if (n_tail > 0) {
                 for (; p < end && n_tail < 8; n_tail++)
