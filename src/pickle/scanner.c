@@ -228,11 +228,37 @@ static int step(Scan *s, const uint8_t *opcode, const OpcodeInfo *info, const Op
         }
 }
 
+/* Sizes of the opcodes that push None, a bool, an int or a float and are of fixed size, opcode included. */
+static const uint8_t simple_size[256] = {
+        [OP_NONE] = 1,    [OP_NEWTRUE] = 1, [OP_NEWFALSE] = 1, [OP_BININT1] = 2,
+        [OP_BININT2] = 3, [OP_BININT] = 5,  [OP_BINFLOAT] = 9,
+};
+
+/* Takes a run of them, as far as there is room; what remains is for step(). */
+static inline const uint8_t *push_simple_run(Scan *s, const uint8_t *p)
+{
+        size_t room = MIN(s->stack_allocated - s->n_stack, (size_t)(s->limits->max_values - s->n_values));
+        Tag *start = s->stack + s->n_stack, *tag = start, *end = start + room;
+        Tag simple = tag_leaf(VALUE_NONE);
+        uint8_t size;
+
+        while (tag < end && s->end - p > 9 && (size = simple_size[*p]) > 0) {
+                *tag++ = simple;
+                p += size;
+        }
+        s->n_stack += (size_t)(tag - start);
+        s->n_values += (uint32_t)(tag - start);
+        s->shape.max_stack = MAX(s->shape.max_stack, s->n_stack);
+        return p;
+}
+
 /* Runs to STOP; *p is the opcode at fault when it returns anything but 0. */
 static int run(Scan *s, const uint8_t **p)
 {
         Operand operand = {};
         while (*p < s->end) {
+                if (simple_size[**p] > 0)
+                        *p = push_simple_run(s, *p);
                 const uint8_t *opcode = *p;
                 const OpcodeInfo *info = &opcode_table[*opcode];
                 if (info->action == OPCODE_STOP)

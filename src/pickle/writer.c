@@ -353,8 +353,10 @@ static int put_value(Writer *w, const Value *v, bool is_key)
 
 /* ---- both ---- */
 
-static int walk(Writer *w, const Value *root, int (*visit)(Writer *w, const Value *v, bool is_key),
-                void (*leave)(Writer *w, const Value *v))
+/* Always inlined, so that both walks are loops without indirect calls. */
+__attribute__((__always_inline__)) static inline int walk(Writer *w, const Value *root,
+                                                          int (*visit)(Writer *w, const Value *v, bool is_key),
+                                                          void (*leave)(Writer *w, const Value *v))
 {
         int r = visit(w, root, false);
         while (r == 0 && w->n_frames > 0) {
