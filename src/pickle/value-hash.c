@@ -121,7 +121,7 @@ static ValueDigest digest_leaf(const Value *v)
 {
         switch (v->type) {
         case VALUE_NONE:
-                return digest_of('N', NULL, 0);
+                return digest_of('N', "", 0);
         case VALUE_BOOL:
         case VALUE_INT:
                 return digest_of('i', &((const ValueInt *)v)->number, sizeof(int64_t));
