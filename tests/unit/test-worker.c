@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "test.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "base/worker.h"
+
+typedef struct TestJob {
+        WorkerJob job;
+        unsigned n_steps; /* still to do */
+        unsigned n_run;
+        int result;
+        unsigned order;
+} TestJob;
+
+static unsigned order_counter;
+static unsigned done_counter;
+
+static int run_job(WorkerJob *job)
+{
+        TestJob *t = CONTAINER_OF(job, TestJob, job);
+
+        t->n_run++;
+        if (t->n_run < t->n_steps)
+                return WORKER_AGAIN;
+        t->order = ++order_counter;
+        return -EXDEV;
+}
+
+static void job_done(WorkerJob *job, int result)
+{
+        CONTAINER_OF(job, TestJob, job)->result = result;
+        done_counter++;
+}
+
+static TestJob test_job(unsigned n_steps)
+{
+        return (TestJob){ .job = { .run = run_job, .done = job_done }, .n_steps = n_steps };
+}
+
+static void test_results_arrive(void **state)
+{
+        _cleanup_worker_ Worker *w = NULL;
+        TestJob jobs[50];
+        struct pollfd p;
+
+        done_counter = 0;
+        assert_int_equal(worker_new(&w), 0);
+        for (unsigned i = 0; i < ELEMENTSOF(jobs); i++) {
+                jobs[i] = test_job(1 + i % 3);
+                worker_submit(w, &jobs[i].job, i % 3);
+        }
+        assert_int_equal(worker_pending(w), ELEMENTSOF(jobs));
+        p = (struct pollfd){ .fd = worker_fd(w), .events = POLLIN };
+        while (worker_pending(w) > 0) {
+                assert_int_equal(poll(&p, 1, 10000), 1);
+                worker_dispatch(w);
+        }
+        assert_int_equal(done_counter, ELEMENTSOF(jobs));
+        for (unsigned i = 0; i < ELEMENTSOF(jobs); i++) {
+                assert_int_equal(jobs[i].result, -EXDEV);
+                assert_int_equal(jobs[i].n_run, 1 + i % 3);
+        }
+        assert_true(worker_progress_count(w) >= ELEMENTSOF(jobs));
+        assert_int_equal(worker_stalled_usec(w), 0);
+        assert_int_equal(poll(&p, 1, 0), 0);
+}
+
+/* An urgent job overtakes a long low one between two of its steps. */
+static void test_urgent_overtakes(void **state)
+{
+        _cleanup_worker_ Worker *w = NULL;
+        TestJob low = test_job(5), normal = test_job(2), urgent = test_job(1);
+
+        order_counter = 0;
+        assert_int_equal(worker_new_inline(&w), 0);
+        worker_submit(w, &low.job, WORKER_LOW);
+        worker_dispatch(w);
+        assert_int_equal(low.n_run, 1);
+        worker_submit(w, &normal.job, WORKER_NORMAL);
+        worker_submit(w, &urgent.job, WORKER_URGENT);
+        worker_drain(w, false);
+        assert_int_equal(low.n_run, 1);
+        worker_drain(w, true);
+        assert_int_equal(urgent.order, 1);
+        assert_int_equal(normal.order, 2);
+        assert_int_equal(low.order, 3);
+}
+
+/* At the end urgent and normal jobs are finished, low ones dropped; each is told. */
+static void test_free_finishes(void **state)
+{
+        for (unsigned threaded = 0; threaded < 2; threaded++) {
+                Worker *w = NULL;
+                TestJob low = test_job(1000000), normal = test_job(3);
+
+                done_counter = 0;
+                assert_int_equal(threaded ? worker_new(&w) : worker_new_inline(&w), 0);
+                worker_submit(w, &low.job, WORKER_LOW);
+                worker_submit(w, &normal.job, WORKER_NORMAL);
+                w = worker_free(w);
+                assert_null(w);
+                assert_int_equal(done_counter, 2);
+                assert_int_equal(low.result, -ECANCELED);
+                assert_int_equal(normal.result, -EXDEV);
+        }
+}
+
+/* In inline mode the fd says that there is work, so that an event loop runs it. */
+static void test_inline_fd(void **state)
+{
+        _cleanup_worker_ Worker *w = NULL;
+        TestJob a = test_job(3), b = test_job(1);
+        struct pollfd p;
+        unsigned n = 0;
+
+        assert_int_equal(worker_new_inline(&w), 0);
+        p = (struct pollfd){ .fd = worker_fd(w), .events = POLLIN };
+        assert_int_equal(poll(&p, 1, 0), 0);
+        worker_submit(w, &a.job, WORKER_NORMAL);
+        worker_submit(w, &b.job, WORKER_LOW);
+        while (poll(&p, 1, 0) == 1) {
+                worker_dispatch(w);
+                n++;
+        }
+        assert_int_equal(worker_pending(w), 0);
+        assert_true(n >= 4);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_results_arrive),
+                cmocka_unit_test(test_urgent_overtakes),
+                cmocka_unit_test(test_free_finishes),
+                cmocka_unit_test(test_inline_fd),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
