@@ -26,6 +26,7 @@ struct Io {
         int (*fsync)(Io *io, int fd);
         int (*ftruncate)(Io *io, int fd, off_t size);
         int (*renameat)(Io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path);
+        int (*linkat)(Io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path);
         int (*unlinkat)(Io *io, int dirfd, const char *path);
         int (*mkdirat)(Io *io, int dirfd, const char *path, mode_t mode);
 };

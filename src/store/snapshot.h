@@ -42,6 +42,8 @@ typedef struct StoreSnapshotParameters {
         const char *reason;
         const char *user;   /* NULL: nobody */
         uint64_t user_count;
+        uint64_t node_count;    /* of the whole session, when not all nodes will be added; otherwise they are */
+        uint64_t payload_bytes; /* counted */
         bool initialized; /* for session_metadata.json */
         bool force;       /* write one even if no node changed since the last (the state is not compared) */
         Bytes *state;     /* opaque, at most 64 MiB, handed back by store_load_begin(); NULL: none */

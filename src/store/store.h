@@ -111,7 +111,7 @@ typedef struct StoreEvents {
 
 #define STORE_OPEN_READ_ONLY 0x1u   /* for looking at a store that no daemon serves; writes nothing, takes no lock */
 #define STORE_OPEN_SET_ASIDE 0x2u   /* a store beyond use is moved to aside/ and a new one begun in its place */
-#define STORE_OPEN_EXISTING 0x4u    /* -ENOENT instead of making a new store */
+#define STORE_OPEN_EXISTING 0x4u   /* -ENOENT instead of making a new store */
 #define STORE_OPEN_ADOPT_COPY 0x8u  /* a copied store becomes a store of its own (new id) without a word */
 
 typedef struct StoreOptions {

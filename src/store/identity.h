@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+#include "store/internal.h"
+
+/* Takes the store's lock, or looks whether it is free when read-only. -EBUSY. */
+int identity_lock(Store *s, char **ret_error);
+
+/* Reads the file "store", or makes it. Recognises a copy and gives it an id of its own. */
+int identity_open(Store *s, char **ret_error);

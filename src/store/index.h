@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/*
+ * Index: which payload lies where, by digest. A hash table of 24 bytes a payload:
+ * instead of the digest it keeps a 64-bit tag, made of all of it by a hash with a random
+ * key that nobody outside can know, so that no two digests with equal tags can be made on purpose. Whoever needs
+ * certainty compares the bytes (deduplication does).
+ */
+
+#include "store/store.h"
+
+typedef struct IndexSlot {
+        uint64_t tag; /* 0: free */
+        uint64_t offset;
+        uint32_t segment;
+        uint32_t size; /* lower half */
+} IndexSlot;
+
+typedef struct Index {
+        IndexSlot *slots;
+        size_t n_slots; /* a power of two, or 0 */
+        size_t n_used;
+        unsigned __int128 key[5];
+} Index;
+
+void index_init(Index *x);
+void index_done(Index *x);
+
+/* Adds a payload, or moves one that is there. -ENOMEM. */
+int index_put(Index *x, const StoreLocation *location);
+/* Finds by location->digest and size; sets segment and offset. */
+bool index_find(const Index *x, StoreLocation *location);
+/* Forgets everything that lies in a segment. */
+int index_drop_segment(Index *x, uint64_t segment);

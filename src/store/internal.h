@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/*
+ * What the files of this room share. Everything in Store belongs to the main
+ * thread, except what stands below "shared", which either thread touches under the mutex.
+ */
+
+#include <pthread.h>
+
+#include "store/index.h"
+#include "store/journal.h"
+#include "store/load.h"
+#include "store/maintain.h"
+#include "store/segment.h"
+#include "store/snapshot-table.h"
+#include "store/store.h"
+
+/* Payloads below this are not looked for in the log: a reference would save nothing. */
+#define DEDUPLICATE_SIZE_MIN 256u
+
+struct Store {
+        Io *io;
+        Worker *worker;
+        StoreEvents events;
+        uint64_t (*now_usec)(void);
+        uint32_t flags;
+        char *path;
+        int dirfd;
+        int log_dirfd;
+        int snapshots_dirfd;
+        int lock_fd;
+        uint8_t id[16];
+        bool copied;
+        bool empty;
+        uint64_t segment_size;
+        uint64_t queue_limit;
+        uint64_t journal_keep_usec;
+        uint64_t journal_keep_bytes;
+
+        Journal journal;
+        ManifestSet *initial;     /* read by store_open(), taken by the first store_load_begin(): */
+        struct JournalScan *scan; /* newest intact snapshot, and the records after it */
+        StoreSnapshot *snapshot;  /* the one under way, from begin to done */
+        bool snapshot_wants_all;
+        uint64_t last_number;      /* of the manifest that the next one can build on; 0: none */
+        uint8_t last_digest[STORE_DIGEST_SIZE];
+        uint64_t last_node_count;
+        unsigned chain_length;
+        uint64_t chain_entries;    /* in the manifests that build on the last whole one */
+        struct Reclaim *reclaim; /* under way */
+        struct Scrub *scrub;     /* under way */
+        StoreStats stats;
+
+        pthread_mutex_t mutex; /* shared from here */
+        Segment **segments;    /* ascending numbers */
+        size_t n_segments;
+        size_t n_segments_allocated;
+        uint64_t next_segment;
+        Index index;
+        SnapshotTable snapshots;
+        RetentionPolicy retention;
+};
+
+void store_lock(Store *s);
+void store_unlock(Store *s);
+
+/* Says something to the user; main thread only. */
+_printf_(3, 4) void store_problem(Store *s, StoreLevel level, const char *format, ...);
+
+uint64_t store_monotonic_usec(void);
+
+/* ---- segments (segment-table.c); all lock by themselves ---- */
+
+/* Reads the folder. */
+int store_read_segments(Store *s, char **ret_error);
+/* A new segment to be written, in the table from now on. */
+int store_new_segment(Store *s, uint32_t type, uint64_t capacity, uint64_t first_sequence, uint64_t follows,
+                      uint32_t flags, Segment **ret);
+/* NULL if there is none of that number. Segments go only on the main thread; the worker may hold on to the result only
+ * for what reclaim cannot take from under it. */
+Segment *store_find_segment(Store *s, uint64_t number);
+/* Takes one out of the table and out of the index; the file stays. */
+void store_forget_segment(Store *s, Segment *segment);
+/* Forgets journal segments before `number` of which nothing was ever written. */
+void store_forget_unwritten_segments(Store *s, uint64_t number);
+/* Maps one; the reference belongs to the caller. -ENOENT. Also returns how much of it is written. */
+int store_map_segment(Store *s, uint64_t number, SegmentMap **ret, uint64_t *ret_size);
+/* A copy of the array as it is now, to be free()d. */
+int store_copy_segments(Store *s, Segment ***ret, size_t *ret_n);
+void store_set_segment_size(Store *s, Segment *segment, uint64_t size, uint64_t last_sequence);
+
+/* A payload without its digest being compared: mapped. Any thread. */
+int store_map_blob(Store *s, const StoreLocation *location, Bytes **ret);
+/* Any thread. */
+bool store_blob_matches(const Bytes *blob, const StoreLocation *location);
+/* Brings a location up to date: 1 changed, 0 right, -ENOENT. Any thread. */
+int store_refresh(Store *s, StoreLocation *location);
+
+/* A sync has ended: what a snapshot waits for (snapshot-submit.c). */
+void store_snapshot_durable(Store *s, int result);
+
+/* Links a rotten file into aside/, where no retention reaches it. Any thread; quiet when it cannot be done. */
+void store_set_aside(Store *s, int from_dirfd, const char *name, bool move);

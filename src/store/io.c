@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int system_openat(Io *io, int dirfd, const char *path, int flags, mode_t mode)
+{
+        int fd = openat(dirfd, path, flags | O_CLOEXEC, mode);
+
+        return fd < 0 ? -errno : fd;
+}
+
+static int system_close(Io *io, int fd)
+{
+        return close(fd) < 0 ? -errno : 0;
+}
+
+static ssize_t system_pwritev(Io *io, int fd, const struct iovec *iov, int n_iov, off_t offset)
+{
+        ssize_t n = pwritev(fd, iov, n_iov, offset);
+
+        return n < 0 ? -errno : n;
+}
+
+static ssize_t system_pread(Io *io, int fd, void *buffer, size_t size, off_t offset)
+{
+        ssize_t n = pread(fd, buffer, size, offset);
+
+        return n < 0 ? -errno : n;
+}
+
+static int system_fdatasync(Io *io, int fd)
+{
+        return fdatasync(fd) < 0 ? -errno : 0;
+}
+
+static int system_fsync(Io *io, int fd)
+{
+        return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int system_ftruncate(Io *io, int fd, off_t size)
+{
+        return ftruncate(fd, size) < 0 ? -errno : 0;
+}
+
+static int system_renameat(Io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path)
+{
+        return renameat(old_dirfd, old_path, new_dirfd, new_path) < 0 ? -errno : 0;
+}
+
+static int system_linkat(Io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path)
+{
+        return linkat(old_dirfd, old_path, new_dirfd, new_path, 0) < 0 ? -errno : 0;
+}
+
+static int system_unlinkat(Io *io, int dirfd, const char *path)
+{
+        return unlinkat(dirfd, path, 0) < 0 ? -errno : 0;
+}
+
+static int system_mkdirat(Io *io, int dirfd, const char *path, mode_t mode)
+{
+        return mkdirat(dirfd, path, mode) < 0 ? -errno : 0;
+}
+
+Io *io_system(void)
+{
+        static Io io = {
+                .openat = system_openat,
+                .close = system_close,
+                .pwritev = system_pwritev,
+                .pread = system_pread,
+                .fdatasync = system_fdatasync,
+                .fsync = system_fsync,
+                .ftruncate = system_ftruncate,
+                .renameat = system_renameat,
+                .linkat = system_linkat,
+                .unlinkat = system_unlinkat,
+                .mkdirat = system_mkdirat,
+        };
+
+        return &io;
+}
+
+int io_pwritev_all(Io *io, int fd, struct iovec *iov, int n_iov, off_t offset, size_t *ret_written)
+{
+        size_t written = 0;
+        int r = 0;
+
+        for (;;) {
+                ssize_t n;
+
+                while (n_iov > 0 && iov->iov_len == 0) {
+                        iov++;
+                        n_iov--;
+                }
+                if (n_iov == 0)
+                        break;
+                n = io->pwritev(io, fd, iov, MIN(n_iov, IOV_MAX), offset + (off_t)written);
+                if (n == -EINTR)
+                        continue;
+                if (n <= 0) {
+                        r = n < 0 ? (int)n : -EIO; /* nothing written and no error: as good as a broken disk */
+                        break;
+                }
+                written += (size_t)n;
+                while (n > 0) {
+                        size_t part = MIN((size_t)n, iov->iov_len);
+
+                        iov->iov_base = (uint8_t *)iov->iov_base + part;
+                        iov->iov_len -= part;
+                        n -= (ssize_t)part;
+                        if (iov->iov_len == 0) {
+                                iov++;
+                                n_iov--;
+                        }
+                }
+        }
+        if (ret_written)
+                *ret_written = written;
+        return r;
+}
+
+int io_pwrite_all(Io *io, int fd, const void *data, size_t size, off_t offset)
+{
+        struct iovec iov = { .iov_base = (void *)data, .iov_len = size };
+
+        return io_pwritev_all(io, fd, &iov, 1, offset, NULL);
+}
+
+int io_pread_all(Io *io, int fd, void *buffer, size_t size, off_t offset)
+{
+        while (size > 0) {
+                ssize_t n = io->pread(io, fd, buffer, size, offset);
+
+                if (n == -EINTR)
+                        continue;
+                if (n < 0)
+                        return (int)n;
+                if (n == 0)
+                        return -EUCLEAN;
+                buffer = (uint8_t *)buffer + n;
+                size -= (size_t)n;
+                offset += n;
+        }
+        return 0;
+}
+
+int io_write_file_atomic(Io *io, int dirfd, const char *name, const struct iovec *iov, int n_iov, mode_t mode)
+{
+        _cleanup_free_ struct iovec *copy = calloc((size_t)n_iov + 1, sizeof(struct iovec));
+        char temporary[NAME_MAX];
+        int fd, r, c;
+
+        if (!copy)
+                return -ENOMEM;
+        memcpy(copy, iov, (size_t)n_iov * sizeof(struct iovec));
+        r = snprintf(temporary, sizeof(temporary), ".%s.tmp", name);
+        if (r < 0 || (size_t)r >= sizeof(temporary))
+                return -ENAMETOOLONG;
+        /* One writer holds the store's lock: a left-over of this name is from a process that died. */
+        fd = io->openat(io, dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
+        if (fd < 0)
+                return fd;
+        r = io_pwritev_all(io, fd, copy, n_iov, 0, NULL);
+        /* Without this the rename could reach the disk before the bytes do. */
+        if (r >= 0)
+                r = io->fsync(io, fd);
+        c = io->close(io, fd);
+        if (r >= 0)
+                r = c;
+        if (r >= 0)
+                r = io->renameat(io, dirfd, temporary, dirfd, name);
+        if (r < 0) {
+                (void)io->unlinkat(io, dirfd, temporary);
+                return r;
+        }
+        return io->fsync(io, dirfd);
+}
+
+int io_open_directory(Io *io, int dirfd, const char *name, mode_t mode)
+{
+        int fd, r;
+
+        fd = io->openat(io, dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+        if (fd != -ENOENT)
+                return fd;
+        r = io->mkdirat(io, dirfd, name, mode);
+        if (r < 0 && r != -EEXIST)
+                return r;
+        fd = io->openat(io, dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+        if (fd < 0)
+                return fd;
+        r = dirfd == AT_FDCWD ? 0 : io->fsync(io, dirfd);
+        if (r < 0) {
+                io->close(io, fd);
+                return r;
+        }
+        return fd;
+}

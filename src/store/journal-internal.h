@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+#include "store/internal.h"
+
+struct Pending {
+        Pending *next;
+        Segment *segment;
+        uint64_t offset; /* of the record in it */
+        uint64_t head_size;
+        FormatRecord header;
+        Bytes *blob; /* what is written behind the head; NULL: nothing */
+        uint8_t head[];
+};
+
+static inline uint64_t pending_blob_size(const Pending *p)
+{
+        return p->blob ? format_align(p->blob->size) : 0;
+}
+
+static inline uint64_t pending_size(const Pending *p)
+{
+        return p->head_size + pending_blob_size(p);
+}
+
+/* journal.c: gives every record from `from` on a new place, in a new segment. */
+int journal_replace_from(Store *s, Pending *from);
+void journal_set_degraded(Store *s, const char *what, const char *segment, int error);
+void journal_clear_degraded(Store *s);
+
+/* journal-write.c */
+JournalFile *journal_find_file(Journal *j, const Segment *segment);
+void journal_close_file(Store *s, JournalFile *file);
+/* Writes what is unwritten. 0, or a negative errno after having put the rest aside for another segment. */
+int journal_write(Store *s);
+/* Forgets abandoned segments whose records are all in the kernel again, elsewhere, and has them unlinked. */
+void journal_unlink_abandoned(Store *s);
+int journal_abandon(Journal *j, Segment *segment);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/*
+ * Journal: the writing end of the log. Records wait in a queue until they are
+ * durable, with their payloads referenced, because a failed fdatasync leaves no way
+ * of knowing what reached the disk: everything that was not durable is then written
+ * anew into another segment. Main thread only, but for the sync job's run().
+ */
+
+#include "store/segment.h"
+#include "store/store.h"
+
+typedef struct Pending Pending;
+
+/* A segment that is being written, or was and is not synced yet. */
+typedef struct JournalFile {
+        Segment *segment;
+        int fd;
+        bool dirty;   /* written to since the sync under way began */
+        bool syncing; /* part of the sync under way */
+} JournalFile;
+
+typedef struct Journal {
+        Pending *first; /* oldest record that is not durable */
+        Pending *last;
+        Pending *unwritten; /* first that is not in the kernel; NULL: all are */
+        Pending *unspilled; /* first whose payload may still be swapped for the mapped file */
+        uint64_t held_bytes;
+        uint64_t unsynced_bytes;
+
+        Segment *active;     /* where the next record goes; NULL: nowhere yet */
+        uint64_t active_end; /* where in it */
+        JournalFile *files;
+        size_t n_files;
+        Segment **abandoned; /* replaced by rewritten ones, to be unlinked when those are in the kernel */
+        size_t n_abandoned;
+        bool folder_dirty; /* a file was made since log/ was last synced */
+
+        uint64_t sequence; /* last one given out */
+        uint64_t valid;    /* last one that is part of the journal: what the next segment follows */
+        uint64_t durable;
+        uint64_t marked; /* newest `durable` that the log itself knows of */
+        uint64_t time_usec;
+        bool hole; /* records were not taken; cleared by a snapshot of everything */
+        uint64_t hole_sequence; /* the last of them */
+        bool replace;           /* finding new places for the unwritten ones ran out of memory: to be done again */
+
+        char *degraded;
+        int error; /* what made it so */
+        uint64_t retry_usec; /* monotonic */
+        uint64_t retry_delay_usec;
+        unsigned n_sync_failures; /* in a row */
+
+        struct SyncJob *sync; /* under way */
+        bool sync_again;
+} Journal;
+
+void journal_init(Journal *j);
+/* Gives everything up that was not written. */
+void journal_done(Store *s);
+
+/* After recovery: records up to `sequence` have been seen, up to `valid` they count, up to `durable` they are known
+ * to be durable. */
+void journal_start(Store *s, uint64_t sequence, uint64_t valid, uint64_t durable);
+/* After recovery, in order: a record in the log that is not known to be durable. */
+int journal_adopt(Store *s, Segment *segment, const RecordHead *head);
+
+/* Tells the journal that a snapshot that stands for everything up to `sequence` is complete. */
+void journal_snapshot_complete(Store *s, uint64_t sequence);
+
+/* The last mark, when all is durable: what tells the next start that nothing can be torn. */
+void journal_mark(Store *s);

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "store/digest.h"
+#include "store/internal.h"
+
+void store_lock(Store *s)
+{
+        pthread_mutex_lock(&s->mutex);
+}
+
+void store_unlock(Store *s)
+{
+        pthread_mutex_unlock(&s->mutex);
+}
+
+static int insert_locked(Store *s, Segment *segment)
+{
+        size_t i;
+
+        if (s->n_segments == s->n_segments_allocated) {
+                size_t n = MAX(s->n_segments * 2, (size_t)16);
+                Segment **segments = reallocarray(s->segments, n, sizeof(Segment *));
+
+                if (!segments)
+                        return -ENOMEM;
+                s->segments = segments;
+                s->n_segments_allocated = n;
+        }
+        for (i = s->n_segments; i > 0 && s->segments[i - 1]->number > segment->number; i--)
+                s->segments[i] = s->segments[i - 1];
+        s->segments[i] = segment;
+        s->n_segments++;
+        s->next_segment = MAX(s->next_segment, segment->number + 1);
+        return 0;
+}
+
+static Segment *find_locked(Store *s, uint64_t number)
+{
+        size_t low = 0, high = s->n_segments;
+
+        while (low < high) {
+                size_t middle = (low + high) / 2;
+
+                if (s->segments[middle]->number < number)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low < s->n_segments && s->segments[low]->number == number ? s->segments[low] : NULL;
+}
+
+static int read_segment(Store *s, uint64_t number, char **ret_error)
+{
+        _cleanup_segment_ Segment *segment = NULL;
+        int r = segment_open(s->io, s->log_dirfd, number, &segment);
+
+        if (r == 1) { /* a creation cut short: nothing was in it, but its number is used up */
+                s->next_segment = MAX(s->next_segment, number + 1);
+                return 0;
+        }
+        if (r == -EPROTONOSUPPORT && ret_error && !*ret_error &&
+            asprintf(ret_error, "Segment %010" PRIu64 ".seg of %s was written by a newer version of scenekeep, in a "
+                     "format that this one does not know. Nothing was touched; install the newer version.",
+                     number, s->path) < 0)
+                *ret_error = NULL;
+        if (r < 0)
+                return r;
+        if (!segment->header_intact)
+                store_problem(s, STORE_WARNING, "The header of %s/log/%010" PRIu64 ".seg is damaged; its records are "
+                              "read all the same.", s->path, number);
+        r = insert_locked(s, segment);
+        if (r >= 0)
+                segment = NULL;
+        return r;
+}
+
+int store_read_segments(Store *s, char **ret_error)
+{
+        int fd, r = 0;
+        DIR *dir;
+
+        fd = openat(s->log_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        dir = fd < 0 ? NULL : fdopendir(fd);
+        if (!dir)
+                return -errno;
+        for (;;) {
+                struct dirent *entry;
+                uint64_t number;
+
+                errno = 0;
+                entry = readdir(dir);
+                if (!entry) {
+                        r = -errno;
+                        break;
+                }
+                if (!segment_parse_name(entry->d_name, &number))
+                        continue;
+                r = read_segment(s, number, ret_error);
+                if (r < 0)
+                        break;
+        }
+        closedir(dir);
+        return r;
+}
+
+int store_new_segment(Store *s, uint32_t type, uint64_t capacity, uint64_t first_sequence, uint64_t follows,
+                      uint32_t flags, Segment **ret)
+{
+        _cleanup_segment_ Segment *segment = NULL;
+        int r;
+
+        store_lock(s);
+        if (s->next_segment > SEGMENT_NUMBER_MAX)
+                r = -ENOSPC;
+        else {
+                segment = segment_new(s->next_segment, type, capacity, first_sequence, follows, flags);
+                r = segment ? insert_locked(s, segment) : -ENOMEM;
+        }
+        store_unlock(s);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(segment);
+        return 0;
+}
+
+Segment *store_find_segment(Store *s, uint64_t number)
+{
+        Segment *segment;
+
+        store_lock(s);
+        segment = find_locked(s, number);
+        store_unlock(s);
+        return segment;
+}
+
+static void forget_locked(Store *s, size_t i)
+{
+        Segment *segment = s->segments[i];
+
+        memmove(s->segments + i, s->segments + i + 1, (s->n_segments - i - 1) * sizeof(Segment *));
+        s->n_segments--;
+        /* Short of memory the index keeps pointing to a segment that is not there, which its users bear. */
+        (void)index_drop_segment(&s->index, segment->number);
+        segment_free(segment);
+}
+
+void store_forget_segment(Store *s, Segment *segment)
+{
+        store_lock(s);
+        for (size_t i = 0; i < s->n_segments; i++)
+                if (s->segments[i] == segment) {
+                        forget_locked(s, i);
+                        break;
+                }
+        store_unlock(s);
+}
+
+void store_forget_unwritten_segments(Store *s, uint64_t number)
+{
+        store_lock(s);
+        for (size_t i = s->n_segments; i-- > 0;) {
+                const Segment *segment = s->segments[i];
+
+                if (segment->type == FORMAT_SEGMENT_JOURNAL && segment->size == 0 && segment->number < number)
+                        forget_locked(s, i);
+        }
+        store_unlock(s);
+}
+
+int store_map_segment(Store *s, uint64_t number, SegmentMap **ret, uint64_t *ret_size)
+{
+        Segment *segment;
+        int r = -ENOENT;
+
+        store_lock(s);
+        segment = find_locked(s, number);
+        if (segment) {
+                r = segment_map(s->io, s->log_dirfd, segment, ret);
+                if (r >= 0)
+                        *ret_size = segment->size;
+        }
+        store_unlock(s);
+        return r;
+}
+
+int store_copy_segments(Store *s, Segment ***ret, size_t *ret_n)
+{
+        Segment **copy;
+
+        store_lock(s);
+        copy = calloc(s->n_segments + 1, sizeof(Segment *));
+        if (copy) {
+                if (s->n_segments > 0)
+                        memcpy(copy, s->segments, s->n_segments * sizeof(Segment *));
+                *ret_n = s->n_segments;
+        }
+        store_unlock(s);
+        if (!copy)
+                return -ENOMEM;
+        *ret = copy;
+        return 0;
+}
+
+void store_set_segment_size(Store *s, Segment *segment, uint64_t size, uint64_t last_sequence)
+{
+        store_lock(s);
+        segment->size = size;
+        segment->last_sequence = MAX(segment->last_sequence, last_sequence);
+        store_unlock(s);
+}
+
+int store_map_blob(Store *s, const StoreLocation *location, Bytes **ret)
+{
+        _cleanup_segment_map_ SegmentMap *map = NULL;
+        uint64_t size;
+        Bytes *b;
+        int r;
+
+        r = store_map_segment(s, location->segment, &map, &size);
+        if (r < 0)
+                return r;
+        if (location->offset > size || location->size > size - location->offset)
+                return -EUCLEAN;
+        b = segment_map_bytes(map, location->offset, location->size);
+        if (!b)
+                return -ENOMEM;
+        *ret = b;
+        return 0;
+}
+
+bool store_blob_matches(const Bytes *blob, const StoreLocation *location)
+{
+        uint8_t digest[DIGEST_SIZE];
+
+        digest_buffer(blob->data, blob->size, digest);
+        return memcmp(digest, location->digest, sizeof(digest)) == 0;
+}
+
+int store_blob_get_verified(Store *s, const StoreLocation *location, Bytes **ret)
+{
+        _cleanup_bytes_ Bytes *b = NULL;
+        int r = store_blob_get(s, location, &b);
+
+        if (r < 0)
+                return r;
+        if (!store_blob_matches(b, location))
+                return -EUCLEAN;
+        *ret = TAKE_PTR(b);
+        return 0;
+}
+
+/* What compaction copied before this process began is not in the index yet: the heads of content segments tell. */
+static bool find_in_content_locked(Store *s, StoreLocation *location)
+{
+        for (size_t i = s->n_segments; i-- > 0;) {
+                Segment *segment = s->segments[i];
+                RecordHead head;
+                Scanner sc;
+                int r;
+
+                if (segment->type != FORMAT_SEGMENT_CONTENT || !segment->sealed || segment->indexed)
+                        continue;
+                if (scanner_init(&sc, s->io, s->log_dirfd, segment) < 0)
+                        continue;
+                while ((r = scanner_next(&sc, &head)) > 0) {
+                        StoreLocation here;
+
+                        if (r == SCANNER_DAMAGE)
+                                continue;
+                        record_get_location(&head, &here);
+                        (void)index_put(&s->index, &here);
+                }
+                scanner_done(&sc);
+                segment->indexed = true;
+                if (index_find(&s->index, location))
+                        return true;
+        }
+        return false;
+}
+
+int store_refresh(Store *s, StoreLocation *location)
+{
+        StoreLocation found = *location;
+        Segment *segment;
+        int r;
+
+        if (location->size == 0)
+                return 0;
+        store_lock(s);
+        segment = location->segment > 0 ? find_locked(s, location->segment) : NULL;
+        if (segment && location->offset < segment->superseded)
+                r = 0;
+        else if ((index_find(&s->index, &found) && find_locked(s, found.segment)) ||
+                 find_in_content_locked(s, &found)) {
+                *location = found;
+                r = 1;
+        } else
+                r = -ENOENT;
+        store_unlock(s);
+        return r;
+}
+
+int store_location_refresh(Store *s, StoreLocation *location)
+{
+        return store_refresh(s, location);
+}
+
+bool store_damaged_segment(Store *s, uint64_t *ret_segment)
+{
+        bool found = false;
+
+        store_lock(s);
+        for (size_t i = 0; i < s->n_segments && !found; i++) {
+                Segment *segment = s->segments[i];
+
+                if (!segment->map || segment->broken_reported || !sigbus_region_broken(segment->map->region))
+                        continue;
+                segment->broken_reported = true;
+                *ret_segment = segment->number;
+                found = true;
+        }
+        store_unlock(s);
+        return found;
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/digest.h"
+#include "store/identity.h"
+#include "store/internal.h"
+#include "store/journal-scan.h"
+
+#define SEGMENT_SIZE_DEFAULT (UINT64_C(64) << 20)
+#define QUEUE_LIMIT_DEFAULT (UINT64_C(1) << 30)
+
+uint64_t store_monotonic_usec(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static uint64_t realtime_usec(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_REALTIME, &ts);
+        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+void store_problem(Store *s, StoreLevel level, const char *format, ...)
+{
+        char *text;
+        va_list ap;
+        int n;
+
+        if (!s->events.problem)
+                return;
+        va_start(ap, format);
+        n = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (n < 0)
+                return;
+        s->events.problem(s->events.userdata, level, text);
+        free(text);
+}
+
+void store_set_aside(Store *s, int from_dirfd, const char *name, bool move)
+{
+        int fd;
+
+        if (s->flags & STORE_OPEN_READ_ONLY)
+                return;
+        fd = io_open_directory(s->io, s->dirfd, "aside", 0700);
+        if (fd < 0)
+                return;
+        if (move)
+                (void)s->io->renameat(s->io, from_dirfd, name, fd, name);
+        else
+                (void)s->io->linkat(s->io, from_dirfd, name, fd, name);
+        (void)s->io->fsync(s->io, fd);
+        s->io->close(s->io, fd);
+}
+
+static Store *store_new(const StoreOptions *options)
+{
+        Store *s = calloc(1, sizeof(Store));
+
+        if (!s)
+                return NULL;
+        s->io = options->io ?: io_system();
+        s->worker = options->worker;
+        s->events = options->events;
+        s->now_usec = options->now_usec ?: realtime_usec;
+        s->flags = options->flags;
+        s->segment_size = options->segment_size ?: SEGMENT_SIZE_DEFAULT;
+        s->queue_limit = options->queue_limit ?: QUEUE_LIMIT_DEFAULT;
+        s->journal_keep_usec = options->journal_keep_usec;
+        s->journal_keep_bytes = options->journal_keep_bytes;
+        s->retention = options->retention;
+        s->dirfd = s->log_dirfd = s->snapshots_dirfd = s->lock_fd = -1;
+        s->next_segment = 1;
+        s->snapshot_wants_all = true;
+        pthread_mutex_init(&s->mutex, NULL);
+        index_init(&s->index);
+        journal_init(&s->journal);
+        s->path = strdup(options->path);
+        return s;
+}
+
+static void close_fd(Store *s, int fd)
+{
+        if (fd >= 0)
+                s->io->close(s->io, fd);
+}
+
+static Store *store_free(Store *s)
+{
+        journal_done(s);
+        journal_scan_free(s->scan);
+        manifest_set_free(s->initial);
+        for (size_t i = 0; i < s->n_segments; i++)
+                segment_free(s->segments[i]);
+        free(s->segments);
+        index_done(&s->index);
+        snapshot_table_done(&s->snapshots);
+        close_fd(s, s->snapshots_dirfd);
+        close_fd(s, s->log_dirfd);
+        close_fd(s, s->dirfd);
+        close_fd(s, s->lock_fd); /* last: the lock goes with it */
+        pthread_mutex_destroy(&s->mutex);
+        free(s->path);
+        free(s);
+        return NULL;
+}
+
+Store *store_close(Store *s)
+{
+        if (!s)
+                return NULL;
+        if (!(s->flags & STORE_OPEN_READ_ONLY) && s->worker) {
+                store_sync_begin(s);
+                worker_drain(s->worker, true);
+                journal_mark(s);
+                store_sync_begin(s);
+                worker_drain(s->worker, true);
+        }
+        return store_free(s);
+}
+
+static int open_folder(Store *s, const char *name)
+{
+        if (s->flags & STORE_OPEN_READ_ONLY)
+                return s->io->openat(s->io, s->dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+        return io_open_directory(s->io, s->dirfd, name, 0700);
+}
+
+static int open_folders(Store *s)
+{
+        if (s->flags & (STORE_OPEN_READ_ONLY | STORE_OPEN_EXISTING))
+                s->dirfd = s->io->openat(s->io, AT_FDCWD, s->path, O_RDONLY | O_DIRECTORY, 0);
+        else
+                s->dirfd = io_open_directory(s->io, AT_FDCWD, s->path, 0700);
+        return s->dirfd < 0 ? s->dirfd : 0;
+}
+
+static int open_subfolders(Store *s)
+{
+        s->log_dirfd = open_folder(s, "log");
+        if (s->log_dirfd < 0)
+                return s->log_dirfd;
+        s->snapshots_dirfd = open_folder(s, "snapshots");
+        return s->snapshots_dirfd < 0 ? s->snapshots_dirfd : 0;
+}
+
+/* Payloads of the snapshot and of the journal after it: what a new one is most likely to be equal to. */
+static void fill_index(Store *s)
+{
+        for (size_t i = 0; s->initial && i < s->initial->n_entries; i++) {
+                StoreEntry e;
+                bool removed;
+
+                manifest_decode_entry(s->initial->entries[i], SIZE_MAX, &e, &removed);
+                if (e.blob.size >= DEDUPLICATE_SIZE_MIN && store_find_segment(s, e.blob.segment))
+                        (void)index_put(&s->index, &e.blob);
+        }
+        for (size_t i = 0; i < s->scan->n_items; i++) {
+                _cleanup_segment_map_ SegmentMap *map = NULL;
+                StoreLocation location;
+                RecordHead head;
+
+                if (journal_item_read(s, &s->scan->items[i], &map, &head) < 0)
+                        continue;
+                s->journal.time_usec = head.header.time_usec;
+                record_get_location(&head, &location);
+                if (location.size >= DEDUPLICATE_SIZE_MIN && !(head.header.flags & STORE_RECORD_REFERENCE))
+                        (void)index_put(&s->index, &location);
+        }
+}
+
+/* A store of which nothing at all can be read, while files say that there was something. */
+static bool is_beyond_use(const Store *s)
+{
+        bool had_snapshots = false, had_records = false;
+
+        for (size_t i = 0; i < s->snapshots.n_items; i++)
+                had_snapshots |= !s->snapshots.items[i].base;
+        for (size_t i = 0; i < s->n_segments; i++)
+                had_records |= s->segments[i]->size > s->segments[i]->header_size;
+        if (s->initial || s->scan->n_items > 0)
+                return false;
+        return had_snapshots || (had_records && s->scan->sequence == 0) || (had_records && s->scan->n_gaps > 0);
+}
+
+/* Segments with records that are not known to be durable are synced with the first sync; and should that fail, their
+ * records are written anew like those of this process. */
+static int adopt_tail(Store *s)
+{
+        const JournalScan *scan = s->scan;
+
+        for (size_t i = 0; i < scan->n_items; i++) {
+                _cleanup_segment_map_ SegmentMap *map = NULL;
+                RecordHead head;
+                int r;
+
+                if (scan->items[i].sequence <= scan->durable)
+                        continue;
+                r = journal_item_read(s, &scan->items[i], &map, &head);
+                if (r >= 0)
+                        r = journal_adopt(s, store_find_segment(s, scan->items[i].segment), &head);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int recover(Store *s, char **ret_error)
+{
+        uint64_t from = 0;
+        int r;
+
+        r = store_read_segments(s, ret_error);
+        if (r >= 0)
+                r = store_read_snapshots(s);
+        if (r == -EPROTONOSUPPORT && ret_error && !*ret_error &&
+            asprintf(ret_error, "A snapshot in %s was written by a newer version of scenekeep, in a format that this one "
+                     "does not know. Nothing was touched; install the newer version.", s->path) < 0)
+                *ret_error = NULL;
+        if (r < 0)
+                return r;
+        r = store_find_intact_set(s, 0, 0, 0, true, &s->initial);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (s->initial)
+                from = s->initial->chain[0]->header.sequence;
+        r = journal_scan(s, from, true, &s->scan);
+        if (r < 0)
+                return r;
+        if (is_beyond_use(s))
+                return -EUCLEAN;
+        fill_index(s);
+        journal_start(s, s->scan->sequence, s->scan->valid, s->scan->durable);
+        return s->flags & STORE_OPEN_READ_ONLY ? 0 : adopt_tail(s);
+}
+
+static void forget_everything(Store *s)
+{
+        manifest_set_free(s->initial);
+        s->initial = NULL;
+        s->scan = journal_scan_free(s->scan);
+        while (s->n_segments > 0)
+                store_forget_segment(s, s->segments[0]);
+        snapshot_table_done(&s->snapshots);
+        close_fd(s, s->log_dirfd);
+        close_fd(s, s->snapshots_dirfd);
+        s->log_dirfd = s->snapshots_dirfd = -1;
+}
+
+/* The user said so: what cannot be read makes room, and is kept. */
+static int begin_anew(Store *s)
+{
+        char name[64];
+        int fd, r;
+
+        forget_everything(s);
+        fd = io_open_directory(s->io, s->dirfd, "aside", 0700);
+        if (fd < 0)
+                return fd;
+        snprintf(name, sizeof(name), "log-%" PRIu64, s->now_usec());
+        r = s->io->renameat(s->io, s->dirfd, "log", fd, name);
+        snprintf(name, sizeof(name), "snapshots-%" PRIu64, s->now_usec());
+        if (r >= 0)
+                r = s->io->renameat(s->io, s->dirfd, "snapshots", fd, name);
+        if (r >= 0)
+                r = s->io->fsync(s->io, fd);
+        s->io->close(s->io, fd);
+        if (r >= 0)
+                r = s->io->fsync(s->io, s->dirfd);
+        if (r >= 0)
+                r = open_subfolders(s);
+        if (r < 0)
+                return r;
+        store_problem(s, STORE_WARNING, "Nothing in %s could be read: it was moved to aside/ as asked, and an empty store "
+                      "begun in its place.", s->path);
+        return recover(s, NULL);
+}
+
+static void explain(const Store *s, int error, char **ret_error)
+{
+        int n;
+
+        if (!ret_error || *ret_error)
+                return;
+        if (error == -EUCLEAN)
+                n = asprintf(ret_error, "The store in %s is damaged beyond use: there are snapshots or records, but none "
+                             "that is intact. It is not started empty over them. Restore the folder from a backup, or say "
+                             "that it may be set aside.", s->path);
+        else
+                n = asprintf(ret_error, "Cannot open the store in %s: %s.", s->path, strerror(-error));
+        if (n < 0)
+                *ret_error = NULL;
+}
+
+static int open_store(Store *s, char **ret_error)
+{
+        int r;
+
+        if (!s->path)
+                return -ENOMEM;
+        r = open_folders(s);
+        if (r >= 0)
+                r = identity_lock(s, ret_error);
+        if (r >= 0)
+                r = identity_open(s, ret_error);
+        if (r >= 0)
+                r = open_subfolders(s);
+        if (r >= 0)
+                r = recover(s, ret_error);
+        if (r == -EUCLEAN && (s->flags & STORE_OPEN_SET_ASIDE) && !(s->flags & STORE_OPEN_READ_ONLY) && s->scan)
+                r = begin_anew(s);
+        return r;
+}
+
+int store_open(const StoreOptions *options, Store **ret, char **ret_error)
+{
+        Store *s = store_new(options);
+        char *error = NULL;
+        int r;
+
+        if (!s)
+                return -ENOMEM;
+        r = open_store(s, &error);
+        if (r < 0) {
+                explain(s, r, &error);
+                if (ret_error)
+                        *ret_error = error;
+                else
+                        free(error);
+                store_free(s);
+                return r;
+        }
+        free(error);
+        s->empty = !s->initial && s->scan->n_items == 0;
+        s->stats.n_snapshots = s->snapshots.n_items;
+        *ret = s;
+        return 0;
+}
+
+bool store_was_copied(const Store *s)
+{
+        return s->copied;
+}
+
+bool store_is_empty(const Store *s)
+{
+        return s->empty;
+}
+
+void store_get_stats(const Store *s, StoreStats *ret)
+{
+        Store *shared = (Store *)s;
+
+        *ret = s->stats;
+        store_lock(shared);
+        ret->n_segments = s->n_segments;
+        ret->log_bytes = 0;
+        for (size_t i = 0; i < s->n_segments; i++)
+                ret->log_bytes += s->segments[i]->size;
+        ret->n_snapshots = 0;
+        for (size_t i = 0; i < s->snapshots.n_items; i++) {
+                if (s->snapshots.items[i].base)
+                        continue;
+                ret->n_snapshots++;
+                ret->last_snapshot_usec = s->snapshots.items[i].info.time_usec;
+        }
+        store_unlock(shared);
+}
+
+void store_set_retention(Store *s, const RetentionPolicy *retention)
+{
+        store_lock(s);
+        s->retention = *retention;
+        store_unlock(s);
+}
