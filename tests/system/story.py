@@ -1,0 +1,343 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user and an administrator do with the package, from its installation to its purge, on a booted Debian.
+
+    story.py ROOT WORK
+
+ROOT is a Debian with the package and all it depends on in /srv/repo, WORK an empty folder. The steps build on each other
+and run in order; each is a case of TAP.
+"""
+
+import json
+import os
+import random
+import re
+import sys
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+
+from machine import Failed, Machine, wait_for  # noqa: E402
+
+import session as session_module  # noqa: E402
+from fleet import Fleet, server_info  # noqa: E402
+from load import Load  # noqa: E402
+from values import item, new_uuid  # noqa: E402
+
+PASSWORD_FILE = "/etc/scenekeep/default.admin-password"
+DATA = "/var/lib/scenekeep/default"
+
+
+class Installed:
+    """The part of the end-to-end tests' Server that clients need, for one session of the machine."""
+    server_password = ""
+
+    def __init__(self, port):
+        self.address = "127.0.0.1", [port, port + 1, port + 2]
+
+
+class Story:
+    def __init__(self, machine):
+        self.machine = machine
+        self.fleet = Fleet()
+        self.random = random.Random(20261123)
+        self.server = Installed(5555)
+        self.session = None
+        self.load = None
+
+    # helpers
+
+    def systemctl(self, *arguments):
+        return self.machine.run("systemctl", *arguments)
+
+    def status(self):
+        return self.machine.show("scenekeep.service", "StatusText")
+
+    def work(self, seconds=1.0):
+        """The users edit for a while."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.load.turn()
+            self.fleet.pump(5)
+
+    def everybody_is_there(self, what):
+        for user in self.session.users:
+            assert user.state == "active" and not user.fatal, f"{what}: {user.describe()}"
+
+    def nothing_is_lost(self):
+        """Every edit that anybody has seen is in what a newcomer is handed, and all scenes are equal."""
+        self.session.check_same()
+        newcomer = self.session.connect("newcomer " + new_uuid()[:6]).wait_state("active")
+        missing = self.load.missing_from(newcomer.nodes)
+        newcomer.disconnect()
+        assert not missing, f"{len(missing)} lost: {missing[:5]}"
+
+    def main_pid(self):
+        return int(self.machine.show("scenekeep.service", "MainPID"))
+
+    def edit_all(self):
+        """What was on its way to a dying server is lost as with any server; a further edit of everything heals it."""
+        for user in self.session.users:
+            for node_uuid in self.load.own[user] + self.load.shared:
+                if node_uuid in user.nodes:
+                    self.load.edit(user, node_uuid)
+
+    # the steps
+
+    def installs_from_a_repository(self):
+        """apt installs the package and says where the admin password is"""
+        self.machine.run("apt-get", "update")
+        output = self.machine.run("apt-get", "install", "-y", "--no-install-recommends", "scenekeep", timeout=300)
+        assert f"the admin password of the session is in {PASSWORD_FILE}" in output, output
+        assert self.machine.run("stat", "-c", "%a %U", PASSWORD_FILE) == "600 root"
+        session_module.ADMIN_PASSWORD = self.machine.run("cat", PASSWORD_FILE)
+        assert re.fullmatch("[a-z2-9]{20}", session_module.ADMIN_PASSWORD)
+        assert self.machine.run("getent", "passwd", "scenekeep")
+
+    def only_the_sockets_are_up(self):
+        """after installation systemd listens on the three ports and no server runs"""
+        for unit in ("scenekeep.socket", "scenekeep-data.socket", "scenekeep-ttl.socket"):
+            assert self.machine.show(unit, "ActiveState") == "active", unit
+        assert self.systemctl("is-enabled", "scenekeep.socket") == "enabled"
+        assert self.machine.show("scenekeep.service", "ActiveState") == "inactive"
+
+    def first_connection_starts_it(self):
+        """the first connection starts the server, and systemctl status shows its state"""
+        info = server_info(self.server.address, 20)
+        assert info, self.machine.try_run("journalctl", "-u", "scenekeep", "--no-pager")
+        assert self.machine.show("scenekeep.service", "ActiveState") == "active"
+        text = self.machine.try_run("systemctl", "status", "--no-pager", "scenekeep")
+        assert re.search(r'Status: ".*0 users', text), text
+
+    def users_work(self):
+        """an admin with that password initialises, others join, and all edit"""
+        nodes = [(new_uuid(self.random), [], {**item(f"thing {i}", self.random), "edits": {}}) for i in range(30)]
+        self.session = session_module.Session(self.fleet, self.server, nodes)
+        users = [self.session.admin, *self.session.join("bert", "carl")]
+        self.load = Load(self.fleet, users, self.random, shared=self.session.uuids)
+        self.work(2)
+        self.everybody_is_there("after editing")
+        self.session.check_same()
+        wait_for(lambda: re.search(r"^3 users, \d+ nodes", self.status()), "the status line", 15, self.fleet.pump)
+
+    def wrong_password_is_no_admin(self):
+        """nobody becomes an admin with another password"""
+        stranger = self.session.connect("stranger", admin_password="guess")
+        self.fleet.wait_until(lambda: stranger.answers, 10, "an answer")
+        assert stranger.answers[-1].startswith("FAILED"), stranger.answers
+        stranger.disconnect()
+
+    def sandbox_holds_while_running(self):
+        """the running service's exposure is at most 0.5, it has no network of its own and no capability"""
+        self.machine.run("systemd-analyze", "security", "--no-pager", "--threshold=5", "scenekeep.service")
+        pid = self.main_pid()
+        status = self.machine.run("cat", f"/proc/{pid}/status")
+        assert re.search(r"^CapEff:\s+0+$", status, re.M) and re.search(r"^NoNewPrivs:\s+1$", status, re.M), status
+        devices = self.machine.run("cat", f"/proc/{pid}/net/dev").splitlines()[2:]
+        assert [d.split(":")[0].strip() for d in devices] == ["lo"], devices
+        assert self.machine.run("readlink", f"/proc/{pid}/ns/net") != self.machine.run("readlink", "/proc/1/ns/net")
+
+    def journal_has_fields(self):
+        """the journal has message ids and fields, and the catalog explains them"""
+        entries = self.machine.journal("SCENEKEEP_USER=bert")
+        assert any("MESSAGE_ID" in e and e.get("SCENEKEEP_INSTANCE") == "default" for e in entries), entries
+        text = self.machine.run("journalctl", "--no-pager", "-x", "-u", "scenekeep")
+        assert "Defined-By: scenekeep" in text or "-- Documentation: man:scenekeepd(8)" in text, text[-3000:]
+        password = session_module.ADMIN_PASSWORD
+        assert password not in text, "the admin password is in the journal"
+
+    def reload_applies(self):
+        """systemctl reload applies what it can and names what needs a restart"""
+        self.machine.write("/etc/scenekeep/scenekeep.conf", 'max_users = 3;\nsegment_size = "32M";\n')
+        self.systemctl("reload", "scenekeep")
+        wait_for(lambda: any("segment_size" in e.get("SCENEKEEP_KEYS", "") for e in self.machine.journal("-u", "scenekeep")),
+                 "the log to name segment_size", 15, self.fleet.pump)
+        self.everybody_is_there("after the reload")
+        fourth = self.session.connect("dora")
+        self.fleet.wait_until(lambda: fourth.answers, 10, "an answer")
+        assert fourth.answers[-1].startswith("FAILED"), "max_users was not applied"
+        fourth.disconnect()
+        self.machine.write("/etc/scenekeep/scenekeep.conf", "max_users = 3;\nprot = 1;\n")
+        self.systemctl("reload", "scenekeep")
+        wait_for(lambda: any("did you mean 'port'" in e["MESSAGE"] for e in self.machine.journal("-u", "scenekeep")),
+                 "the mistake to be told", 15, self.fleet.pump)
+        self.everybody_is_there("after a reload with a mistake")
+        self.machine.write("/etc/scenekeep/scenekeep.conf", "# the defaults\n")
+        self.systemctl("reload", "scenekeep")
+
+    def restart_is_not_noticed(self):
+        """systemctl restart with users at work: nobody is dropped, nothing is lost"""
+        self._survives(lambda: self.systemctl("restart", "--no-block", "scenekeep"))
+
+    def crash_is_not_noticed(self):
+        """kill -9: systemd starts it again, nobody is dropped, nothing that anybody saw is lost"""
+        self._survives(lambda: self.systemctl("kill", "--signal=KILL", "scenekeep"))
+        assert int(self.machine.show("scenekeep.service", "NRestarts")) >= 1
+
+    def _survives(self, act):
+        before = self.main_pid()
+        self.work(0.5)
+        act()
+        wait_for(lambda: self.main_pid() not in (0, before) and
+                 self.machine.show("scenekeep.service", "ActiveState") == "active", "a new process", 30, self._keep_on)
+        self.work(1)
+        self.edit_all()
+        self.everybody_is_there("afterwards")
+        self.nothing_is_lost()
+
+    def _keep_on(self, milliseconds):
+        self.load.turn()
+        self.fleet.pump(milliseconds)
+
+    def upgrade_is_not_noticed(self):
+        """an upgrade of the package with users at work: nobody is dropped, nothing is lost"""
+        import threading
+        self.work(0.5)
+        before = self.main_pid()
+        done = []
+        thread = threading.Thread(target=lambda: done.append(
+            self.machine.try_run("apt-get", "install", "-y", "/srv/upgrade/scenekeep.deb", timeout=300)))
+        thread.start()
+        while thread.is_alive():
+            self._keep_on(10)
+        thread.join()
+        assert "+upgrade" in self.machine.run("dpkg-query", "-W", "-f=${Version}", "scenekeep"), done
+        assert self.main_pid() not in (0, before), f"the server was not restarted:\n{done[0]}"
+        self.work(1)
+        self.edit_all()
+        self.everybody_is_there("after the upgrade")
+        self.nothing_is_lost()
+
+    def hang_is_caught(self):
+        """a hung event loop is ended by the watchdog and the server starts again"""
+        self.machine.write("/etc/systemd/system/scenekeep.service.d/watchdog.conf", "[Service]\nWatchdogSec=2s\n")
+        self.systemctl("daemon-reload")
+        self.systemctl("restart", "scenekeep")
+        before = self.main_pid()
+        self.work(1)
+        self.machine.run("kill", "-STOP", str(before))
+        wait_for(lambda: self.main_pid() not in (0, before), "the watchdog", 30, self._keep_on)
+        self.machine.run("rm", "-r", "/etc/systemd/system/scenekeep.service.d")
+        self.systemctl("daemon-reload")
+        self.systemctl("restart", "scenekeep")
+        self.work(1)
+        self.edit_all()
+        self.everybody_is_there("after the hang")
+        self.nothing_is_lost()
+
+    def second_session(self):
+        """a second session beside the first, from the templates, knows nothing of it"""
+        ports = {"": 5565, "-data": 5566, "-ttl": 5567}
+        for suffix, port in ports.items():
+            self.machine.write(f"/etc/systemd/system/scenekeep{suffix}@studio.socket.d/ports.conf",
+                               f"[Socket]\nListenStream={port}\n")
+        self.machine.write("/etc/scenekeep/studio.conf", 'idle_exit = "3s";\nsession_name = "studio";\n')
+        self.systemctl("daemon-reload")
+        self.systemctl("enable", "--now", "scenekeep@studio.socket")
+        studio = Installed(5565)
+        assert server_info(studio.address, 20), self.machine.try_run("journalctl", "-u", "scenekeep@studio", "--no-pager")
+        password = self.machine.run("cat", "/var/lib/scenekeep/studio/admin-password")
+        other = self.fleet.client(studio.address, "anna", admin_password=password).connect()
+        other.wait_state("lobby")
+        other.disconnect()
+
+    def idle_session_leaves(self):
+        """a session with idle_exit leaves when nobody is there, and the next connection starts it again"""
+        wait_for(lambda: self.machine.show("scenekeep@studio.service", "ActiveState") == "inactive", "the idle exit", 60,
+                 self._keep_on)
+        assert self.machine.show("scenekeep@studio.socket", "ActiveState") == "active"
+        assert server_info(("127.0.0.1", [5565, 5566, 5567]), 20)
+        self.systemctl("disable", "--now", "scenekeep@studio.socket")
+        assert self.machine.show("scenekeep@studio.service", "ActiveState") == "inactive"
+
+    def stop_saves(self):
+        """stopping the socket stops and saves the session, and starting it brings everything back"""
+        for user in self.session.users:
+            user.disconnect()
+        self.systemctl("stop", "scenekeep.socket")
+        assert self.machine.show("scenekeep.service", "ActiveState") == "inactive"
+        assert self.machine.show("scenekeep.service", "Result") == "success"
+        meta = json.loads(self.machine.run("cat", DATA + "/session_metadata.json"))
+        assert meta["reason"] == "shutdown" and meta["node_count"] > 0, meta
+        assert self.machine.show("scenekeep-data.socket", "ActiveState") == "inactive"
+        self.systemctl("start", "scenekeep.socket")
+        newcomer = self.session.connect("newcomer").wait_state("active")
+        missing = self.load.missing_from(newcomer.nodes)
+        newcomer.disconnect()
+        assert not missing, missing[:5]
+
+    def big_session_stops_in_time(self):
+        """a session of 2 GB is saved within the time that systemctl stop allows"""
+        user = self.session.connect("bert").wait_state("active")
+        block = os.urandom(64 << 20)
+        for i in range(32):
+            user.push(new_uuid(self.random), {"type_id": "Image", "name": f"big {i}", "pixels": block + bytes([i])})
+            self.fleet.wait_until(lambda: not user.unsent, 120, "the image to be sent")
+        size = wait_for(lambda: self._size() > 2 << 30 and self._size(), "2 GB on disk", 120, self.fleet.pump)
+        user.disconnect()
+        begin = time.monotonic()
+        self.systemctl("stop", "scenekeep.socket")
+        seconds = time.monotonic() - begin
+        assert self.machine.show("scenekeep.service", "Result") == "success"
+        print(f"# {size >> 20} MiB, stopped in {seconds:.2f} s")
+        assert seconds < 120
+        self.systemctl("start", "scenekeep.socket")
+        begin = time.monotonic()
+        assert server_info(self.server.address, 60)
+        print(f"# answers {time.monotonic() - begin:.2f} s after the first connection")
+
+    def _size(self):
+        return int(self.machine.run("du", "-sb", DATA).split()[0])
+
+    def remove_keeps_data(self):
+        """removing the package stops everything and keeps the data"""
+        self.machine.run("apt-get", "remove", "-y", "scenekeep")
+        assert not server_info(self.server.address, 1)
+        assert self.machine.run("ls", DATA + "/log")
+
+    def purge_removes_everything(self):
+        """purging asks nothing and leaves nothing"""
+        self.machine.run("apt-get", "purge", "-y", "scenekeep")
+        left = self.machine.run("sh", "-c", "ls -d /etc/scenekeep/* /var/lib/scenekeep 2>/dev/null || true")
+        assert left in ("", "/etc/scenekeep/studio.conf"), left
+        assert "scenekeep" not in self.machine.try_run("systemctl", "--failed", "--no-pager", "--plain")
+
+
+STEPS = ["installs_from_a_repository", "only_the_sockets_are_up", "first_connection_starts_it", "users_work",
+         "wrong_password_is_no_admin", "sandbox_holds_while_running", "journal_has_fields", "reload_applies",
+         "restart_is_not_noticed", "crash_is_not_noticed", "upgrade_is_not_noticed", "hang_is_caught", "second_session",
+         "idle_session_leaves", "stop_saves", "big_session_stops_in_time", "remove_keeps_data",
+         "purge_removes_everything"]
+
+
+def main():
+    root, work = sys.argv[1:3]
+    machine = Machine(root, work)
+    failed = False
+    try:
+        machine.enter_network()
+        story = Story(machine)
+        print(f"1..{len(STEPS)}")
+        for number, name in enumerate(STEPS, 1):
+            step = getattr(story, name)
+            begin = time.monotonic()
+            try:
+                step()
+                print(f"ok {number} - {step.__doc__}", flush=True)
+                print(f"# {time.monotonic() - begin:.1f} s", flush=True)
+            except Exception:  # pylint: disable=broad-except
+                failed = True
+                print("\n".join("# " + line for line in traceback.format_exc().splitlines()))
+                log = machine.try_run("journalctl", "--no-pager", "-n", "30", "-u", "scenekeep*")
+                print("\n".join("# " + line for line in log.splitlines()))
+                print(f"not ok {number} - {step.__doc__}", flush=True)
+        story.fleet.close()
+    finally:
+        machine.off()
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
