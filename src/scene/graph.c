@@ -147,16 +147,27 @@ int scene_payload(Scene *s, Node *n, size_t sync_limit, Bytes **ret)
         return 0;
 }
 
-int scene_fold(Scene *s, Node *n, SceneFold **ret)
+int scene_fold_make(Scene *s, Node *n, SceneFold **ret)
 {
         NodeEdit *e = n->edit;
         SceneFold *f = scene_fold_new(n->base, e ? e->deltas : NULL, e ? e->n_deltas : 0, &s->config.limits);
         if (!f)
                 return -ENOMEM;
-        if (e)
-                e->folding = true;
         *ret = f;
         return 0;
+}
+
+int scene_fold(Scene *s, Node *n, SceneFold **ret)
+{
+        int r = scene_fold_make(s, n, ret);
+        if (r == 0 && n->edit)
+                n->edit->folding = true;
+        return r;
+}
+
+bool node_is_folding(const Node *n)
+{
+        return n->edit && n->edit->folding;
 }
 
 bool node_wants_fold(const Node *n)

@@ -135,6 +135,8 @@ void scene_graph_drop(Scene *s, Node *n);
 void scene_graph_used(Scene *s, Node *n, int64_t growth);
 /* Drops the least recently used graphs until the cache is within its limit. */
 void scene_graph_shrink(Scene *s);
+/* scene_fold(), without saying that it is under way: what a snapshot makes may come back late or not at all. */
+int scene_fold_make(Scene *s, Node *n, SceneFold **ret);
 /* Frees an edit record that holds neither graph nor deltas. */
 void node_edit_tidy(Node *n);
 

@@ -103,12 +103,15 @@ size_t scene_n_owned(const Scene *s, const void *owner, size_t owner_size)
         return o ? o->n_nodes : 0;
 }
 
-Node *scene_first_locked(const Scene *s)
+size_t scene_n_owners(const Scene *s)
 {
-        for (uint32_t i = OWNER_COMMON + 1; i < s->n_owners; i++)
-                if (s->owners[i].name)
-                        return scene_slot(s, s->owners[i].first);
-        return NULL;
+        return s->n_owners - 1;
+}
+
+Bytes *scene_owner_at(const Scene *s, size_t i)
+{
+        const SceneOwner *o = &s->owners[OWNER_COMMON + 1 + i];
+        return o->n_nodes > 0 ? o->name : NULL;
 }
 
 Bytes *node_owner(const Scene *s, const Node *n)

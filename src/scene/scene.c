@@ -148,6 +148,11 @@ Node *scene_next(const Scene *s, const Node *n)
         return scene_slot(s, n->next);
 }
 
+Node *scene_last(const Scene *s)
+{
+        return scene_slot(s, s->last);
+}
+
 /* ---- one node ---- */
 
 uint64_t node_id(const Node *n)

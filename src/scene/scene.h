@@ -52,6 +52,7 @@ Node *scene_find_id(const Scene *s, uint64_t node_id);
 /* In order of arrival; NULL at the end. */
 Node *scene_first(const Scene *s);
 Node *scene_next(const Scene *s, const Node *n);
+Node *scene_last(const Scene *s);
 
 /* ---- changes ---- */
 
@@ -112,6 +113,9 @@ int scene_fold(Scene *s, Node *n, SceneFold **ret);
  * NULL when they could not be made. */
 void scene_folded(Scene *s, Node *n, uint64_t version, Bytes *payload, const StoreLocation *location);
 
+/* A fold has been made and scene_folded() has not been called. */
+bool node_is_folding(const Node *n);
+
 /* The deltas have outgrown the base: a fold should be asked for. */
 bool node_wants_fold(const Node *n);
 
@@ -131,5 +135,6 @@ NodeTraffic *node_traffic(Node *n);
 Node *scene_owned(const Scene *s, const void *owner, size_t owner_size, const Node *after);
 size_t scene_n_owned(const Scene *s, const void *owner, size_t owner_size);
 
-/* Any node that is not COMMON; NULL when there is none. */
-Node *scene_first_locked(const Scene *s);
+/* The owners other than COMMON that have nodes: i below scene_n_owners(), NULL where there is none (any more). */
+size_t scene_n_owners(const Scene *s);
+Bytes *scene_owner_at(const Scene *s, size_t i);

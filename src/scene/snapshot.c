@@ -113,7 +113,7 @@ static int snapshot_emit(SceneSnapshot *sn, Node *n)
         n->seen_epoch = s->epoch;
         _cleanup_scene_fold_ SceneFold *fold = NULL;
         if (node_n_deltas(n) > 0) {
-                int r = scene_fold(s, n, &fold);
+                int r = scene_fold_make(s, n, &fold);
                 if (r < 0)
                         return r;
         }

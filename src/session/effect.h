@@ -118,5 +118,7 @@ typedef struct EffectList {
 void effect_list_clear(EffectList *list);
 /* Releases everything. */
 void effect_list_done(EffectList *list);
+/* Releases the effects from the n-th on. */
+void effect_list_truncate(EffectList *list, size_t n_items);
 /* A new zeroed effect at the end, NULL when memory is short. */
 Effect *effect_list_push(EffectList *list, EffectKind kind);

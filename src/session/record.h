@@ -2,27 +2,69 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/routing-id.h"
 
-/* What the session writes to the journal. The numbers are part of the on-disk format, scenekeep-store(5). */
+/*
+ * What the session writes to the journal. Kinds and the forms of `meta` are
+ * part of the on-disk format, scenekeep-store(5). Numbers are little-endian;
+ * "short text" is one byte of length and so many bytes.
+ */
+
 typedef enum RecordKind {
-        RECORD_NODE = 1,     /* key uuid, meta owner + dependencies, blob data pickle */
-        RECORD_COMMIT = 2,   /* key uuid, meta dependencies, blob delta pickle */
+        RECORD_NODE = 1,     /* key uuid; meta: owner (short text), then the dependency pickle; blob: data pickle */
+        RECORD_COMMIT = 2,   /* key uuid; meta: the dependency pickle; blob: delta pickle */
         RECORD_DELETE = 3,   /* key uuid */
-        RECORD_RIGHT = 4,    /* meta owner + uuids */
-        RECORD_STATE = 5,    /* lobby, initialising, running; meta says which */
-        RECORD_USER = 6,     /* key name, meta routing id, admin, status, presence: login and every change */
-        RECORD_METADATA = 7, /* key name, blob metadata pickle as it is after the change */
+        RECORD_RIGHT = 4,    /* meta: the new owner, then uuids (short texts) */
+        RECORD_STATE = 5,    /* meta: one byte, RecordState */
+        RECORD_USER = 6,     /* key name; meta: RecordUser; at login and when something of it has changed */
+        RECORD_METADATA = 7, /* key name; blob: pickle of the metadata fields that last, as they are now */
         RECORD_LEFT = 8,     /* key name */
 } RecordKind;
 
+/* RECORD_NODEs of an init count from RECORD_STATE_RUNNING on, if that comes. */
+typedef enum RecordState {
+        RECORD_STATE_INIT = 1,      /* author has begun to fill the session */
+        RECORD_STATE_RUNNING = 2,   /* it is complete */
+        RECORD_STATE_ABANDONED = 3, /* it is not: its nodes are dropped */
+} RecordState;
+
+enum {
+        RECORD_USER_ADMIN = 1 << 0,
+        RECORD_USER_EXPECTED = 1 << 1,   /* was told RUNNING and has not asked for the catalog yet */
+        RECORD_USER_INITIATING = 1 << 2, /* waits for the outcome of an init */
+};
+
+/* On disk: u8 version 1, u8 flags, u8 status, u64 since, u64 behind_since, routing id (short text). */
+typedef struct RecordUser {
+        uint8_t flags;
+        uint8_t status;
+        uint64_t since;        /* wall time of the login, microseconds */
+        uint64_t behind_since; /* wall time from which it is owed changes; 0: it is not */
+        RoutingId id;
+} RecordUser;
+
 typedef struct SessionRecord {
         RecordKind kind;
-        bool refused;  /* kept for `scenekeepctl log` only: changes nothing when replayed; meta starts with the
-                        * reason */
+        bool refused;  /* kept for `scenekeepctl log` only: changes nothing when replayed; meta begins with the
+                        * reason (short text), then as above */
         Bytes *author; /* user name, may be NULL */
-        Bytes *key;
+        Bytes *key;    /* may be NULL */
         Bytes *meta;   /* may be NULL */
         Bytes *blob;   /* may be NULL */
 } SessionRecord;
 
 void session_record_done(SessionRecord *record);
+
+/* The forms of meta; NULL when memory is short. Texts are cut at 255 bytes. */
+Bytes *record_meta_node(const Bytes *owner, const Bytes *dependencies);
+Bytes *record_meta_refused(const char *reason, const Bytes *meta); /* meta may be NULL */
+Bytes *record_meta_state(RecordState state);
+Bytes *record_meta_user(const RecordUser *user);
+
+/* And back: 0, 1 when it has another form, -ENOMEM. */
+int record_read_node(Bytes *meta, Bytes **ret_owner, Bytes **ret_dependencies);
+int record_read_state(const Bytes *meta, RecordState *ret);
+int record_read_user(const Bytes *meta, RecordUser *ret);
+
+/* The next short text at *offset, which moves behind it. False at the end or when it is cut off. */
+bool record_read_text(const Bytes *meta, size_t *offset, const uint8_t **ret, size_t *ret_size);

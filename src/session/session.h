@@ -7,9 +7,9 @@
  * `wall` is CLOCK_REALTIME in microseconds, and everything that has to happen
  * outside comes back as effects, in the order in which it has to happen.
  *
- * Return values: 0, or -ENOMEM, upon which the message counts as not
- * received. Bad input is not an error: it is answered, counted and logged by
- * effects.
+ * Return values: 0, or -ENOMEM, upon which the state may be half changed: end
+ * the process and start again from the journal. Bad input is not an error: it
+ * is answered, counted and logged by effects.
  */
 
 #include "pickle/scanner.h"
@@ -75,8 +75,10 @@ int session_disconnect(Session *s, SessionTime t, const RoutingId *peer, const c
 /* By user name, for the operator; 1 when there is no such user. */
 int session_kick(Session *s, SessionTime t, const char *name, const char *reason, EffectList *effects);
 
-/* Heartbeats, timeouts, latency. *ret_next is the CLOCK_MONOTONIC time at which it wants to be called again. */
+/* Heartbeats, timeouts, latency, and everything else that waits for its time. *ret_next is the CLOCK_MONOTONIC time at
+ * which it wants to be called again; any other call may bring that nearer, see session_next_tick(). */
 int session_tick(Session *s, SessionTime t, EffectList *effects, uint64_t *ret_next);
+uint64_t session_next_tick(const Session *s);
 
 /* The journal has placed a node's payload: `location` is where it can be mapped from later, `mapped` (may be
  * NULL) the same bytes in the log, to hold instead of the ones received. Ignored when the node is another by now. */
@@ -99,7 +101,8 @@ int session_load_record(Session *s, const SessionRecord *record, uint64_t wall, 
 int session_load_gap(Session *s);
 int session_load_done(Session *s, SessionTime t, EffectList *effects);
 
-/* Everything but the nodes, as one blob for a snapshot: to be taken in the same turn as scene_snapshot_begin(). */
+/* Everything but the nodes, as one blob for a snapshot: to be taken in the same turn as scene_snapshot_begin().
+ * -EBUSY while an init is under way: its nodes are in the journal only, so no snapshot may come between them. */
 int session_save_state(Session *s, SessionTime t, Bytes **ret);
 
 typedef struct SessionStatus {

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "pickle/writer.h"
+#include "session/session-private.h"
+
+int emit_send(Session *s, const User *u, Channel channel, SendClass class, Frames *frames, uint64_t id)
+{
+        Effect *e = effect_list_push(s->effects, EFFECT_SEND);
+        if (!e)
+                return -ENOMEM;
+        e->send.to = u->id;
+        e->send.channel = channel;
+        e->send.class = class;
+        e->send.frames = frames_ref(frames);
+        e->send.node_id = id;
+        return 0;
+}
+
+int emit_send_guest(Session *s, const RoutingId *to, Channel channel, Frames *frames)
+{
+        Effect *e = effect_list_push(s->effects, EFFECT_SEND);
+        if (!e)
+                return -ENOMEM;
+        e->send.to = *to;
+        e->send.channel = channel;
+        e->send.class = SEND_ANSWER;
+        e->send.frames = frames_ref(frames);
+        return 0;
+}
+
+int emit_frames_all(Session *s, const User *except, SendClass class, Frames *frames)
+{
+        for (size_t i = 0; i < s->n_users; i++) {
+                if (s->users[i] == except)
+                        continue;
+                int r = emit_send(s, s->users[i], CHANNEL_COMMAND, class, frames, 0);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int emit_command(Session *s, const User *u, MessageType type, Value *data)
+{
+        _cleanup_frames_ Frames *frames = NULL;
+        int r = answer_new(s, type, data, &frames);
+        return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
+}
+
+int emit_command_all(Session *s, MessageType type, const User *except, Value *data)
+{
+        _cleanup_frames_ Frames *frames = NULL;
+        int r = answer_new(s, type, data, &frames);
+        return r < 0 ? r : emit_frames_all(s, except, SEND_CONTROL, frames);
+}
+
+int emit_open(Session *s, User *u)
+{
+        Effect *e = effect_list_push(s->effects, EFFECT_OPEN);
+        if (!e)
+                return -ENOMEM;
+        e->open.peer = u->id;
+        u->opened = true;
+        return 0;
+}
+
+int emit_close(Session *s, const RoutingId *id)
+{
+        Effect *e = effect_list_push(s->effects, EFFECT_CLOSE);
+        if (!e)
+                return -ENOMEM;
+        e->close.peer = *id;
+        return 0;
+}
+
+int emit_log(Session *s, LogLevel level, SessionEvent event, const User *u, const char *address, const char *format,
+             ...)
+{
+        Effect *e = effect_list_push(s->effects, EFFECT_LOG);
+        if (!e)
+                return -ENOMEM;
+        e->log.level = level;
+        e->log.event = event;
+        va_list args;
+        va_start(args, format);
+        int n = vasprintf(&e->log.text, format, args);
+        va_end(args);
+        if (n < 0)
+                e->log.text = NULL;
+        if (!address && u)
+                address = u->address;
+        e->log.user = u ? strndup((const char *)u->name->data, u->name->size) : NULL;
+        e->log.address = address ? strdup(address) : NULL;
+        return e->log.text && (!u || e->log.user) && (!address || e->log.address) ? 0 : -ENOMEM;
+}
+
+int emit_penalty(Session *s, const char *address, unsigned weight)
+{
+        Effect *e = effect_list_push(s->effects, EFFECT_PENALTY);
+        if (!e)
+                return -ENOMEM;
+        e->penalty.weight = weight;
+        e->penalty.address = strdup(address);
+        return e->penalty.address ? 0 : -ENOMEM;
+}
+
+int emit_save(Session *s, const char *reason)
+{
+        Effect *e = effect_list_push(s->effects, EFFECT_SAVE);
+        if (!e)
+                return -ENOMEM;
+        e->save.reason = strdup(reason);
+        return e->save.reason ? 0 : -ENOMEM;
+}
+
+int emit_encode(Session *s, Node *n)
+{
+        if (node_is_folding(n))
+                return 0;
+        _cleanup_scene_fold_ SceneFold *fold = NULL;
+        int r = scene_fold(s->scene, n, &fold);
+        if (r < 0)
+                return r;
+        Effect *e = effect_list_push(s->effects, EFFECT_ENCODE);
+        if (!e)
+                return -ENOMEM;
+        e->encode.node_id = node_id(n);
+        e->encode.version = node_version(n);
+        e->encode.fold = TAKE_PTR(fold);
+        return 0;
+}
+
+int emit_ping(Session *s, const RoutingId *to, bool known)
+{
+        _cleanup_frames_ Frames *frames = NULL;
+        Bytes *ping = bytes_new_copy("PING", 4);
+        if (!ping || !(frames = frames_new(&ping, 1))) {
+                bytes_unref(ping);
+                return -ENOMEM;
+        }
+        Effect *e = effect_list_push(s->effects, EFFECT_SEND);
+        if (!e)
+                return -ENOMEM;
+        e->send.to = *to;
+        e->send.channel = CHANNEL_TTL;
+        e->send.class = known ? SEND_PING : SEND_ANSWER;
+        e->send.frames = TAKE_PTR(frames);
+        return 0;
+}
+
+/* ---- what answers are made of ---- */
+
+int answer_new(Session *s, MessageType type, Value *data, Frames **ret)
+{
+        _cleanup_value_ Value *owned = data;
+        _cleanup_bytes_ Bytes *pickle = NULL;
+        if (!owned)
+                return -ENOMEM;
+        int r = pickle_write(owned, SIZE_MAX, &pickle);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EINVAL;
+        Bytes *parts[] = { s->type_frames[type], s->server, pickle };
+        Frames *frames = frames_new(parts, ELEMENTSOF(parts));
+        if (!frames)
+                return -ENOMEM;
+        bytes_ref(parts[0]);
+        bytes_ref(parts[1]);
+        pickle = NULL;
+        *ret = frames;
+        return 0;
+}
+
+Value *answer_set(Value *dict, const char *key, Value *value)
+{
+        _cleanup_value_ Value *v = value;
+        if (!dict || !v || value_dict_set_string(dict, key, v) < 0)
+                return value_unref(dict);
+        return dict;
+}
+
+Value *answer_text(const Bytes *b)
+{
+        return value_str_new(b->data, b->size);
+}
+
+int answer_node(Session *s, Node *n, Bytes *payload, Frames **ret)
+{
+        _cleanup_bytes_ Bytes *uuid = bytes_new_copy(node_uuid(n), node_uuid_size(n));
+        if (!uuid)
+                return -ENOMEM;
+        Bytes *parts[] = { s->type_frames[MESSAGE_NODE], uuid, node_owner(s->scene, n), node_dependencies(n), payload };
+        Frames *frames = frames_new(parts, ELEMENTSOF(parts));
+        if (!frames)
+                return -ENOMEM;
+        for (size_t i = 0; i < ELEMENTSOF(parts); i++)
+                bytes_ref(parts[i]);
+        *ret = frames;
+        return 0;
+}

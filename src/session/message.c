@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "pickle/reader.h"
+#include "scene/dependencies.h"
+#include "scene/scene.h"
+#include "session/message.h"
+
+/* The longest pickle of a small int that some Python writes: protocol, frame, LONG1, stop. */
+#define TYPE_PICKLE_MAX 32u
+
+/* ---- text ---- */
+
+/* Length of the UTF-8 sequence at p, 0 when it is malformed, overlong, a surrogate, or beyond Unicode. */
+static size_t utf8_sequence(const uint8_t *p, size_t size, uint32_t *ret)
+{
+        static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+        size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 :
+                   p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+        if (n == 0 || n > size)
+                return 0;
+        uint32_t c = n == 1 ? p[0] : p[0] & (0x7fu >> n);
+        for (size_t i = 1; i < n; i++) {
+                if ((p[i] & 0xc0) != 0x80)
+                        return 0;
+                c = c << 6 | (p[i] & 0x3f);
+        }
+        if (c < smallest[n] || (c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff)
+                return 0;
+        *ret = c;
+        return n;
+}
+
+bool message_text_is_clean(const void *data, size_t size, size_t max)
+{
+        if (size == 0 || size > max)
+                return false;
+        const uint8_t *p = data;
+        for (size_t i = 0; i < size;) {
+                uint32_t c;
+                size_t n = utf8_sequence(p + i, size - i, &c);
+                if (n == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029)
+                        return false;
+                i += n;
+        }
+        return true;
+}
+
+static bool value_is_uuid(const Value *v)
+{
+        return v && value_is_string(v) && message_text_is_clean(value_data(v), value_size(v), SCENE_UUID_MAX);
+}
+
+static MessageText value_text(const Value *v)
+{
+        return (MessageText){ .data = value_data(v), .size = value_size(v) };
+}
+
+/* A str, or None (a field that is not there counts as None). */
+static bool value_text_or_none(const Value *v, MessageText *ret)
+{
+        *ret = (MessageText){};
+        if (!v || value_type(v) == VALUE_NONE)
+                return true;
+        if (!value_is_string(v))
+                return false;
+        *ret = value_text(v);
+        return true;
+}
+
+/* ---- type ---- */
+
+MessageType message_peek_type(Bytes *const *frames, size_t n_frames)
+{
+        if (n_frames == 0)
+                return _MESSAGE_TYPE_MAX;
+        Bytes *f = frames[0];
+        int64_t number = -1;
+        if (f->size == 5 && memcmp(f->data, "\x80\x04K", 3) == 0 && f->data[4] == '.') {
+                number = f->data[3];
+        } else if (f->size <= TYPE_PICKLE_MAX) {
+                _cleanup_value_ Value *v = NULL;
+                if (pickle_read(f, PICKLE_PROFILE_DATA, &pickle_limits_default, &v, NULL) == 0 &&
+                    value_type(v) == VALUE_INT)
+                        number = value_int_get(v);
+        }
+        return number >= MESSAGE_COMMIT && number < _MESSAGE_TYPE_MAX ? (MessageType)number : _MESSAGE_TYPE_MAX;
+}
+
+/* ---- Node and Commit ---- */
+
+static int parse_dependencies(Bytes *pickle, const char **ret_reason)
+{
+        int r = dependencies_read(pickle, NULL, NULL);
+        if (r == 1)
+                *ret_reason = "has dependencies that are not a list of texts";
+        return r;
+}
+
+static int parse_node(MessageNode *node, const MessageLimits *limits, Bytes *const *frames, const char **ret_reason)
+{
+        *ret_reason = "names a node or owner with no proper name";
+        if (!message_text_is_clean(frames[1]->data, frames[1]->size, SCENE_UUID_MAX) ||
+            !message_text_is_clean(frames[2]->data, frames[2]->size, limits->max_name))
+                return 1;
+        int r = parse_dependencies(frames[3], ret_reason);
+        if (r != 0)
+                return r;
+        r = pickle_scan(frames[4]->data, frames[4]->size, PICKLE_PROFILE_DATA, &limits->pickle, NULL);
+        if (r != 0) {
+                if (r > 0)
+                        *ret_reason = "has data that is no harmless pickle";
+                return r < 0 ? r : 1;
+        }
+        *node = (MessageNode){
+                .uuid = bytes_ref(frames[1]),
+                .owner = bytes_ref(frames[2]),
+                .dependencies = bytes_ref(frames[3]),
+                .payload = bytes_ref(frames[4]),
+        };
+        return 0;
+}
+
+static int parse_commit(MessageNode *node, const MessageLimits *limits, Bytes *const *frames, const char **ret_reason)
+{
+        *ret_reason = "names a node with no proper name";
+        if (!message_text_is_clean(frames[1]->data, frames[1]->size, SCENE_UUID_MAX))
+                return 1;
+        *ret_reason = "is too large";
+        if (frames[3]->size > limits->pickle.max_size)
+                return 1;
+        int r = parse_dependencies(frames[2], ret_reason);
+        if (r != 0)
+                return r;
+        *node = (MessageNode){
+                .uuid = bytes_ref(frames[1]),
+                .dependencies = bytes_ref(frames[2]),
+                .payload = bytes_ref(frames[3]),
+        };
+        return 0;
+}
+
+static int parse_data_channel(Message *m, const MessageLimits *limits, Bytes *const *frames, size_t n_frames,
+                              const char **ret_reason)
+{
+        switch (m->type) {
+        case MESSAGE_NODE:
+                *ret_reason = "is a Node but has not five frames";
+                return n_frames == 5 ? parse_node(&m->node, limits, frames, ret_reason) : 1;
+        case MESSAGE_COMMIT:
+                *ret_reason = "is a Commit but has not four frames";
+                return n_frames == 4 ? parse_commit(&m->node, limits, frames, ret_reason) : 1;
+        default:
+                *ret_reason = "does not belong on the data channel";
+                return 1;
+        }
+}
+
+/* ---- commands ---- */
+
+static int parse_auth(Message *m, const MessageLimits *limits)
+{
+        const Value *name = value_dict_get_string(m->data, "AUTH_ID");
+        const Value *version = value_dict_get_string(m->data, "VERSION");
+        if (!name || !value_is_string(name) ||
+            !value_text_or_none(value_dict_get_string(m->data, "S_PWD"), &m->auth.server_password) ||
+            !value_text_or_none(value_dict_get_string(m->data, "A_PWD"), &m->auth.admin_password) ||
+            !value_text_or_none(version, &m->auth.version))
+                return 1;
+        m->name = value_text(name);
+        const Value *kind = value_dict_get_string(m->data, "AUTH_TYPE");
+        if (!kind || (!value_is_string_equal(kind, "ADMIN") && !value_is_string_equal(kind, "CLIENT")))
+                return 1;
+        m->auth.admin = value_is_string_equal(kind, "ADMIN");
+        return 0;
+}
+
+static int parse_snapshot(Message *m)
+{
+        const Value *state = value_dict_get_string(m->data, "STATE");
+        if (!state)
+                return 1;
+        if (value_is_string_equal(state, "REQUEST_INIT")) {
+                m->step = MESSAGE_STEP_REQUEST_INIT;
+        } else if (value_is_string_equal(state, "DONE")) {
+                m->step = MESSAGE_STEP_DONE;
+        } else if (value_is_string_equal(state, "GET")) {
+                const Value *id = value_dict_get_string(m->data, "ID");
+                if (!value_is_uuid(id))
+                        return 1;
+                m->uuid = value_text(id);
+                m->step = MESSAGE_STEP_GET;
+        } else {
+                return 1;
+        }
+        return 0;
+}
+
+static bool value_is_uuid_list(const Value *v)
+{
+        if (!v || !value_is_list(v))
+                return false;
+        for (uint32_t i = 0; i < value_list_length(v); i++)
+                if (!value_is_uuid(value_list_get(v, i)))
+                        return false;
+        return true;
+}
+
+static int parse_init_set(Message *m, const MessageLimits *limits, const char **ret_reason)
+{
+        const Value *data = value_dict_get_string(m->data, "DATA");
+        if (!data || !value_is_list(data) || value_list_length(data) != 5)
+                return 1;
+        Bytes *frames[5] = {};
+        int r = 0;
+        for (uint32_t i = 0; i < 5 && r == 0; i++) {
+                const Value *frame = value_list_get(data, i);
+                if (value_type(frame) != VALUE_BYTES)
+                        r = 1;
+                else if (!(frames[i] = value_to_bytes(frame)))
+                        r = -ENOMEM;
+        }
+        if (r == 0 && message_peek_type(frames, 1) != MESSAGE_NODE)
+                r = 1;
+        if (r == 0)
+                r = parse_node(&m->node, limits, frames, ret_reason);
+        for (size_t i = 0; i < ELEMENTSOF(frames); i++)
+                bytes_unref(frames[i]);
+        return r;
+}
+
+static int parse_server_snapshot(Message *m, const MessageLimits *limits, const char **ret_reason)
+{
+        const Value *state = value_dict_get_string(m->data, "STATE");
+        if (!state)
+                return 1;
+        if (value_is_string_equal(state, "SET")) {
+                m->step = MESSAGE_STEP_SET;
+                return parse_init_set(m, limits, ret_reason);
+        }
+        if (value_is_string_equal(state, "END")) {
+                m->step = MESSAGE_STEP_END;
+                return 0;
+        }
+        if (!value_is_string_equal(state, "INIT"))
+                return 1;
+        m->step = MESSAGE_STEP_INIT;
+        Value *nodes = value_dict_get_string(m->data, "NODES");
+        const Value *size = value_dict_get_string(m->data, "SIZE");
+        if (!value_is_uuid_list(nodes) || !size || value_type(size) != VALUE_INT ||
+            value_int_get(size) != value_list_length(nodes))
+                return 1;
+        m->uuids = nodes;
+        return 0;
+}
+
+static int parse_right(Message *m, const MessageLimits *limits)
+{
+        const Value *owner = value_dict_get_string(m->data, "owner");
+        m->uuids = value_dict_get_string(m->data, "uuid");
+        if (!owner || !value_is_string(owner) || !value_is_uuid_list(m->uuids) ||
+            !message_text_is_clean(value_data(owner), value_size(owner), limits->max_name))
+                return 1;
+        m->name = value_text(owner);
+        return 0;
+}
+
+static int parse_kick(Message *m)
+{
+        const Value *user = value_dict_get_string(m->data, "user");
+        if (!user || !value_is_string(user))
+                return 1;
+        m->name = value_text(user);
+        return 0;
+}
+
+static int parse_command_data(Message *m, const MessageLimits *limits, const char **ret_reason)
+{
+        switch (m->type) {
+        case MESSAGE_AUTH:
+                *ret_reason = "is a login of the wrong form";
+                return parse_auth(m, limits);
+        case MESSAGE_SERVER_INFO:
+                return 0;
+        case MESSAGE_SNAPSHOT:
+                *ret_reason = "is no step of a join";
+                return parse_snapshot(m);
+        case MESSAGE_SERVER_SNAPSHOT:
+                *ret_reason = "is no step of an init";
+                return parse_server_snapshot(m, limits, ret_reason);
+        case MESSAGE_DELETE:
+                *ret_reason = "deletes something that is no node";
+                if (!value_is_uuid(m->data))
+                        return 1;
+                m->uuid = value_text(m->data);
+                return 0;
+        case MESSAGE_RIGHT:
+                *ret_reason = "is a change of rights of the wrong form";
+                return parse_right(m, limits);
+        case MESSAGE_KICK:
+                *ret_reason = "kicks nobody";
+                return parse_kick(m);
+        case MESSAGE_METADATA:
+                *ret_reason = "has metadata that is no dict";
+                return value_is_dict(m->data) ? 0 : 1;
+        default:
+                *ret_reason = "is of a type that no client sends";
+                return 1;
+        }
+}
+
+static int parse_command_channel(Message *m, const MessageLimits *limits, Bytes *const *frames, size_t n_frames,
+                                 const char **ret_reason)
+{
+        *ret_reason = "does not belong on the command channel";
+        if (m->type <= MESSAGE_NODE)
+                return 1;
+        *ret_reason = "is a command but has not three frames";
+        if (n_frames != 3)
+                return 1;
+        *ret_reason = "has an owner that is no name";
+        /* A login with an improper name deserves an answer that says so. */
+        if (m->type != MESSAGE_AUTH && !message_text_is_clean(frames[1]->data, frames[1]->size, limits->max_name))
+                return 1;
+        m->owner = frames[1];
+        *ret_reason = "holds no harmless pickle";
+        int r = pickle_read(frames[2], PICKLE_PROFILE_DATA, &limits->pickle, &m->data, NULL);
+        if (r != 0)
+                return r < 0 ? r : 1;
+        return parse_command_data(m, limits, ret_reason);
+}
+
+int message_parse(Message *m, const MessageLimits *limits, Channel channel, Bytes *const *frames, size_t n_frames,
+                  bool guest, const char **ret_reason)
+{
+        *m = (Message){ .type = message_peek_type(frames, MIN(n_frames, (size_t)FRAMES_MAX)) };
+        *ret_reason = "begins with no known type";
+        if (m->type == _MESSAGE_TYPE_MAX)
+                return 1;
+        if (guest) {
+                *ret_reason = "only a logged-in user may send";
+                if (m->type != MESSAGE_AUTH && m->type != MESSAGE_SERVER_INFO)
+                        return 1;
+                size_t size = 0;
+                for (size_t i = 0; i < MIN(n_frames, (size_t)FRAMES_MAX); i++)
+                        size += frames[i]->size;
+                *ret_reason = "is too large for somebody who has not logged in";
+                if (size > limits->max_guest_bytes)
+                        return 1;
+        }
+        int r = channel == CHANNEL_DATA ? parse_data_channel(m, limits, frames, n_frames, ret_reason) :
+                                          parse_command_channel(m, limits, frames, n_frames, ret_reason);
+        if (r != 0)
+                message_done(m);
+        return r;
+}
+
+void message_done(Message *m)
+{
+        bytes_unref(m->node.uuid);
+        bytes_unref(m->node.owner);
+        bytes_unref(m->node.dependencies);
+        bytes_unref(m->node.payload);
+        value_unref(m->data);
+        *m = (Message){};
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "session/session-private.h"
+
+/* Data goes to a client on another connection than Deletes and Rights, so the order between the two is not kept by
+ * itself. A Delete that overtakes a Commit makes the client raise on the Commit and leave; a Right that overtakes the
+ * Node that it is for is lost. */
+
+/* Beyond this many a client is flooded, and order no longer the worst of its problems. */
+#define HELD_MAX 65536u
+
+static int hold(User *u, bool is_delete, uint64_t due, const Node *n)
+{
+        if (u->n_held == u->n_held_allocated) {
+                size_t n_allocated = u->n_held_allocated * 2 + 8;
+                HeldCommand *held = reallocarray(u->held, n_allocated, sizeof *held);
+                if (!held)
+                        return -ENOMEM;
+                u->held = held;
+                u->n_held_allocated = n_allocated;
+        }
+        Bytes *uuid = bytes_new_copy(node_uuid(n), node_uuid_size(n));
+        if (!uuid)
+                return -ENOMEM;
+        u->held[u->n_held++] = (HeldCommand){ .is_delete = is_delete, .due = due, .uuid = uuid };
+        return 0;
+}
+
+/* Until when a command about the node must wait; not later than now: not at all. */
+static uint64_t order_due(const Session *s, const User *u, Node *n)
+{
+        if (u->status != USER_ACTIVE || u->away || u->n_held >= HELD_MAX)
+                return 0;
+        uint64_t sent = stale_last_sent(s, u, n);
+        if (sent == 0)
+                return 0;
+        return u->queued || u->refused ? UINT64_MAX : sent + ORDER_DELAY;
+}
+
+int order_delete(Session *s, User *u, Node *n, Frames *frames, uint64_t *ret_when)
+{
+        uint64_t due = order_due(s, u, n);
+        if (due <= s->now.now)
+                return emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
+        int r = hold(u, true, due, n);
+        if (r < 0)
+                return r;
+        *ret_when = due == UINT64_MAX ? s->now.now + DOUBT_WINDOW : due;
+        session_need(s, due);
+        return 0;
+}
+
+int order_right(Session *s, User *u, Node *n)
+{
+        /* One that has been whole from the beginning may be new to the client. */
+        if (node_base_version(n) > 1 && !u64_map_find(&u->repaired, node_id(n)))
+                return 0;
+        uint64_t due = order_due(s, u, n);
+        if (due <= s->now.now)
+                return 0;
+        session_need(s, due);
+        return hold(u, false, due, n);
+}
+
+static int send_held(Session *s, User *u, const HeldCommand *h)
+{
+        Node *n = scene_find(s->scene, h->uuid->data, h->uuid->size);
+        if (h->is_delete)
+                return n ? 0 : emit_command(s, u, MESSAGE_DELETE, answer_text(h->uuid));
+        return n ? rights_tell(s, u, n) : 0;
+}
+
+int order_send_due(Session *s, User *u)
+{
+        size_t n_left = 0;
+        int r = 0;
+        for (size_t i = 0; i < u->n_held; i++) {
+                HeldCommand h = u->held[i];
+                if (r < 0 || h.due > s->now.now) {
+                        if (h.due != UINT64_MAX)
+                                session_need(s, h.due);
+                        u->held[n_left++] = h;
+                        continue;
+                }
+                r = send_held(s, u, &h);
+                bytes_unref(h.uuid);
+        }
+        u->n_held = n_left;
+        return r;
+}
+
+void order_drained(Session *s, User *u)
+{
+        for (size_t i = 0; i < u->n_held; i++) {
+                if (u->held[i].due != UINT64_MAX)
+                        continue;
+                u->held[i].due = s->now.now + ORDER_DELAY;
+                session_need(s, u->held[i].due);
+        }
+}

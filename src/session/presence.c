@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "session/session-private.h"
+
+/* Whether a user is there. That follows the command connection: a crashed Blender leaves its heartbeat process behind,
+ * which would answer for ever. */
+
+/* A change of latency is worth a table when it is more than this, more than a quarter, and not too soon. */
+#define LATENCY_CHANGE_MSEC 20u
+#define LATENCY_INTERVAL (5 * USEC_PER_SEC)
+
+/* When the loop has not run for so long (a suspended machine), silence proves nothing about the users. */
+#define TICK_GAP (2 * USEC_PER_SEC)
+
+/* ---- bringing up to date ---- */
+
+/* The nodes whose owner may not be known to a client that was away. */
+static int repeat_rights_of(Session *s, User *u, Bytes *owner, Value *uuids)
+{
+        if (value_list_length(uuids) == 0)
+                return 0;
+        Value *data = answer_set(answer_set(value_dict_new(), "uuid", value_ref(uuids)), "owner", answer_text(owner));
+        return emit_command(s, u, MESSAGE_RIGHT, data);
+}
+
+static int append_node(Value *list, const Node *n)
+{
+        _cleanup_value_ Value *uuid = value_str_new(node_uuid(n), node_uuid_size(n));
+        return uuid ? value_list_append(list, uuid) : -ENOMEM;
+}
+
+static int repeat_rights(Session *s, User *u)
+{
+        _cleanup_value_ Value *released = value_list_new();
+        int r = released ? 0 : -ENOMEM;
+        for (const U64MapEntry *e = u64_map_next(&s->recent_rights, NULL); r == 0 && e;
+             e = u64_map_next(&s->recent_rights, e)) {
+                const Node *n = scene_find_id(s->scene, e->key);
+                if (n && node_is_common(n))
+                        r = append_node(released, n);
+        }
+        if (r == 0)
+                r = repeat_rights_of(s, u, s->common, released);
+        for (size_t i = 0; r == 0 && i < s->n_users; i++) {
+                Bytes *owner = s->users[i]->name;
+                _cleanup_value_ Value *locked = value_list_new();
+                if (!locked)
+                        return -ENOMEM;
+                for (Node *n = NULL; r == 0 && (n = scene_owned(s->scene, owner->data, owner->size, n));)
+                        r = append_node(locked, n);
+                if (r == 0)
+                        r = repeat_rights_of(s, u, owner, locked);
+        }
+        return r;
+}
+
+static int repeat_deletes(Session *s, User *u)
+{
+        for (size_t i = 0; i < s->n_graves; i++) {
+                const Grave *g = grave_at(s, i);
+                if (scene_find(s->scene, g->uuid->data, g->uuid->size))
+                        continue;
+                int r = emit_command(s, u, MESSAGE_DELETE, answer_text(g->uuid));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int bring_up_to_date(Session *s, User *u)
+{
+        u->returning = 0;
+        int r = 0;
+        if (u->status == USER_ACTIVE)
+                r = stale_mark_changed_since(s, u, u->doubt_wall);
+        if (r == 0)
+                r = repeat_deletes(s, u);
+        if (r == 0)
+                r = repeat_rights(s, u);
+        if (r == 0)
+                r = table_send(s, u);
+        if (r == 0 && u->status == USER_LOBBY && !u->expected && !u->initiating && session_has_scene(s))
+                r = join_offer(s, u);
+        return r < 0 ? r : stale_send(s, u);
+}
+
+/* What its data channel still holds comes first: the deltas in it were made without what it is sent now. */
+static int check_returning(Session *s, User *u)
+{
+        if (!u->returning)
+                return 0;
+        uint64_t quiet = MAX(u->returning, u->data_heard) + RETURN_QUIET;
+        uint64_t due = MIN(quiet, u->returning + RETURN_WAIT_MAX);
+        if (due <= s->now.now)
+                return bring_up_to_date(s, u);
+        session_need(s, due);
+        return 0;
+}
+
+static void begin_return(Session *s, User *u, uint64_t doubt_wall)
+{
+        if (!u->returning)
+                u->doubt_wall = doubt_wall;
+        u->doubt_wall = MIN(u->doubt_wall, doubt_wall);
+        if (u->behind_since_wall != 0)
+                u->doubt_wall = MIN(u->doubt_wall, u->behind_since_wall);
+        u->returning = s->now.now;
+        u->silent_since = s->now.now;
+        if (u->status == USER_SYNCING || u->expected || u->initiating)
+                u->maybe_stuck = true;
+        session_need(s, s->now.now + RETURN_QUIET);
+}
+
+static uint64_t doubt_before(uint64_t wall)
+{
+        return wall > DOUBT_WINDOW ? wall - DOUBT_WINDOW : 0;
+}
+
+/* ---- connections ---- */
+
+static int user_is_back(Session *s, User *u)
+{
+        u->away = false;
+        for (size_t i = 0; i < ELEMENTSOF(u->lost); i++)
+                u->lost[i] = false;
+        if (u->has_ttl)
+                u->ttl_heard = s->now.now;
+        begin_return(s, u, doubt_before(s->last_wall));
+        return emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_RETURNED, u, NULL, "%s is back.",
+                        (const char *)u->name->data);
+}
+
+int presence_lost(Session *s, User *u, Channel channel)
+{
+        if (u->away || u->lost[channel])
+                return 0;
+        u->lost[channel] = true;
+        u->lost_wall[channel] = s->now.wall;
+        if (channel == CHANNEL_COMMAND) {
+                u->lost_since = s->now.now;
+                session_need(s, s->now.now + s->config.reconnect_grace_usec);
+        }
+        if (channel != CHANNEL_DATA || u->behind_since_wall != 0)
+                return 0;
+        u->behind_since_wall = doubt_before(s->now.wall);
+        return journal_user(s, u);
+}
+
+int presence_found(Session *s, User *u, Channel channel)
+{
+        if (u->away)
+                return channel == CHANNEL_COMMAND ? user_is_back(s, u) : 0;
+        if (!u->lost[channel])
+                return 0;
+        u->lost[channel] = false;
+        if (channel != CHANNEL_TTL)
+                begin_return(s, u, doubt_before(u->lost_wall[channel]));
+        return 0;
+}
+
+int presence_heard(Session *s, User *u, Channel channel)
+{
+        if (channel == CHANNEL_DATA)
+                u->data_heard = s->now.now;
+        else if (channel == CHANNEL_COMMAND)
+                u->silent_since = s->now.now;
+        if (u->away)
+                return channel == CHANNEL_DATA ? 0 : user_is_back(s, u);
+        return presence_found(s, u, channel);
+}
+
+/* ---- heartbeat ---- */
+
+static void measure_latency(Session *s, User *u)
+{
+        if (u->n_pings != 1) {
+                u->n_pings = u->n_pings > 0 ? u->n_pings - 1 : 0;
+                return;
+        }
+        u->n_pings = 0;
+        uint32_t sample = (uint32_t)MIN(s->now.now - u->ping_sent, (uint64_t)60 * USEC_PER_SEC);
+        u->latency = u->has_latency ? (uint32_t)(((uint64_t)u->latency * 7 + sample) / 8) : sample;
+        u->has_latency = true;
+}
+
+static void tell_latency(Session *s, User *u)
+{
+        if (!u->has_latency)
+                return;
+        uint32_t latency = (uint32_t)(u->latency / USEC_PER_MSEC);
+        uint32_t told = u->latency_told;
+        uint32_t change = latency > told ? latency - told : told - latency;
+        bool first = u->latency_told_at == 0;
+        if (!first && (change <= LATENCY_CHANGE_MSEC || change <= told / 4 ||
+                       s->now.now - u->latency_told_at < LATENCY_INTERVAL))
+                return;
+        u->latency_told = latency;
+        u->latency_told_at = s->now.now;
+        s->table_dirty = true;
+}
+
+static int send_ping(Session *s, User *u)
+{
+        u->ping_sent = s->now.now;
+        u->n_pings++;
+        return emit_ping(s, &u->id, true);
+}
+
+static int guest_ttl(Session *s, const RoutingId *from, const char *address, bool is_init)
+{
+        Guest *g = guest_find(s, from);
+        if (!is_init)
+                return g ? 0 : session_malformed(s, NULL, address, "is a heartbeat of nobody known");
+        if (!g)
+                g = guest_add(s, from);
+        if (g->left)
+                return 0;
+        g->has_ttl = true;
+        g->ping_sent = s->now.now;
+        return emit_ping(s, from, false);
+}
+
+int presence_ttl(Session *s, const RoutingId *from, User *u, const char *address, Bytes *const *frames, size_t n_frames)
+{
+        bool is_init = n_frames == 1 && bytes_equal_string(frames[0], "INIT");
+        if (!is_init && (n_frames != 1 || !bytes_equal_string(frames[0], "PONG")))
+                return session_malformed(s, u, address, "is no heartbeat");
+        if (!u)
+                return guest_ttl(s, from, address, is_init);
+        u->has_ttl = true;
+        u->ttl_heard = s->now.now;
+        if (s->loading)
+                return 0;
+        int r = presence_heard(s, u, CHANNEL_TTL);
+        if (r < 0)
+                return r;
+        if (is_init) {
+                u->n_pings = 0;
+                return send_ping(s, u);
+        }
+        measure_latency(s, u);
+        tell_latency(s, u);
+        return 0;
+}
+
+/* ---- time ---- */
+
+/* Why the user has to go; NULL: it has not. */
+static const char *overdue(Session *s, const User *u)
+{
+        uint64_t now = s->now.now;
+        if (u->away) {
+                session_need(s, u->away_since + s->config.timeout_usec);
+                return now - u->away_since >= s->config.timeout_usec ? "it has not come back after the restart" : NULL;
+        }
+        if (u->lost[CHANNEL_COMMAND]) {
+                session_need(s, u->lost_since + s->config.reconnect_grace_usec);
+                if (now - u->lost_since >= s->config.reconnect_grace_usec)
+                        return "its connection is gone";
+        }
+        if (!u->has_ttl)
+                return NULL;
+        session_need(s, u->ttl_heard + s->config.timeout_usec);
+        return now - u->ttl_heard >= s->config.timeout_usec ? "it has fallen silent" : NULL;
+}
+
+static int tick_ping(Session *s, User *u)
+{
+        if (!u->has_ttl && !u->away)
+                return 0;
+        uint64_t interval = u->away ? PING_INTERVAL_AWAY : PING_INTERVAL;
+        if (u->ping_sent == 0 || s->now.now - u->ping_sent >= interval) {
+                int r = u->opened ? 0 : emit_open(s, u);
+                if (r == 0)
+                        r = send_ping(s, u);
+                if (r < 0)
+                        return r;
+        }
+        session_need(s, u->ping_sent + interval);
+        return 0;
+}
+
+static int tick_user(Session *s, User *u)
+{
+        int r = tick_ping(s, u);
+        if (r < 0 || s->loading || u->away)
+                return r;
+        r = check_returning(s, u);
+        if (r == 0 && u->maybe_stuck && !u->returning) {
+                if (s->now.now - u->silent_since >= STUCK_WAIT)
+                        r = join_retry(s, u);
+                else
+                        session_need(s, u->silent_since + STUCK_WAIT);
+        }
+        if (r == 0)
+                r = order_send_due(s, u);
+        if (r == 0)
+                r = stale_send(s, u);
+        if (r == 0)
+                r = metadata_flush(s, u);
+        if (r == 0 && u->owes_table && !u->refused) {
+                u->owes_table = false;
+                r = table_send(s, u);
+        }
+        if (u->repaired.n > 0)
+                stale_expire(s, u);
+        return r;
+}
+
+static int tick_guests(Session *s)
+{
+        while (s->n_guests > 0 && s->guests[s->first_guest].until <= s->now.now) {
+                s->first_guest = (s->first_guest + 1) % GUESTS_MAX;
+                s->n_guests--;
+        }
+        for (size_t i = 0; i < s->n_guests; i++) {
+                Guest *g = &s->guests[(s->first_guest + i) % GUESTS_MAX];
+                if (!g->has_ttl || g->left || g->until <= s->now.now)
+                        continue;
+                if (s->now.now - g->ping_sent >= PING_INTERVAL) {
+                        g->ping_sent = s->now.now;
+                        int r = emit_ping(s, &g->id, false);
+                        if (r < 0)
+                                return r;
+                }
+                session_need(s, g->ping_sent + PING_INTERVAL);
+        }
+        return 0;
+}
+
+/* Time in which nobody was listened to does not count against anybody. */
+static void forgive_gap(Session *s)
+{
+        uint64_t gap = s->last_tick != 0 ? s->now.now - s->last_tick : 0;
+        s->last_tick = s->now.now;
+        if (gap < TICK_GAP)
+                return;
+        for (size_t i = 0; i < s->n_users; i++) {
+                s->users[i]->ttl_heard += gap;
+                s->users[i]->lost_since += gap;
+                s->users[i]->away_since += gap;
+        }
+}
+
+static void expire_rights(Session *s)
+{
+        for (const U64MapEntry *e = u64_map_next(&s->recent_rights, NULL); e;) {
+                uint64_t key = e->key;
+                bool old = e->value + DOUBT_WINDOW < s->now.wall || !scene_find_id(s->scene, key);
+                if (!old) {
+                        e = u64_map_next(&s->recent_rights, e);
+                } else {
+                        u64_map_remove(&s->recent_rights, key);
+                        e = u64_map_next(&s->recent_rights, NULL);
+                }
+        }
+}
+
+int presence_tick(Session *s)
+{
+        forgive_gap(s);
+        for (size_t i = 0; i < s->n_users;) {
+                User *u = s->users[i];
+                const char *reason = s->loading ? NULL : overdue(s, u);
+                int r = reason ? login_leave(s, u, reason) : tick_user(s, u);
+                if (r < 0)
+                        return r;
+                if (!reason)
+                        i++;
+        }
+        if (s->loading)
+                return 0;
+        grave_expire(s);
+        expire_rights(s);
+        return tick_guests(s);
+}

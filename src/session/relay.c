@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "session/session-private.h"
+
+/* Nodes and Commits: checked, applied, journalled, passed on. */
+
+/* ---- refusing ---- */
+
+/* The sender has changed its copy already, so it gets the node as it is for everybody else. */
+static int relay_correct(Session *s, User *u, Node *n)
+{
+        bool told = stale_has(u, n);
+        int r = stale_mark(s, u, n, s->now.now + STALE_QUIET);
+        return r < 0 || told ? r : rights_tell(s, u, n);
+}
+
+static int relay_refuse(Session *s, User *u, const MessageNode *node, Node *n, const char *reason)
+{
+        int r = journal_refused(s, u, node, reason);
+        if (r == 0)
+                r = session_forbidden(s, u, "sent data for a node that somebody else has locked", true);
+        return r < 0 ? r : relay_correct(s, u, n);
+}
+
+static int relay_diverged(Session *s, User *u, const MessageNode *node, Node *n, int error, const DeltaReport *report)
+{
+        s->n_diverged++;
+        s->n_refused++;
+        u->n_refused++;
+        const char *reason = report->detail ?: delta_error_to_string(error);
+        int r = journal_refused(s, u, node, reason);
+        if (r == 0)
+                r = emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_DIVERGED, u, NULL,
+                             "A change of node %s by %s cannot be applied (%s); it was refused and the node is sent anew.",
+                             node_uuid(n), (const char *)u->name->data, reason);
+        return r < 0 ? r : relay_correct(s, u, n);
+}
+
+/* ---- passing on ---- */
+
+static int relay_to(Session *s, User *to, Node *n, Frames *frames)
+{
+        if (to->status == USER_LOBBY)
+                return 0;
+        if (stale_can_send(s, to) && !stale_has(to, n))
+                return emit_send(s, to, CHANNEL_DATA, SEND_BULK, frames, node_id(n));
+        return stale_mark(s, to, n, s->now.now);
+}
+
+/* dirty: the dependencies in the frames name nodes that are gone. Receivers that see the Delete first end up with
+ * others than those that see this first, so all get the node whole when both have passed. */
+static int relay_pass_on(Session *s, User *author, Node *n, Frames *frames, bool dirty)
+{
+        bool race = author->status == USER_ACTIVE && (stale_is_race(s, author, n) || stale_has(author, n));
+        stale_note_sent(s, n, author);
+        s->n_updates++;
+        author->n_updates++;
+        for (size_t i = 0; i < s->n_users; i++) {
+                User *to = s->users[i];
+                if (to == author)
+                        continue;
+                int r = relay_to(s, to, n, frames);
+                if (r == 0 && dirty && to->status == USER_ACTIVE)
+                        r = stale_mark(s, to, n, s->now.now + ORDER_DELAY);
+                if (r < 0)
+                        return r;
+        }
+        return race ? stale_mark(s, author, n, s->now.now + STALE_QUIET) : 0;
+}
+
+static int frames_of(Bytes *const *parts, size_t n, Frames **ret)
+{
+        Frames *frames = frames_new(parts, n);
+        if (!frames)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                bytes_ref(parts[i]);
+        *ret = frames;
+        return 0;
+}
+
+/* ---- Node ---- */
+
+/* A Node for a uuid that is not there: may it be made? 1: no. */
+static int relay_may_create(Session *s, User *u, const MessageNode *node)
+{
+        const Grave *g = grave_find(s, node->uuid->data, node->uuid->size);
+        bool late = g && g->closed > s->now.now;
+        if (!late && scene_n_nodes(s->scene) < s->config.max_nodes)
+                return 0;
+        int r;
+        if (late) {
+                s->n_refused++;
+                u->n_refused++;
+                r = 0;
+        } else {
+                r = session_forbidden(s, u, "sent a new node, but there are as many as allowed (see max_nodes)", true);
+        }
+        /* It has the node, and nobody else may have it. */
+        if (r == 0)
+                r = emit_command(s, u, MESSAGE_DELETE, answer_text(node->uuid));
+        return r < 0 ? r : 1;
+}
+
+/* Locks by others than the sender cannot come with a Node: it is COMMON then, for everybody. */
+static int relay_new_owner(Session *s, const User *u, const MessageNode *node, Bytes **ret)
+{
+        bool proper = bytes_equal(node->owner, s->common) || bytes_equal(node->owner, u->name);
+        *ret = proper ? node->owner : s->common;
+        return proper;
+}
+
+static int relay_node(Session *s, User *u, const MessageNode *node, Bytes *const *frames)
+{
+        Node *n = scene_find(s->scene, node->uuid->data, node->uuid->size);
+        if (n && !rights_may_edit(s, u, n))
+                return relay_refuse(s, u, node, n, "locked by somebody else");
+        bool is_new = !n, first = scene_n_nodes(s->scene) == 0;
+        int r = is_new ? relay_may_create(s, u, node) : 0;
+        if (r != 0)
+                return MIN(r, 0);
+        _cleanup_bytes_ Bytes *clean = NULL;
+        MessageNode accepted = *node;
+        r = grave_clean_dependencies(s, node->dependencies, &clean);
+        if (r < 0)
+                return r;
+        if (clean)
+                accepted.dependencies = clean;
+        bool proper = relay_new_owner(s, u, node, &accepted.owner) || !is_new;
+        if (is_new)
+                grave_remove(s, node->uuid->data, node->uuid->size);
+        r = scene_put(s->scene, node->uuid->data, node->uuid->size, accepted.owner, accepted.dependencies, node->payload,
+                      s->now.wall, &n);
+        if (r == 0)
+                r = journal_node(s, u, &accepted, node_owner(s->scene, n), node_id(n), node_version(n));
+        Bytes *parts[] = { frames[0], frames[1], proper ? frames[2] : s->common, frames[3], frames[4] };
+        _cleanup_frames_ Frames *relayed = NULL;
+        if (r == 0)
+                r = frames_of(parts, ELEMENTSOF(parts), &relayed);
+        if (r == 0)
+                r = relay_pass_on(s, u, n, relayed, clean);
+        if (r == 0 && !proper)
+                r = rights_tell(s, u, n);
+        return r == 0 && first ? join_offer_lobby(s) : r;
+}
+
+/* ---- Commit ---- */
+
+static int relay_commit(Session *s, User *u, const MessageNode *node, Bytes *const *frames)
+{
+        Node *n = scene_find(s->scene, node->uuid->data, node->uuid->size);
+        if (!n) {
+                /* An ordinary race with a Delete, which the sender gets as everybody does. */
+                s->n_refused++;
+                u->n_refused++;
+                return 0;
+        }
+        if (!rights_may_edit(s, u, n))
+                return relay_refuse(s, u, node, n, "locked by somebody else");
+        _cleanup_bytes_ Bytes *clean = NULL;
+        int r = grave_clean_dependencies(s, node->dependencies, &clean);
+        if (r < 0)
+                return r;
+        Bytes *dependencies = clean ?: node->dependencies;
+        DeltaReport report = {};
+        r = scene_apply(s->scene, n, dependencies, node->payload, s->now.wall, &report);
+        if (r > 0)
+                return relay_diverged(s, u, node, n, r, &report);
+        if (r == 0)
+                r = journal(s, RECORD_COMMIT, u, node->uuid, dependencies, node->payload);
+        _cleanup_frames_ Frames *relayed = NULL;
+        if (r == 0)
+                r = frames_of(frames, 4, &relayed);
+        if (r == 0)
+                r = relay_pass_on(s, u, n, relayed, clean);
+        return r == 0 && node_wants_fold(n) ? emit_encode(s, n) : r;
+}
+
+int relay_message(Session *s, User *u, const Message *m, Bytes *const *frames, size_t n_frames)
+{
+        /* Only an active client sends data: what made it so was lost with a connection or a server before this one. */
+        if (u->status == USER_SYNCING && u->maybe_stuck) {
+                int r = join_done(s, u);
+                if (r < 0)
+                        return r;
+        }
+        if (!s->running || u->status == USER_LOBBY)
+                return session_forbidden(s, u, "sent data without having joined the session", true);
+        return m->type == MESSAGE_NODE ? relay_node(s, u, &m->node, frames) : relay_commit(s, u, &m->node, frames);
+}

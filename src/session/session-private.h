@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/* The inside of the session, for the files of this room only. */
+
+#include "base/u64-map.h"
+#include "session/message.h"
+#include "session/session.h"
+#include "session/user.h"
+
+#define USEC_PER_MSEC UINT64_C(1000)
+#define USEC_PER_SEC UINT64_C(1000000)
+
+/* A Delete or Right goes to a receiver on another connection than the data before it. A client handles one message of
+ * each per turn, so a short while after the data was taken is enough, unless Blender stalls for longer than this; a
+ * Commit for a node already deleted would make it leave the session. */
+#define ORDER_DELAY (1 * USEC_PER_SEC)
+
+/* Data that a user sends so soon after it was sent data of the same node may have been made without it. Round trip and
+ * a stall of Blender included. After a repair the client may have much to catch up with. */
+#define RACE_WINDOW (500 * USEC_PER_MSEC)
+#define REPAIR_WINDOW (2 * USEC_PER_SEC)
+
+/* A stale node waits until its user has left it alone for so long, but not longer than the second. */
+#define STALE_QUIET (500 * USEC_PER_MSEC)
+#define STALE_WAIT_MAX (3 * USEC_PER_SEC)
+
+/* Data for a node deleted this short a time ago was on its way then; it brings nothing back. */
+#define LATE_DATA_WINDOW (2 * USEC_PER_SEC)
+
+/* What may have been lost with a connection or with the process: changes up to so long before. */
+#define DOUBT_WINDOW (60 * USEC_PER_SEC)
+
+/* A returning user is brought up to date after its data channel was quiet for so long, but within the second. */
+#define RETURN_QUIET (300 * USEC_PER_MSEC)
+#define RETURN_WAIT_MAX (1 * USEC_PER_SEC)
+
+/* A joining or initiating user that says nothing for so long after having been away is told again. */
+#define STUCK_WAIT (5 * USEC_PER_SEC)
+
+#define PING_INTERVAL (1 * USEC_PER_SEC)
+/* After a restart, until a user answers. */
+#define PING_INTERVAL_AWAY (100 * USEC_PER_MSEC)
+
+/* Whole nodes sent to one user in one turn. */
+#define RESEND_BATCH_BYTES (4u << 20)
+#define RESEND_BATCH_NODES 256u
+
+/* Nodes up to this size are encoded on the spot, which takes a millisecond or two; larger ones by EFFECT_ENCODE. */
+#define ENCODE_SYNC_LIMIT (1u << 20)
+
+#define GRAVES_MAX (1u << 17)
+#define GUESTS_MAX 1024u
+#define GUEST_TIMEOUT (10 * USEC_PER_SEC)
+
+/* A node deleted within the last minute. */
+typedef struct Grave {
+        Bytes *uuid;
+        uint64_t hash;
+        uint64_t deleted_wall;
+        uint64_t closed; /* until then late data is refused */
+} Grave;
+
+/* A routing id that is not logged in: its heartbeat came before its login, or it has just been let go. */
+typedef struct Guest {
+        RoutingId id;
+        uint64_t until;
+        uint64_t ping_sent;
+        bool has_ttl;
+        bool left; /* was a user: what it still sends is nobody's fault */
+} Guest;
+
+typedef struct StagedNode {
+        Bytes *uuid;
+        Bytes *owner, *dependencies;
+        Bytes *payload; /* NULL: has not come yet */
+        uint64_t version; /* how often it has come */
+        StoreLocation location;
+        bool has_location;
+} StagedNode;
+
+/* An init under way. Its nodes do not count before it is complete. */
+typedef struct Init {
+        uint32_t user; /* serial of the initiator; 0: while replaying */
+        Bytes *author;
+        StagedNode *nodes;
+        size_t n_nodes, n_allocated, n_received;
+        U64Map by_uuid; /* keyed hash -> index */
+        size_t bytes;
+} Init;
+
+/* node ids of staged nodes, in effects and session_stored() */
+#define STAGED_ID(index) (UINT64_C(1) << 63 | (index))
+#define STAGED_ID_IS(id) ((id) >> 63)
+#define STAGED_ID_INDEX(id) ((id) & ~(UINT64_C(1) << 63))
+
+struct Session {
+        SessionConfig config; /* texts are owned */
+        MessageLimits limits;
+        Scene *scene;
+        uint8_t hash_key[16];
+        Bytes *type_frames[_MESSAGE_TYPE_MAX];
+        Bytes *server, *common;
+
+        bool running;
+        bool loading;
+        Init *init; /* NULL: none */
+
+        User **users; /* in order of login */
+        size_t n_users;
+        uint32_t serial;
+        bool table_dirty; /* the users' table must be sent before the call returns */
+
+        Guest guests[GUESTS_MAX]; /* a ring */
+        size_t first_guest, n_guests;
+
+        Grave *graves; /* a queue, oldest first */
+        size_t first_grave, n_graves, n_graves_allocated;
+        U64Map grave_by_uuid; /* keyed hash -> number of the grave: index + n_graves_dropped */
+        uint64_t n_graves_dropped;
+
+        U64Map recent_rights; /* node id -> wall time of the last change of its owner, for a minute */
+
+        uint64_t last_tick;
+        uint64_t next_tick; /* when something is due next */
+        uint64_t last_wall;    /* newest of a loaded state or record: what the process before has seen last */
+        U64Map loaded_changes; /* while loading: keyed hash of uuid -> wall time of the node's last change */
+        U64Map loaded_rights;  /* the same for its owner */
+        bool loaded_gap;       /* while loading: records were missing */
+        U64Map loaded_whole;   /* ids of nodes that have come whole since */
+
+        uint64_t n_updates, n_refused, n_malformed, n_diverged;
+
+        /* The call being executed. */
+        SessionTime now;
+        EffectList *effects;
+};
+
+/* Every function below that returns int returns 0, or -ENOMEM unless more is said. */
+
+/* ---- emit.c: effects ---- */
+
+int emit_send(Session *s, const User *u, Channel channel, SendClass class, Frames *frames, uint64_t node_id);
+int emit_send_guest(Session *s, const RoutingId *to, Channel channel, Frames *frames);
+/* A command of the server. data is taken over, also on failure; NULL is -ENOMEM. */
+int emit_command(Session *s, const User *u, MessageType type, Value *data);
+int emit_command_all(Session *s, MessageType type, const User *except, Value *data);
+int emit_frames_all(Session *s, const User *except, SendClass class, Frames *frames);
+int emit_open(Session *s, User *u);
+int emit_close(Session *s, const RoutingId *id);
+int emit_log(Session *s, LogLevel level, SessionEvent event, const User *u, const char *address, const char *format,
+             ...) _printf_(6, 7);
+int emit_penalty(Session *s, const char *address, unsigned weight);
+int emit_save(Session *s, const char *reason);
+int emit_encode(Session *s, Node *n);
+int emit_ping(Session *s, const RoutingId *to, bool known);
+
+/* The frames of a command of the server; data as above. */
+int answer_new(Session *s, MessageType type, Value *data, Frames **ret);
+/* Takes over a key-value pair; returns dict, or NULL after releasing everything when any is NULL. */
+Value *answer_set(Value *dict, const char *key, Value *value);
+Value *answer_text(const Bytes *b);
+/* The frames of a whole Node. */
+int answer_node(Session *s, Node *n, Bytes *payload, Frames **ret);
+
+/* ---- journal.c: records ---- */
+
+/* Each takes references of its own; NULL where there is nothing. */
+int journal(Session *s, RecordKind kind, const User *author, Bytes *key, Bytes *meta, Bytes *blob);
+int journal_node(Session *s, const User *author, const MessageNode *node, Bytes *owner, uint64_t node_id,
+                 uint64_t version);
+int journal_refused(Session *s, const User *author, const MessageNode *node, const char *reason);
+/* uuids: list of str, each at most 255 bytes. */
+int journal_right(Session *s, const User *author, const Bytes *owner, const Value *uuids);
+int journal_user(Session *s, const User *u);
+RecordUser user_record(const User *u);
+int journal_state(Session *s, const User *author, RecordState state);
+
+/* ---- session.c ---- */
+
+uint64_t session_hash(const Session *s, const void *data, size_t size); /* keyed, never 0 */
+User *session_find_user(const Session *s, const RoutingId *id);
+User *session_find_name(const Session *s, const void *name, size_t size);
+User *session_find_serial(const Session *s, uint32_t serial);
+/* Something is due at this time. */
+static inline void session_need(Session *s, uint64_t when)
+{
+        s->next_tick = MIN(s->next_tick, when);
+}
+int session_add_user(Session *s, User *u); /* takes it over on success */
+void session_remove_user(Session *s, User *u); /* does not free it */
+bool session_has_scene(const Session *s);  /* running, with nodes */
+/* Counts, logs and penalises a message. */
+int session_malformed(Session *s, const User *u, const char *address, const char *reason);
+/* The same for one that is well-formed but not allowed; not penalised where an honest client can come to send it. */
+int session_forbidden(Session *s, User *u, const char *reason, bool honest);
+
+/* ---- login.c ---- */
+
+int login_auth(Session *s, const RoutingId *from, const char *address, const Message *m);
+int login_server_info(Session *s, const RoutingId *from, User *u);
+/* The user is gone: locks, journal, table, save. reason fits behind "NAME has left: ". */
+int login_leave(Session *s, User *u, const char *reason);
+/* Tells it why, and lets go. */
+int login_kick(Session *s, User *u, const char *reason);
+int login_kick_message(Session *s, User *u, const Message *m);
+Guest *guest_find(Session *s, const RoutingId *id);
+Guest *guest_add(Session *s, const RoutingId *id);
+
+/* ---- init.c ---- */
+
+int init_message(Session *s, User *u, Message *m);
+int init_abandon(Session *s, const User *u, const char *reason);
+int init_answer(Session *s, User *u, const char *state);
+/* For replay. */
+Init *init_new(Bytes *author, uint32_t serial);
+int init_replay_node(Session *s, Init *init, const MessageNode *node, const StoreLocation *location);
+/* Puts what has been staged into the scene, which is running then. */
+int init_adopt(Session *s, Init *init, uint64_t wall);
+/* session_stored() of a staged node; init may be NULL. */
+void init_stored(Init *init, size_t index, uint64_t version, const StoreLocation *location, Bytes *mapped);
+Init *init_free(Init *init);
+DEFINE_CLEANUP(Init *, init_free)
+
+/* ---- join.c ---- */
+
+int join_message(Session *s, User *u, const Message *m);
+/* Sends the catalog to one who is in the lobby. */
+int join_offer(Session *s, User *u);
+int join_offer_lobby(Session *s);
+int join_done(Session *s, User *u);
+/* A node that somebody waits for has been encoded, or could not be, or is gone. */
+int join_answer_waiting(Session *s, uint64_t node_id, bool failed);
+/* Says again what a client that has come back seems not to have got. */
+int join_retry(Session *s, User *u);
+
+/* ---- relay.c ---- */
+
+int relay_message(Session *s, User *u, const Message *m, Bytes *const *frames, size_t n_frames);
+
+/* ---- stale.c: users who are owed whole nodes ---- */
+
+bool stale_has(const User *u, const Node *n);
+/* Not before `due`. A mark that is there already is put off, within bounds. */
+int stale_mark(Session *s, User *u, const Node *n, uint64_t due);
+int stale_mark_changed_since(Session *s, User *u, uint64_t wall);
+void stale_forget(Session *s, uint64_t node_id);
+/* May data go to this user now? */
+bool stale_can_send(const Session *s, const User *u);
+/* Sends what is due and can be sent. */
+int stale_send(Session *s, User *u);
+/* Was data of the node sent to the user so recently that what it sends may have been made without it? */
+bool stale_is_race(const Session *s, const User *u, Node *n);
+/* When data of the node was last sent to the user, within the last minute; 0: before. */
+uint64_t stale_last_sent(const Session *s, const User *u, Node *n);
+/* Data of the node by this author is being passed on. */
+void stale_note_sent(Session *s, Node *n, const User *author);
+/* Drops what no longer matters. */
+void stale_expire(Session *s, User *u);
+
+/* ---- order.c: Deletes and Rights behind data ---- */
+
+/* Sends the Delete now, or when it cannot overtake data any more. *ret_when: which is then. */
+int order_delete(Session *s, User *u, Node *n, Frames *frames, uint64_t *ret_when);
+/* A Right for the node has just been sent: say it again later if it may have overtaken the node itself. */
+int order_right(Session *s, User *u, Node *n);
+int order_send_due(Session *s, User *u);
+void order_drained(Session *s, User *u);
+
+/* ---- grave.c ---- */
+
+int grave_dig(Session *s, const Node *n, uint64_t closed);
+const Grave *grave_find(const Session *s, const void *uuid, size_t size);
+int grave_add(Session *s, Bytes *uuid, uint64_t wall, uint64_t closed);
+void grave_remove(Session *s, const void *uuid, size_t size);
+void grave_expire(Session *s);
+/* i below n_graves, oldest first. */
+const Grave *grave_at(const Session *s, size_t i);
+/* The list without those deleted lately; 1 when there are none in it. */
+int grave_clean_dependencies(Session *s, Bytes *dependencies, Bytes **ret);
+
+/* ---- rights.c ---- */
+
+int rights_message(Session *s, User *u, const Message *m, Bytes *const *frames);
+int rights_delete(Session *s, User *u, const Message *m, Bytes *const *frames);
+/* The node's owner has changed at that wall time. */
+int rights_note(Session *s, const Node *n, uint64_t wall);
+/* Tells one user who owns a node. */
+int rights_tell(Session *s, const User *u, const Node *n);
+/* Releases every lock of a name; `except` is not told. */
+int rights_release(Session *s, Bytes *owner, const User *except);
+bool rights_may_edit(const Session *s, const User *u, const Node *n);
+
+/* ---- metadata.c ---- */
+
+int metadata_message(Session *s, User *u, const Message *m, Bytes *const *frames);
+int metadata_flush(Session *s, User *u);
+Value *metadata_value(const User *u); /* new; an empty dict when there is none; NULL: memory */
+
+/* ---- table.c ---- */
+
+int table_send_all(Session *s);
+int table_send(Session *s, const User *u);
+
+/* ---- replay.c ---- */
+
+/* As in the journal. 0, 1 when it makes no sense, -ENOMEM. */
+int replay_user(Session *s, const void *name, size_t name_size, const RecordUser *record);
+int replay_metadata(Session *s, const void *name, size_t name_size, Bytes *metadata);
+
+/* ---- presence.c ---- */
+
+int presence_ttl(Session *s, const RoutingId *from, User *u, const char *address, Bytes *const *frames,
+                 size_t n_frames);
+/* A message on the command or ttl channel, or a found connection: the user is there. */
+int presence_heard(Session *s, User *u, Channel channel);
+int presence_lost(Session *s, User *u, Channel channel);
+int presence_found(Session *s, User *u, Channel channel);
+int presence_tick(Session *s);

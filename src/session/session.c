@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "base/secret.h"
+#include "pickle/siphash.h"
+#include "session/session-private.h"
+
+/* A message from somebody who has not logged in, and the commands of a user, are bounded on their own. */
+#define GUEST_BYTES_MAX (64u << 10)
+
+/* ---- configuration ---- */
+
+static void config_done(SessionConfig *c)
+{
+        secret_free((char *)c->server_password);
+        secret_free((char *)c->admin_password);
+        for (size_t i = 0; c->accepted_versions && c->accepted_versions[i]; i++)
+                free((char *)c->accepted_versions[i]);
+        free((void *)c->accepted_versions);
+        *c = (SessionConfig){};
+}
+
+static int copy_text(const char **ret, const char *text)
+{
+        *ret = text ? strdup(text) : NULL;
+        return text && !*ret ? -ENOMEM : 0;
+}
+
+static int config_copy(SessionConfig *to, const SessionConfig *from)
+{
+        SessionConfig c = *from;
+        c.server_password = c.admin_password = NULL;
+        size_t n = 0;
+        while (from->accepted_versions[n])
+                n++;
+        char **versions = calloc(n + 1, sizeof *versions);
+        c.accepted_versions = (const char *const *)versions;
+        int r = versions ? 0 : -ENOMEM;
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = copy_text((const char **)&versions[i], from->accepted_versions[i]);
+        if (r == 0)
+                r = copy_text(&c.server_password, from->server_password);
+        if (r == 0)
+                r = copy_text(&c.admin_password, from->admin_password);
+        if (r < 0) {
+                config_done(&c);
+                return r;
+        }
+        *to = c;
+        return 0;
+}
+
+static SceneConfig scene_config(const SessionConfig *c)
+{
+        SceneConfig config = { .limits = c->pickle_limits, .graph_cache_bytes = c->graph_cache_bytes };
+        config.limits.max_size = MIN(config.limits.max_size, c->max_node_bytes);
+        return config;
+}
+
+static void session_apply_config(Session *s)
+{
+        s->limits = (MessageLimits){
+                .pickle = s->config.pickle_limits,
+                .max_guest_bytes = GUEST_BYTES_MAX,
+                .max_name = MIN(s->config.max_user_name, (size_t)UINT8_MAX),
+        };
+        s->limits.pickle.max_size = MIN(s->limits.pickle.max_size, s->config.max_node_bytes);
+}
+
+int session_reconfigure(Session *s, const SessionConfig *config)
+{
+        SessionConfig fresh;
+        int r = config_copy(&fresh, config);
+        if (r < 0)
+                return r;
+        config_done(&s->config);
+        s->config = fresh;
+        session_apply_config(s);
+        SceneConfig scene = scene_config(config);
+        scene_reconfigure(s->scene, &scene);
+        return 0;
+}
+
+/* ---- life ---- */
+
+static int session_make_frames(Session *s)
+{
+        for (int type = MESSAGE_COMMIT; type < _MESSAGE_TYPE_MAX; type++) {
+                const char pickle[] = { '\x80', 4, 'K', (char)type, '.' };
+                s->type_frames[type] = bytes_new_copy(pickle, sizeof pickle);
+                if (!s->type_frames[type])
+                        return -ENOMEM;
+        }
+        s->server = bytes_new_copy("server", 6);
+        s->common = bytes_new_copy(SCENE_OWNER_COMMON, strlen(SCENE_OWNER_COMMON));
+        return s->server && s->common ? 0 : -ENOMEM;
+}
+
+int session_new(Session **ret, const SessionConfig *config)
+{
+        _cleanup_(session_freep) Session *s = calloc(1, sizeof *s);
+        if (!s)
+                return -ENOMEM;
+        int r = config_copy(&s->config, config);
+        if (r < 0)
+                return r;
+        session_apply_config(s);
+        SceneConfig scene = scene_config(config);
+        s->scene = scene_new(&scene);
+        if (!s->scene)
+                return -ENOMEM;
+        if (getrandom(s->hash_key, sizeof s->hash_key, 0) != (ssize_t)sizeof s->hash_key)
+                return -errno;
+        r = session_make_frames(s);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+Session *session_free(Session *s)
+{
+        if (!s)
+                return NULL;
+        for (size_t i = 0; i < s->n_users; i++)
+                user_free(s->users[i]);
+        free(s->users);
+        init_free(s->init);
+        for (size_t i = 0; i < s->n_graves; i++)
+                bytes_unref(s->graves[s->first_grave + i].uuid);
+        free(s->graves);
+        u64_map_done(&s->grave_by_uuid);
+        u64_map_done(&s->recent_rights);
+        u64_map_done(&s->loaded_changes);
+        u64_map_done(&s->loaded_rights);
+        u64_map_done(&s->loaded_whole);
+        for (size_t i = 0; i < ELEMENTSOF(s->type_frames); i++)
+                bytes_unref(s->type_frames[i]);
+        bytes_unref(s->server);
+        bytes_unref(s->common);
+        scene_free(s->scene);
+        config_done(&s->config);
+        free(s);
+        return NULL;
+}
+
+Scene *session_scene(Session *s)
+{
+        return s->scene;
+}
+
+/* ---- look-up ---- */
+
+uint64_t session_hash(const Session *s, const void *data, size_t size)
+{
+        SipHash h;
+        uint64_t digest[2];
+        siphash_begin(&h, s->hash_key);
+        siphash_add(&h, data, size);
+        siphash_end(&h, digest);
+        return digest[0] ?: 1;
+}
+
+User *session_find_user(const Session *s, const RoutingId *id)
+{
+        for (size_t i = 0; i < s->n_users; i++)
+                if (routing_id_equal(&s->users[i]->id, id))
+                        return s->users[i];
+        return NULL;
+}
+
+User *session_find_name(const Session *s, const void *name, size_t size)
+{
+        for (size_t i = 0; i < s->n_users; i++)
+                if (user_is_named(s->users[i], name, size))
+                        return s->users[i];
+        return NULL;
+}
+
+User *session_find_serial(const Session *s, uint32_t serial)
+{
+        for (size_t i = 0; i < s->n_users; i++)
+                if (s->users[i]->serial == serial)
+                        return s->users[i];
+        return NULL;
+}
+
+int session_add_user(Session *s, User *u)
+{
+        User **users = reallocarray(s->users, s->n_users + 1, sizeof *users);
+        if (!users)
+                return -ENOMEM;
+        s->users = users;
+        u->serial = ++s->serial;
+        s->users[s->n_users++] = u;
+        return 0;
+}
+
+void session_remove_user(Session *s, User *u)
+{
+        for (size_t i = 0; i < s->n_users; i++) {
+                if (s->users[i] != u)
+                        continue;
+                memmove(s->users + i, s->users + i + 1, (s->n_users - i - 1) * sizeof *s->users);
+                s->n_users--;
+                return;
+        }
+}
+
+bool session_has_scene(const Session *s)
+{
+        return s->running && scene_n_nodes(s->scene) > 0;
+}
+
+/* ---- what is not accepted ---- */
+
+int session_malformed(Session *s, const User *u, const char *address, const char *reason)
+{
+        s->n_malformed++;
+        int r = emit_penalty(s, address, 1);
+        if (r < 0)
+                return r;
+        return emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_MALFORMED, u, address,
+                        "%s sent a message that %s; it was ignored.", u ? (const char *)u->name->data : address, reason);
+}
+
+int session_forbidden(Session *s, User *u, const char *reason, bool honest)
+{
+        u->n_refused++;
+        s->n_refused++;
+        int r = honest ? 0 : emit_penalty(s, u->address ?: "", 1);
+        if (r < 0)
+                return r;
+        return emit_log(s, honest ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, SESSION_EVENT_FORBIDDEN, u, NULL,
+                        "%s %s; it was refused.", (const char *)u->name->data, reason);
+}
+
+/* ---- calls ---- */
+
+static void session_enter(Session *s, SessionTime t, EffectList *effects)
+{
+        s->now = t;
+        s->effects = effects;
+}
+
+static int session_leave(Session *s, int r)
+{
+        if (r == 0 && s->table_dirty && !s->loading)
+                r = table_send_all(s);
+        s->effects = NULL;
+        return r;
+}
+
+static int session_command(Session *s, User *u, const RoutingId *from, const char *address, Message *m,
+                           Bytes *const *frames)
+{
+        switch (m->type) {
+        case MESSAGE_SERVER_INFO:
+                return login_server_info(s, from, u);
+        case MESSAGE_AUTH:
+                return login_auth(s, from, address, m);
+        case MESSAGE_SNAPSHOT:
+                return join_message(s, u, m);
+        case MESSAGE_SERVER_SNAPSHOT:
+                return init_message(s, u, m);
+        case MESSAGE_DELETE:
+                return rights_delete(s, u, m, frames);
+        case MESSAGE_RIGHT:
+                return rights_message(s, u, m, frames);
+        case MESSAGE_METADATA:
+                return metadata_message(s, u, m, frames);
+        case MESSAGE_KICK:
+                return login_kick_message(s, u, m);
+        default:
+                return session_malformed(s, u, address, "is of a type that no client sends");
+        }
+}
+
+static int session_dispatch(Session *s, Channel channel, const RoutingId *from, const char *address,
+                            Bytes *const *frames, size_t n_frames)
+{
+        User *u = session_find_user(s, from);
+        if (channel == CHANNEL_TTL)
+                return presence_ttl(s, from, u, address, frames, n_frames);
+        if (s->loading)
+                return 0;
+        if (u) {
+                user_set_address(u, address);
+                int r = presence_heard(s, u, channel);
+                if (r < 0)
+                        return r;
+        } else {
+                const Guest *guest = guest_find(s, from);
+                if (guest && guest->left && message_peek_type(frames, MIN(n_frames, (size_t)FRAMES_MAX)) !=
+                                                    MESSAGE_AUTH)
+                        return 0;
+        }
+        Message m;
+        const char *reason;
+        int r = message_parse(&m, &s->limits, channel, frames, n_frames, !u, &reason);
+        if (r < 0)
+                return r;
+        if (r > 0)
+                return session_malformed(s, u, address, reason);
+        r = channel == CHANNEL_DATA ? relay_message(s, u, &m, frames, n_frames) :
+                                      session_command(s, u, from, address, &m, frames);
+        message_done(&m);
+        return r;
+}
+
+int session_receive(Session *s, SessionTime t, Channel channel, const RoutingId *from, const char *address,
+                    Bytes *const *frames, size_t n_frames, EffectList *effects)
+{
+        session_enter(s, t, effects);
+        return session_leave(s, session_dispatch(s, channel, from, address, frames, n_frames));
+}
+
+int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendClass class, uint64_t id,
+                         EffectList *effects)
+{
+        User *u = session_find_user(s, peer);
+        if (!u)
+                return 0;
+        session_enter(s, t, effects);
+        if (class != SEND_BULK) {
+                u->owes_table = true;
+                return session_leave(s, 0);
+        }
+        int r = 0;
+        if (!u->refused) {
+                u->refused = true;
+                if (u->behind_since_wall == 0) {
+                        u->behind_since_wall = t.wall;
+                        r = journal_user(s, u);
+                }
+                if (r == 0)
+                        r = emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_BEHIND, u, NULL,
+                                     "%s cannot keep up; what it misses will be sent as whole nodes.",
+                                     (const char *)u->name->data);
+        }
+        const Node *n = scene_find_id(s->scene, id);
+        if (r == 0 && n)
+                r = stale_mark(s, u, n, t.now);
+        return session_leave(s, r);
+}
+
+void session_send_queued(Session *s, const RoutingId *peer)
+{
+        User *u = session_find_user(s, peer);
+        if (u)
+                u->queued = true;
+}
+
+int session_outbox_drained(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects)
+{
+        User *u = session_find_user(s, peer);
+        if (!u)
+                return 0;
+        session_enter(s, t, effects);
+        u->refused = u->queued = false;
+        order_drained(s, u);
+        int r = 0;
+        if (u->owes_table) {
+                u->owes_table = false;
+                r = table_send(s, u);
+        }
+        if (r == 0)
+                r = stale_send(s, u);
+        return session_leave(s, r);
+}
+
+int session_peer_lost(Session *s, SessionTime t, Channel channel, const RoutingId *peer, EffectList *effects)
+{
+        User *u = session_find_user(s, peer);
+        if (!u)
+                return 0;
+        session_enter(s, t, effects);
+        return session_leave(s, presence_lost(s, u, channel));
+}
+
+int session_peer_found(Session *s, SessionTime t, Channel channel, const RoutingId *peer, EffectList *effects)
+{
+        User *u = session_find_user(s, peer);
+        if (!u || s->loading)
+                return 0;
+        session_enter(s, t, effects);
+        return session_leave(s, presence_found(s, u, channel));
+}
+
+int session_disconnect(Session *s, SessionTime t, const RoutingId *peer, const char *reason, EffectList *effects)
+{
+        User *u = session_find_user(s, peer);
+        if (!u)
+                return 0;
+        session_enter(s, t, effects);
+        return session_leave(s, login_kick(s, u, reason));
+}
+
+int session_kick(Session *s, SessionTime t, const char *name, const char *reason, EffectList *effects)
+{
+        User *u = session_find_name(s, name, strlen(name));
+        if (!u)
+                return 1;
+        session_enter(s, t, effects);
+        return session_leave(s, login_kick(s, u, reason));
+}
+
+int session_tick(Session *s, SessionTime t, EffectList *effects, uint64_t *ret_next)
+{
+        session_enter(s, t, effects);
+        s->next_tick = UINT64_MAX;
+        int r = session_leave(s, presence_tick(s));
+        session_need(s, t.now + PING_INTERVAL);
+        s->next_tick = MAX(s->next_tick, t.now + USEC_PER_MSEC);
+        if (r == 0)
+                *ret_next = s->next_tick;
+        return r;
+}
+
+uint64_t session_next_tick(const Session *s)
+{
+        return s->next_tick;
+}
+
+/* ---- results from the disk ---- */
+
+void session_stored(Session *s, uint64_t id, uint64_t version, const StoreLocation *location, Bytes *mapped)
+{
+        if (STAGED_ID_IS(id)) {
+                init_stored(s->init, STAGED_ID_INDEX(id), version, location, mapped);
+                return;
+        }
+        Node *n = scene_find_id(s->scene, id);
+        if (n)
+                scene_set_location(s->scene, n, version, location, mapped);
+}
+
+int session_encoded(Session *s, SessionTime t, uint64_t id, uint64_t version, Bytes *payload,
+                    const StoreLocation *location, EffectList *effects)
+{
+        Node *n = scene_find_id(s->scene, id);
+        if (!n)
+                return 0;
+        session_enter(s, t, effects);
+        scene_folded(s->scene, n, version, payload, location);
+        int r = join_answer_waiting(s, id, !payload);
+        for (size_t i = 0; r == 0 && payload && i < s->n_users; i++)
+                if (stale_has(s->users[i], n))
+                        r = stale_send(s, s->users[i]);
+        return session_leave(s, r);
+}
+
+/* ---- for the operator ---- */
+
+void session_get_status(const Session *s, SessionStatus *ret)
+{
+        *ret = (SessionStatus){
+                .running = s->running,
+                .initialising = s->init,
+                .n_users = s->n_users,
+                .n_nodes = scene_n_nodes(s->scene),
+                .payload_bytes = scene_payload_bytes(s->scene),
+                .n_updates = s->n_updates,
+                .n_refused = s->n_refused,
+                .n_malformed = s->n_malformed,
+                .n_diverged = s->n_diverged,
+        };
+}
+
+int session_get_user(const Session *s, size_t i, SessionUserInfo *ret)
+{
+        if (i >= s->n_users)
+                return -ENOENT;
+        const User *u = s->users[i];
+        *ret = (SessionUserInfo){
+                .name = (const char *)u->name->data,
+                .address = u->address ?: "",
+                .admin = u->admin,
+                .connected = !u->away && !u->lost[CHANNEL_COMMAND],
+                .behind = u->stale.n > 0,
+                .status = u->status,
+                .latency_msec = u->has_latency ? u->latency / USEC_PER_MSEC : 0,
+                .since_wall = u->since_wall,
+                .n_updates = u->n_updates,
+                .n_refused = u->n_refused,
+                .n_locked = scene_n_owned(s->scene, u->name->data, u->name->size),
+        };
+        return 0;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "pickle/reader.h"
+#include "session/session-private.h"
+
+/*
+ * A user gets a Commit only when it holds exactly the version before. Where
+ * that is not known (it is joining, its outbox refused something, it has just
+ * come back, it sent data at the same time as somebody else) the node is stale
+ * for it: it gets no data of the node until it has been sent the whole of it.
+ */
+
+/* The times of a mark are milliseconds since an arbitrary moment, and wrap. */
+static uint32_t msec(uint64_t usec)
+{
+        return (uint32_t)(usec / USEC_PER_MSEC) ?: 1;
+}
+
+static uint64_t mark_value(uint32_t since, uint32_t due)
+{
+        return (uint64_t)since << 32 | due;
+}
+
+static uint32_t mark_due(uint64_t value)
+{
+        return (uint32_t)value;
+}
+
+static bool msec_after(uint32_t a, uint32_t b)
+{
+        return (int32_t)(a - b) > 0;
+}
+
+bool stale_has(const User *u, const Node *n)
+{
+        return u64_map_find(&u->stale, node_id(n));
+}
+
+int stale_mark(Session *s, User *u, const Node *n, uint64_t due)
+{
+        uint32_t now = msec(s->now.now), wanted = msec(due);
+        const uint64_t *there = u64_map_find(&u->stale, node_id(n));
+        uint32_t since = there ? (uint32_t)(*there >> 32) : now;
+        uint32_t latest = since + (uint32_t)(STALE_WAIT_MAX / USEC_PER_MSEC);
+        if (msec_after(wanted, latest))
+                wanted = latest;
+        if (there && msec_after(mark_due(*there), wanted))
+                wanted = mark_due(*there);
+        session_need(s, due);
+        int r = u64_map_set(&u->stale, node_id(n), mark_value(since, wanted));
+        return MIN(r, 0);
+}
+
+int stale_mark_changed_since(Session *s, User *u, uint64_t wall)
+{
+        for (const Node *n = scene_first(s->scene); n; n = scene_next(s->scene, n)) {
+                int r = node_changed(n) + USEC_PER_SEC < wall ? 0 : stale_mark(s, u, n, s->now.now);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+void stale_forget(Session *s, uint64_t id)
+{
+        for (size_t i = 0; i < s->n_users; i++) {
+                u64_map_remove(&s->users[i]->stale, id);
+                u64_map_remove(&s->users[i]->repaired, id);
+        }
+}
+
+bool stale_can_send(const Session *s, const User *u)
+{
+        return u->status == USER_ACTIVE && !u->away && !u->returning && !u->refused && !u->lost[CHANNEL_DATA] &&
+               u->data_from <= s->now.now;
+}
+
+/* ---- who was sent what when ---- */
+
+void stale_note_sent(Session *s, Node *n, const User *author)
+{
+        NodeTraffic *t = node_traffic(n);
+        if (t->author != author->serial) {
+                t->sent_other = t->sent;
+                t->author = author->serial;
+        }
+        t->sent = msec(s->now.now);
+}
+
+uint64_t stale_last_sent(const Session *s, const User *u, Node *n)
+{
+        const NodeTraffic *t = node_traffic(n);
+        uint32_t now = msec(s->now.now);
+        uint32_t sent = t->author == u->serial ? t->sent_other : t->sent;
+        const uint64_t *repaired = u64_map_find(&u->repaired, node_id(n));
+        uint64_t age = sent == 0 ? UINT64_MAX : (uint64_t)(now - sent) * USEC_PER_MSEC;
+        if (repaired)
+                age = MIN(age, s->now.now - *repaired);
+        return age < DOUBT_WINDOW && age < s->now.now ? s->now.now - age : 0;
+}
+
+bool stale_is_race(const Session *s, const User *u, Node *n)
+{
+        const uint64_t *repaired = u64_map_find(&u->repaired, node_id(n));
+        if (repaired && s->now.now - *repaired < REPAIR_WINDOW)
+                return true;
+        uint64_t sent = stale_last_sent(s, u, n);
+        uint64_t window = MIN(RACE_WINDOW + 2 * (uint64_t)u->latency, REPAIR_WINDOW);
+        return sent != 0 && s->now.now - sent < window;
+}
+
+void stale_expire(Session *s, User *u)
+{
+        for (const U64MapEntry *e = u64_map_next(&u->repaired, NULL); e;) {
+                if (s->now.now - e->value < DOUBT_WINDOW) {
+                        e = u64_map_next(&u->repaired, e);
+                } else {
+                        /* Removal may move another entry here, or drop the whole table. */
+                        u64_map_remove(&u->repaired, e->key);
+                        e = u64_map_next(&u->repaired, NULL);
+                }
+        }
+}
+
+/* ---- sending ---- */
+
+enum { VISIT_OPEN = 1, VISIT_DONE, VISIT_BLOCKED };
+
+typedef struct Visit {
+        Node *node;
+        Value *dependencies; /* NULL: none */
+        uint32_t next;
+        bool blocked;
+} Visit;
+
+/* One batch for one user: nodes in the order of their dependencies, depth first on a stack of our own. */
+typedef struct Batch {
+        User *user;
+        Visit *stack;
+        size_t n_stack, n_allocated;
+        U64Map visited;
+        size_t n_sent, bytes_sent;
+} Batch;
+
+static void batch_done(Batch *b)
+{
+        for (size_t i = 0; i < b->n_stack; i++)
+                value_unref(b->stack[i].dependencies);
+        free(b->stack);
+        u64_map_done(&b->visited);
+}
+
+static bool batch_is_full(const Batch *b)
+{
+        return b->n_sent >= RESEND_BATCH_NODES || b->bytes_sent >= RESEND_BATCH_BYTES;
+}
+
+static int batch_push(Batch *b, Node *n)
+{
+        if (b->n_stack == b->n_allocated) {
+                size_t n_allocated = b->n_allocated * 2 + 16;
+                Visit *stack = reallocarray(b->stack, n_allocated, sizeof *stack);
+                if (!stack)
+                        return -ENOMEM;
+                b->stack = stack;
+                b->n_allocated = n_allocated;
+        }
+        Visit v = { .node = n };
+        int r = pickle_read(node_dependencies(n), PICKLE_PROFILE_DATA, &pickle_limits_default, &v.dependencies, NULL);
+        if (r < 0)
+                return r;
+        if (v.dependencies && !value_is_list(v.dependencies))
+                v.dependencies = value_unref(v.dependencies);
+        b->stack[b->n_stack++] = v;
+        r = u64_map_set(&b->visited, node_id(n), VISIT_OPEN);
+        return MIN(r, 0);
+}
+
+/* Whether the node is not sent now: not due, or still to be encoded. */
+static int batch_send(Session *s, Batch *b, Node *n, bool *ret_blocked)
+{
+        User *u = b->user;
+        const uint64_t *mark = u64_map_find(&u->stale, node_id(n));
+        *ret_blocked = true;
+        uint32_t now = msec(s->now.now);
+        if (msec_after(mark_due(*mark), now)) {
+                session_need(s, s->now.now + (uint64_t)(mark_due(*mark) - now) * USEC_PER_MSEC);
+                return 0;
+        }
+        _cleanup_bytes_ Bytes *payload = NULL;
+        int r = scene_payload(s->scene, n, ENCODE_SYNC_LIMIT, &payload);
+        if (r == 1)
+                return emit_encode(s, n);
+        if (r == -EBADMSG || r == -E2BIG)
+                return 0;
+        if (r < 0)
+                return r;
+        _cleanup_frames_ Frames *frames = NULL;
+        r = answer_node(s, n, payload, &frames);
+        if (r == 0)
+                r = emit_send(s, u, CHANNEL_DATA, SEND_BULK, frames, node_id(n));
+        if (r < 0)
+                return r;
+        u64_map_remove(&u->stale, node_id(n));
+        b->n_sent++;
+        b->bytes_sent += frames->size;
+        *ret_blocked = false;
+        r = u64_map_set(&u->repaired, node_id(n), s->now.now);
+        return MIN(r, 0);
+}
+
+static int batch_visit(Session *s, Batch *b, Node *start)
+{
+        int r = u64_map_find(&b->visited, node_id(start)) ? 0 : batch_push(b, start);
+        while (r == 0 && b->n_stack > 0 && !batch_is_full(b)) {
+                Visit *v = &b->stack[b->n_stack - 1];
+                if (v->dependencies && v->next < value_list_length(v->dependencies)) {
+                        const Value *uuid = value_list_get(v->dependencies, v->next++);
+                        Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
+                        const uint64_t *seen = n ? u64_map_find(&b->visited, node_id(n)) : NULL;
+                        if (seen && *seen == VISIT_BLOCKED)
+                                v->blocked = true;
+                        else if (n && !seen && stale_has(b->user, n))
+                                r = batch_push(b, n);
+                        continue;
+                }
+                bool blocked = v->blocked;
+                if (!blocked)
+                        r = batch_send(s, b, v->node, &blocked);
+                if (r == 0)
+                        r = u64_map_set(&b->visited, node_id(v->node), blocked ? VISIT_BLOCKED : VISIT_DONE);
+                value_unref(v->dependencies);
+                b->n_stack--;
+                if (blocked && b->n_stack > 0)
+                        b->stack[b->n_stack - 1].blocked = true;
+                r = MIN(r, 0);
+        }
+        return r;
+}
+
+/* Nodes to begin with: marks may go while they are walked, so they are noted first. */
+static int batch_collect(Session *s, User *u, uint64_t **ret, size_t *ret_n)
+{
+        uint64_t *ids = reallocarray(NULL, RESEND_BATCH_NODES, sizeof *ids);
+        if (!ids)
+                return -ENOMEM;
+        size_t n = 0;
+        uint32_t now = msec(s->now.now);
+        for (const U64MapEntry *e = u64_map_next(&u->stale, NULL); e && n < RESEND_BATCH_NODES;
+             e = u64_map_next(&u->stale, e)) {
+                if (msec_after(mark_due(e->value), now))
+                        session_need(s, s->now.now + (uint64_t)(mark_due(e->value) - now) * USEC_PER_MSEC);
+                else
+                        ids[n++] = e->key;
+        }
+        *ret = ids;
+        *ret_n = n;
+        return 0;
+}
+
+static int stale_caught_up(Session *s, User *u)
+{
+        if (u->behind_since_wall == 0)
+                return 0;
+        u->behind_since_wall = 0;
+        int r = journal_user(s, u);
+        return r < 0 ? r : emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_CAUGHT_UP, u, NULL, "%s has caught up.",
+                                    (const char *)u->name->data);
+}
+
+int stale_send(Session *s, User *u)
+{
+        if (!stale_can_send(s, u) || u->stale.n == 0)
+                return 0;
+        _cleanup_free_ uint64_t *ids = NULL;
+        size_t n_ids;
+        int r = batch_collect(s, u, &ids, &n_ids);
+        _cleanup_(batch_done) Batch b = { .user = u };
+        for (size_t i = 0; r == 0 && i < n_ids && !batch_is_full(&b); i++) {
+                Node *n = scene_find_id(s->scene, ids[i]);
+                if (!n)
+                        u64_map_remove(&u->stale, ids[i]);
+                else if (stale_has(u, n))
+                        r = batch_visit(s, &b, n);
+        }
+        if (r < 0)
+                return r;
+        if (b.n_sent > 0 && u->stale.n > 0)
+                session_need(s, s->now.now + USEC_PER_MSEC);
+        return u->stale.n == 0 ? stale_caught_up(s, u) : 0;
+}

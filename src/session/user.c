@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "session/user.h"
+
+User *user_new(const RoutingId *id, const void *name, size_t name_size)
+{
+        User *u = malloc(sizeof *u);
+        if (!u)
+                return NULL;
+        *u = (User){ .id = *id, .latency_told = LATENCY_UNKNOWN };
+        uint8_t *text;
+        u->name = bytes_new_uninitialised(name_size + 1, &text);
+        if (!u->name)
+                return user_free(u);
+        memcpy(text, name, name_size);
+        text[name_size] = '\0';
+        u->name->size = name_size;
+        return u;
+}
+
+User *user_free(User *u)
+{
+        if (!u)
+                return NULL;
+        for (size_t i = 0; i < u->n_held; i++)
+                bytes_unref(u->held[i].uuid);
+        free(u->held);
+        u64_map_done(&u->stale);
+        u64_map_done(&u->repaired);
+        bytes_unref(u->name);
+        bytes_unref(u->resync_first);
+        bytes_unref(u->metadata);
+        bytes_unref(u->metadata_kept);
+        free(u->address);
+        free(u);
+        return NULL;
+}
+
+void user_set_address(User *u, const char *address)
+{
+        if (u->address && strcmp(u->address, address) == 0)
+                return;
+        char *copy = strdup(address);
+        if (!copy)
+                return;
+        free(u->address);
+        u->address = copy;
+}

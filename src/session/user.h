@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/* A logged-in user: what it may do, what it has been sent, and whether it is there. Pure data; the rules are in the
+ * files that are named after them. Times are `now` of SessionTime in microseconds, 0: never. */
+
+#include "base/bytes.h"
+#include "base/frames.h"
+#include "base/routing-id.h"
+#include "base/u64-map.h"
+
+/* Milliseconds; what the reference says of a client that has not been measured. */
+#define LATENCY_UNKNOWN 999u
+
+/* As clients know them. */
+typedef enum UserStatus {
+        USER_SYNCING = 1,
+        USER_ACTIVE = 2,
+        USER_LOBBY = 10,
+} UserStatus;
+
+/* A Delete or Right that has to wait until the data sent before has been taken, see order.c. */
+typedef struct HeldCommand {
+        bool is_delete; /* else the node's owner is told, as it is when the time comes */
+        uint64_t due;   /* UINT64_MAX: when the outbox has been drained */
+        Bytes *uuid;
+} HeldCommand;
+
+typedef struct User {
+        uint32_t serial; /* never 0, names the author in NodeTraffic */
+        RoutingId id;
+        Bytes *name;     /* a NUL follows */
+        char *address;   /* may be NULL after a restart */
+        bool admin;
+        UserStatus status;
+        uint64_t since_wall;
+        uint64_t n_updates, n_refused;
+
+        /* Towards joining, see join.c and init.c. */
+        bool expected;          /* was told RUNNING: its request for the catalog is on its way */
+        bool initiating;        /* waits for the outcome of its init */
+        bool got_any;           /* has asked for a node since the catalog was sent */
+        Bytes *resync_first;    /* after a second catalog: the uuid it will ask for first; what it asks before is old */
+        uint64_t waiting_node;  /* asked for, being encoded; 0: none */
+
+        /* Towards whole nodes, see stale.c. */
+        U64Map stale;        /* node id -> when it may be sent */
+        U64Map repaired;     /* node id -> when it was sent whole */
+        bool refused;        /* the outbox has refused data since it was last drained */
+        bool queued;         /* the outbox holds data */
+        bool owes_table;     /* presence was dropped */
+        uint64_t behind_since_wall;
+        uint64_t data_from;  /* it takes no data before */
+        HeldCommand *held;
+        size_t n_held, n_held_allocated;
+
+        /* Towards presence, see presence.c. */
+        bool opened;             /* EFFECT_OPEN is out */
+        bool away;               /* expected back after a restart */
+        uint64_t away_since;
+        bool lost[_CHANNEL_MAX]; /* this connection is gone */
+        uint64_t lost_since;     /* the command connection */
+        uint64_t lost_wall[_CHANNEL_MAX];
+        uint64_t returning;      /* is back since; brought up to date when its data channel has been quiet */
+        uint64_t doubt_wall;     /* what changed after this wall time may not have reached it */
+        uint64_t data_heard;
+        uint64_t silent_since;   /* last command; for joins that do not go on after a lost connection */
+        bool maybe_stuck;        /* what it was sent last may have been lost */
+        bool has_ttl;
+        uint64_t ttl_heard;
+        uint64_t ping_sent;
+        uint32_t n_pings;        /* sent and not answered */
+        uint32_t latency;        /* microseconds, smoothed */
+        bool has_latency;
+        uint32_t latency_told;   /* milliseconds, as in the last table */
+        uint64_t latency_told_at;
+
+        /* Metadata, see metadata.c. */
+        Bytes *metadata;         /* pickle of a dict */
+        Bytes *metadata_kept;    /* what of it was journalled last; NULL: nothing */
+        bool metadata_dirty;
+        uint64_t metadata_journalled;
+} User;
+
+/* Nothing but its name and id; 0 or NULL. */
+User *user_new(const RoutingId *id, const void *name, size_t name_size);
+User *user_free(User *u); /* accepts NULL; returns NULL */
+DEFINE_CLEANUP(User *, user_free)
+#define _cleanup_user_ _cleanup_(user_freep)
+
+static inline bool user_is_named(const User *u, const void *name, size_t size)
+{
+        return u->name->size == size && memcmp(u->name->data, name, size) == 0;
+}
+
+/* Address of the peer; keeps the old one when memory is short. */
+void user_set_address(User *u, const char *address);
