@@ -124,8 +124,13 @@ static int join_get(Session *s, User *u, const Message *m)
                         return 0;
                 u->resync_first = bytes_unref(u->resync_first);
         }
-        u->got_any = true;
         u->waiting_node = 0;
+        if (!u->got_any) {
+                u->got_any = true;
+                int r = journal_user(s, u);
+                if (r < 0)
+                        return r;
+        }
         Node *n = scene_find(s->scene, m->uuid.data, m->uuid.size);
         if (!n)
                 return send_removed(s, u);
@@ -158,12 +163,18 @@ int join_answer_waiting(Session *s, uint64_t id, bool failed)
         return 0;
 }
 
+int join_evidence(Session *s, User *u, bool also_lobby)
+{
+        bool evident = u->status == USER_SYNCING && u->maybe_stuck && (u->got_any || !also_lobby);
+        return evident ? join_done(s, u) : 0;
+}
+
 int join_done(Session *s, User *u)
 {
         if (u->status != USER_SYNCING)
                 return 0;
         u->status = USER_ACTIVE;
-        u->maybe_stuck = false;
+        u->maybe_stuck = u->got_any = false;
         u->resync_first = bytes_unref(u->resync_first);
         s->table_dirty = true;
         int r = journal_user(s, u);

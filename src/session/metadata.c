@@ -51,10 +51,13 @@ int metadata_message(Session *s, User *u, const Message *m, Bytes *const *frames
 {
         if (!user_is_named(u, m->owner->data, m->owner->size))
                 return session_forbidden(s, u, "sent metadata in the name of somebody else", false);
+        int r = join_evidence(s, u, true);
+        if (r < 0)
+                return r;
         _cleanup_value_ Value *metadata = metadata_value(u);
         if (!metadata)
                 return -ENOMEM;
-        int r = merge(metadata, m->data);
+        r = merge(metadata, m->data);
         if (r < 0)
                 return r;
         _cleanup_bytes_ Bytes *pickle = NULL;

@@ -180,11 +180,9 @@ static int relay_commit(Session *s, User *u, const MessageNode *node, Bytes *con
 int relay_message(Session *s, User *u, const Message *m, Bytes *const *frames, size_t n_frames)
 {
         /* Only an active client sends data: what made it so was lost with a connection or a server before this one. */
-        if (u->status == USER_SYNCING && u->maybe_stuck) {
-                int r = join_done(s, u);
-                if (r < 0)
-                        return r;
-        }
+        int r = join_evidence(s, u, false);
+        if (r < 0)
+                return r;
         if (!s->running || u->status == USER_LOBBY)
                 return session_forbidden(s, u, "sent data without having joined the session", true);
         return m->type == MESSAGE_NODE ? relay_node(s, u, &m->node, frames) : relay_commit(s, u, &m->node, frames);

@@ -134,6 +134,7 @@ int replay_user(Session *s, const void *name, size_t name_size, const RecordUser
         u->admin = record->flags & RECORD_USER_ADMIN;
         u->expected = record->flags & RECORD_USER_EXPECTED;
         u->initiating = record->flags & RECORD_USER_INITIATING;
+        u->got_any = record->flags & RECORD_USER_FETCHING;
         u->status = record->status == USER_ACTIVE || record->status == USER_SYNCING ? record->status : USER_LOBBY;
         u->since_wall = record->since;
         u->behind_since_wall = record->behind_since;

@@ -112,12 +112,15 @@ int rights_message(Session *s, User *u, const Message *m, Bytes *const *frames)
 {
         if (!user_is_named(u, m->owner->data, m->owner->size))
                 return session_forbidden(s, u, "wanted to change rights in the name of somebody else", false);
+        int r = join_evidence(s, u, false);
+        if (r < 0)
+                return r;
         _cleanup_bytes_ Bytes *owner = bytes_new_copy(m->name.data, m->name.size);
         _cleanup_value_ Value *changed = value_list_new();
         if (!owner || !changed)
                 return -ENOMEM;
         bool whole = true;
-        int r = rights_sort(s, u, m, owner, changed, &whole);
+        r = rights_sort(s, u, m, owner, changed, &whole);
         if (r == 0 && !whole)
                 r = session_forbidden(s, u, "wanted to change rights of nodes that somebody else has locked", true);
         if (r == 0)
@@ -168,6 +171,9 @@ static int delete_apply(Session *s, User *u, Node *n, Frames *frames)
 
 int rights_delete(Session *s, User *u, const Message *m, Bytes *const *frames)
 {
+        int r = join_evidence(s, u, false);
+        if (r < 0)
+                return r;
         _cleanup_frames_ Frames *relayed = frames_new(frames, 3);
         if (!relayed)
                 return -ENOMEM;
@@ -178,7 +184,7 @@ int rights_delete(Session *s, User *u, const Message *m, Bytes *const *frames)
         if (!n)
                 return emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, relayed, 0);
         if (!rights_may_edit(s, u, n)) {
-                int r = session_forbidden(s, u, "wanted to delete a node that somebody else has locked", true);
+                r = session_forbidden(s, u, "wanted to delete a node that somebody else has locked", true);
                 if (r == 0)
                         r = stale_mark(s, u, n, s->now.now);
                 return r < 0 ? r : rights_tell(s, u, n);

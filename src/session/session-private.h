@@ -229,6 +229,9 @@ int join_message(Session *s, User *u, const Message *m);
 int join_offer(Session *s, User *u);
 int join_offer_lobby(Session *s);
 int join_done(Session *s, User *u);
+/* The user, whose DONE may have been lost, sends what only an active client sends; or, also_lobby, what one in the
+ * lobby sends as well but not one that fetches its nodes. */
+int join_evidence(Session *s, User *u, bool also_lobby);
 /* A node that somebody waits for has been encoded, or could not be, or is gone. */
 int join_answer_waiting(Session *s, uint64_t node_id, bool failed);
 /* Says again what a client that has come back seems not to have got. */
