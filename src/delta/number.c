@@ -31,7 +31,7 @@ static size_t shortest_digits(double number, char digits[18], int *ret_point)
                 if (precision >= 17 || strtod(text, NULL) == number)
                         break;
         }
-        *ret_point = atoi(strchr(text, 'e') + 1) + 1;
+        *ret_point = (int)strtol(strchr(text, 'e') + 1, NULL, 10) + 1;
         for (const char *p = text; *p != 'e'; p++)
                 if (*p != '.')
                         digits[n++] = *p;
@@ -49,7 +49,7 @@ void number_float_text(double number, char ret[NUMBER_FLOAT_TEXT_MAX])
         int point;
 
         if (isnan(number)) {
-                strcpy(ret, "nan");
+                snprintf(ret, NUMBER_FLOAT_TEXT_MAX, "nan");
                 return;
         }
         if (isinf(number)) {
