@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/*
+ * Executor: carries out what the session wants done. This is the one place
+ * where the order that durability rests on is made: all records of a turn are
+ * handed to the kernel before anything of that turn is sent; with sync =
+ * "always", not before they are on the disk.
+ */
+
+#include "net/net.h"
+#include "session/session.h"
+#include "store/store.h"
+
+typedef struct Executor Executor;
+
+typedef struct ExecutorFuncs {
+        void (*save)(void *userdata, const char *reason);
+        void (*log)(void *userdata, const Effect *effect);
+        void (*opened)(void *userdata, const RoutingId *peer);
+        void (*closed)(void *userdata, const RoutingId *peer);
+        void (*banned)(void *userdata, const char *address); /* by a penalty just counted */
+        void *userdata;
+} ExecutorFuncs;
+
+/* Everything is borrowed and must outlive it. */
+Executor *executor_new(Session *session, Store *store, Worker *worker, const ExecutorFuncs *funcs);
+
+/* Drops what is still held back. Background encodings must be over (worker_free() or worker_drain()). */
+Executor *executor_free(Executor *e);
+DEFINE_CLEANUP(Executor *, executor_free)
+
+/* Where sends go; until it is set there must be none. */
+void executor_set_net(Executor *e, Net *net);
+
+/* Whether sends wait for the disk. What waits when this is switched off goes out with the next sync. */
+void executor_set_always(Executor *e, bool always);
+
+/* The list into which the session's answers are collected during a turn. */
+EffectList *executor_effects(Executor *e);
+
+/* End of a turn: carries out what was collected, and what comes of it. Returns 0 or -ENOMEM. */
+int executor_run(Executor *e);
+
+/* Everything up to this record is durable: what waited for it goes out. */
+int executor_durable(Executor *e, uint64_t sequence);
+
+/* Bytes of messages that wait for the disk. */
+size_t executor_held_bytes(const Executor *e);

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "base/log.h"
+#include "daemon/manager-internal.h"
+#include "store/snapshot.h"
+
+/* With sync = "always": so much may wait for the disk before clients are held back by TCP. */
+#define HELD_BYTES_MAX (64u << 20)
+
+/* ---- network ---- */
+
+static int on_message(void *userdata, Channel channel, const RoutingId *from, const char *address,
+                      Bytes *const *frames, size_t n_frames)
+{
+        Manager *m = userdata;
+        return session_receive(m->session, manager_time(), channel, from, address, frames, n_frames,
+                               executor_effects(m->executor));
+}
+
+static int on_turn_end(void *userdata)
+{
+        return manager_turn(userdata);
+}
+
+static void on_peer_lost(void *userdata, Channel channel, const RoutingId *peer)
+{
+        Manager *m = userdata;
+        int k = session_peer_lost(m->session, manager_time(), channel, peer, executor_effects(m->executor));
+        manager_check(m, k < 0 ? k : manager_turn(m));
+}
+
+static void on_peer_connected(void *userdata, Channel channel, const RoutingId *peer)
+{
+        Manager *m = userdata;
+        int k = session_peer_found(m->session, manager_time(), channel, peer, executor_effects(m->executor));
+        manager_check(m, k < 0 ? k : manager_turn(m));
+}
+
+static void on_bad_peer(void *userdata, const char *address, NetBadPeer what)
+{
+        Manager *m = userdata;
+        report_bad_peer(m->report, address, what);
+}
+
+static void on_banned(void *userdata, const char *address)
+{
+        Manager *m = userdata;
+        report_banned(address, m->config->ban_time);
+}
+
+static void on_overflow(void *userdata, const RoutingId *peer)
+{
+        Manager *m = userdata;
+        int k = session_disconnect(m->session, manager_time(), peer,
+                                   "your connection is too slow for this session",
+                                   executor_effects(m->executor));
+        manager_check(m, k < 0 ? k : manager_turn(m));
+}
+
+static void on_drained(void *userdata, const RoutingId *peer)
+{
+        Manager *m = userdata;
+        int k = session_outbox_drained(m->session, manager_time(), peer, executor_effects(m->executor));
+        manager_check(m, k < 0 ? k : manager_turn(m));
+}
+
+const NetCallbacks manager_net_callbacks = {
+        .message = on_message,
+        .turn_end = on_turn_end,
+        .peer_lost = on_peer_lost,
+        .peer_connected = on_peer_connected,
+        .bad_peer = on_bad_peer,
+        .banned = on_banned,
+        .overflow = on_overflow,
+        .drained = on_drained,
+};
+
+/* ---- executor ---- */
+
+static void on_save(void *userdata, const char *reason)
+{
+        manager_check(userdata, manager_save(userdata, reason));
+}
+
+static void on_log(void *userdata, const Effect *effect)
+{
+        Manager *m = userdata;
+        report_session(m->report, effect);
+}
+
+static void on_opened(void *userdata, const RoutingId *peer)
+{
+        Manager *m = userdata;
+        for (size_t i = 0; i < m->n_peers; i++)
+                if (routing_id_equal(&m->peers[i], peer))
+                        return;
+        if (m->n_peers == m->n_peers_allocated) {
+                size_t n = m->n_peers_allocated * 2 + 8;
+                RoutingId *peers = reallocarray(m->peers, n, sizeof *peers);
+                if (!peers) {
+                        manager_check(m, -ENOMEM);
+                        return;
+                }
+                m->peers = peers;
+                m->n_peers_allocated = n;
+        }
+        m->peers[m->n_peers++] = *peer;
+}
+
+static void on_closed(void *userdata, const RoutingId *peer)
+{
+        Manager *m = userdata;
+        for (size_t i = 0; i < m->n_peers; i++)
+                if (routing_id_equal(&m->peers[i], peer)) {
+                        m->peers[i] = m->peers[--m->n_peers];
+                        return;
+                }
+}
+
+const ExecutorFuncs manager_executor_funcs = {
+        .save = on_save,
+        .log = on_log,
+        .opened = on_opened,
+        .closed = on_closed,
+        .banned = on_banned,
+};
+
+/* ---- store ---- */
+
+static void on_problem(void *userdata, StoreLevel level, const char *text)
+{
+        report_problem(level, text);
+}
+
+static void on_durable(void *userdata, uint64_t sequence)
+{
+        Manager *m = userdata;
+        manager_check(m, executor_durable(m->executor, sequence));
+        if (m->reading_held && executor_held_bytes(m->executor) < HELD_BYTES_MAX / 2) {
+                m->reading_held = false;
+                net_resume_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
+        }
+}
+
+static void on_degraded(void *userdata, const char *reason)
+{
+        report_degraded(reason);
+}
+
+/* The payload of every node that lies in a segment about to go is mapped anew from where it lies now. */
+static void on_segment_moved(void *userdata, uint64_t segment)
+{
+        Manager *m = userdata;
+        Scene *scene = session_scene(m->session);
+        for (Node *n = scene_first(scene); n; n = scene_next(scene, n)) {
+                StoreLocation location;
+                if (!node_location(n, &location) || location.segment != segment)
+                        continue;
+                _cleanup_bytes_ Bytes *mapped = NULL;
+                if (store_location_refresh(m->store, &location) < 0 ||
+                    store_blob_get(m->store, &location, &mapped) < 0)
+                        continue;
+                scene_set_location(scene, n, node_base_version(n), &location, mapped);
+        }
+}
+
+StoreEvents manager_store_events(Manager *m)
+{
+        return (StoreEvents){
+                .problem = on_problem,
+                .durable = on_durable,
+                .degraded = on_degraded,
+                .segment_moved = on_segment_moved,
+                .userdata = m,
+        };
+}
+
+int manager_turn(Manager *m)
+{
+        int k = executor_run(m->executor);
+        if (k < 0)
+                return k;
+        if (!m->reading_held && executor_held_bytes(m->executor) > HELD_BYTES_MAX) {
+                m->reading_held = true;
+                net_pause_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
+        }
+        if (store_durable_sequence(m->store) < store_sequence(m->store))
+                return manager_arm_sync(m);
+        return 0;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/* What the manager's files share: manager.c (life), manager-events.c (what network and store report), manager-timers.c
+ * (what happens by itself). */
+
+#include <systemd/sd-event.h>
+
+#include "base/clock.h"
+#include "daemon/executor.h"
+#include "daemon/manager.h"
+#include "daemon/report.h"
+#include "daemon/restore.h"
+#include "daemon/saver.h"
+
+typedef enum ManagerState {
+        MANAGER_LOADING,
+        MANAGER_SERVING,
+        MANAGER_STOPPING,
+} ManagerState;
+
+struct Manager {
+        const Options *options;
+        Config *config;
+        bool activated; /* systemd holds the listening sockets */
+        ManagerState state;
+
+        sd_event *event;
+        Report *report;
+        Worker *worker;
+        Store *store;
+        Session *session;
+        Executor *executor;
+        Saver *saver;
+        Restore *restore;
+        Net *net;
+
+        sd_event_source *worker_source;
+        sd_event_source *tick_timer;     /* when the session wants it */
+        sd_event_source *sync_timer;     /* armed while something is not durable */
+        sd_event_source *save_timer;     /* every save_interval */
+        sd_event_source *keeper_timer;   /* every second: status, slow peers, idle exit */
+        sd_event_source *watchdog_timer; /* when systemd wants it */
+
+        RoutingId *peers; /* for which outboxes are kept */
+        size_t n_peers, n_peers_allocated;
+        uint64_t saved_sequence; /* the newest snapshot has everything up to here */
+        uint64_t saving_sequence;
+        uint64_t idle_since; /* CLOCK_MONOTONIC; 0: somebody is there */
+        bool reading_held;   /* too much waits for the disk */
+};
+
+static inline SessionTime manager_time(void)
+{
+        return (SessionTime){ .now = clock_monotonic_usec(), .wall = clock_realtime_usec() };
+}
+
+/* Ends the loop when k is negative; returns k. For the end of every callback. */
+int manager_check(Manager *m, int k);
+
+/* Carries out what the session answered, and sets the timers that this calls for. Returns 0 or -errno. */
+int manager_turn(Manager *m);
+
+int manager_save(Manager *m, const char *reason);
+
+/* SIGTERM, SIGINT and idle exit: takes what has arrived, saves, flushes, leaves. */
+int manager_stop(Manager *m);
+
+/* manager-events.c */
+extern const NetCallbacks manager_net_callbacks;
+extern const ExecutorFuncs manager_executor_funcs;
+StoreEvents manager_store_events(Manager *m);
+
+/* manager-timers.c */
+int manager_add_timers(Manager *m);
+int manager_arm_tick(Manager *m, uint64_t when);
+int manager_arm_sync(Manager *m);
+int manager_rearm_save(Manager *m);
+void manager_format_status(const Manager *m, char *buffer, size_t size);
+
+/* manager-config.c */
+void manager_session_config(const Config *c, SessionConfig *ret);
+NetLimits manager_net_limits(const Config *c);
+RetentionPolicy manager_retention(const Config *c);
+int manager_reload(Manager *m);

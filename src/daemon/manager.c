@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/admin-password.h"
+#include "daemon/event-id.h"
+#include "daemon/manager-internal.h"
+#include "daemon/notify.h"
+#include "store/snapshot.h"
+
+/* What has arrived by the time of SIGTERM is taken, and what is owed is sent, for at most so long. */
+#define STOP_DRAIN_USEC (200 * USEC_PER_MSEC)
+#define STOP_FLUSH_USEC (2 * USEC_PER_SEC)
+
+int manager_check(Manager *m, int k)
+{
+        if (k < 0) {
+                log_error_errno(k, "The session cannot go on and is ended; the journal has every update");
+                (void)sd_event_exit(m->event, k);
+        }
+        return k;
+}
+
+int manager_save(Manager *m, const char *reason)
+{
+        if (m->state == MANAGER_LOADING)
+                return 0;
+        m->saving_sequence = store_sequence(m->store);
+        return saver_request(m->saver, reason);
+}
+
+/* ---- leaving ---- */
+
+static void leave(Manager *m, int error)
+{
+        (void)net_flush(m->net, STOP_FLUSH_USEC);
+        /* What has come in while the save went on is in the kernel and in libzmq, and would be lost with them: the
+         * sender does not send it again. The snapshot need not have it, the journal does. */
+        (void)net_drain(m->net, STOP_DRAIN_USEC);
+        size_t left = net_flush(m->net, STOP_DRAIN_USEC);
+        if (left > 0)
+                log_info("%zu bytes for slow clients have not been sent; they get the nodes anew when they are back",
+                         left);
+        log_event(LOG_NOTICE, EVENT_SESSION_STOPPED, NULL, "The session is stopped");
+        (void)sd_event_exit(m->event, error);
+}
+
+int manager_stop(Manager *m)
+{
+        if (m->state == MANAGER_LOADING) {
+                /* Nothing has changed, so there is nothing to save. */
+                m->state = MANAGER_STOPPING;
+                return sd_event_exit(m->event, 0);
+        }
+        if (m->state == MANAGER_STOPPING) {
+                log_warning("Told to stop again: leaving without waiting for the save; the journal has every update");
+                return sd_event_exit(m->event, 0);
+        }
+        notify_stopping("saving");
+        /* Heartbeats go on: the clients are expected to be there for the next process. */
+        net_pause_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
+        int k = net_drain(m->net, STOP_DRAIN_USEC);
+        if (k < 0)
+                return k;
+        m->state = MANAGER_STOPPING;
+        return manager_save(m, "shutdown");
+}
+
+static void on_save_finished(void *userdata, int error)
+{
+        Manager *m = userdata;
+        if (error >= 0)
+                m->saved_sequence = m->saving_sequence;
+        if (m->state == MANAGER_STOPPING && !saver_busy(m->saver))
+                leave(m, error);
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+        Manager *m = userdata;
+        switch (info->ssi_signo) {
+        case SIGTERM:
+        case SIGINT:
+                return manager_check(m, manager_stop(m));
+        case SIGUSR1:
+                return manager_check(m, manager_save(m, "manual"));
+        case SIGHUP:
+                if (m->state == MANAGER_SERVING)
+                        return manager_check(m, manager_reload(m));
+                return 0;
+        }
+        return 0;
+}
+
+/* ---- loading ---- */
+
+static int begin_serving(Manager *m, const RestoreResult *result)
+{
+        SessionTime t = manager_time();
+        int k = session_load_done(m->session, t, executor_effects(m->executor));
+        if (k < 0)
+                return k;
+        SessionStatus status;
+        session_get_status(m->session, &status);
+        if (!store_is_empty(m->store))
+                log_event(LOG_INFO, EVENT_SESSION_RESTORED,
+                          LOG_FIELDS(LOG_TEXT("SNAPSHOT", result->snapshot), LOG_NUMBER("NODES", status.n_nodes)),
+                          "Session restored from disk (%zu nodes; snapshot %s and %" PRIu64 " journal records after it)",
+                          status.n_nodes, result->snapshot[0] ? result->snapshot : "none", result->n_records);
+        m->state = MANAGER_SERVING;
+        m->saved_sequence = result->n_records > 0 ? 0 : store_sequence(m->store);
+        k = manager_turn(m);
+        if (k < 0)
+                return k;
+        net_resume_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
+
+        if (m->config->save_interval > 0)
+                log_info("Auto-save enabled (interval: %" PRIu64 "s)", m->config->save_interval / USEC_PER_SEC);
+        char text[256];
+        manager_format_status(m, text, sizeof text);
+        log_event(LOG_NOTICE, EVENT_SESSION_READY,
+                  LOG_FIELDS(LOG_NUMBER("NODES", status.n_nodes), LOG_NUMBER("USERS", status.n_users)),
+                  "Serving session \"%s\" on ports %u, %u and %u", m->config->session_name,
+                  net_port(m->net, CHANNEL_COMMAND), net_port(m->net, CHANNEL_DATA), net_port(m->net, CHANNEL_TTL));
+        notify_ready(text);
+        return manager_arm_tick(m, 0);
+}
+
+static void on_restored(void *userdata, int error, const RestoreResult *result)
+{
+        Manager *m = userdata;
+        if (m->state != MANAGER_LOADING) /* told to stop meanwhile */
+                return;
+        if (error < 0) {
+                log_event(LOG_ERR, EVENT_STORE_REFUSED, NULL, "The session in %s cannot be loaded: %s",
+                          m->config->data_dir, strerror(-error));
+                (void)sd_event_exit(m->event, error);
+                return;
+        }
+        manager_check(m, begin_serving(m, result));
+}
+
+/* ---- life ---- */
+
+static int open_store(Manager *m, bool set_aside)
+{
+        StoreOptions options = {
+                .path = m->config->data_dir,
+                .flags = set_aside ? STORE_OPEN_SET_ASIDE : 0,
+                .worker = m->worker,
+                .events = manager_store_events(m),
+                .segment_size = m->config->segment_size,
+                .retention = manager_retention(m->config),
+        };
+        _cleanup_free_ char *error = NULL;
+        int k = store_open(&options, &m->store, &error);
+        if (k < 0)
+                log_event(LOG_ERR, EVENT_STORE_REFUSED, NULL, "%s", error ?: strerror(-k));
+        else if (store_was_copied(m->store))
+                log_notice("%s is a copy of another session's data; it goes on as a session of its own",
+                           m->config->data_dir);
+        return k;
+}
+
+static int find_admin_password(Manager *m)
+{
+        if (m->config->admin_password)
+                return 0;
+        int fd = open(m->config->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return log_error_errno(errno, "Cannot open %s", m->config->data_dir);
+        int k = admin_password_load_or_make(fd, &m->config->admin_password);
+        close(fd);
+        if (k < 0)
+                return log_error_errno(k, "Cannot keep the admin password in %s/admin-password: set admin_password in "
+                                          "the configuration, or mend the file (it must be readable by its owner only)",
+                                       m->config->data_dir);
+        if (k > 0)
+                log_event(LOG_NOTICE, EVENT_ADMIN_PASSWORD_MADE, NULL,
+                          "No admin password is configured: made \"%s\", kept in %s/admin-password",
+                          m->config->admin_password, m->config->data_dir);
+        return 0;
+}
+
+static int open_net(Manager *m, const ListenFds *sockets)
+{
+        NetConfig config = {
+                .listen = m->config->listen,
+                .port = (uint16_t)m->config->port,
+                .max_message_size = m->config->max_message_size,
+                .start_paused = true,
+                .limits = manager_net_limits(m->config),
+        };
+        if (sockets) {
+                config.fds[CHANNEL_COMMAND] = &sockets->command;
+                config.fds[CHANNEL_DATA] = &sockets->data;
+                config.fds[CHANNEL_TTL] = &sockets->ttl;
+                config.n_fds[CHANNEL_COMMAND] = config.n_fds[CHANNEL_DATA] = config.n_fds[CHANNEL_TTL] = 1;
+                m->activated = true;
+        }
+        _cleanup_free_ char *error = NULL;
+        int k = net_new(&m->net, m->event, &config, &manager_net_callbacks, m, &error);
+        if (k < 0)
+                log_error("%s", error ?: strerror(-k));
+        return k;
+}
+
+static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        Manager *m = userdata;
+        (void)worker_dispatch(m->worker);
+        return manager_check(m, manager_turn(m));
+}
+
+static int open_loop(Manager *m)
+{
+        static const int signals[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
+        int k = sd_event_new(&m->event);
+        for (size_t i = 0; k >= 0 && i < ELEMENTSOF(signals); i++)
+                k = sd_event_add_signal(m->event, NULL, signals[i], on_signal, m);
+        if (k >= 0)
+                k = worker_new(&m->worker);
+        if (k >= 0)
+                k = sd_event_add_io(m->event, &m->worker_source, worker_fd(m->worker), EPOLLIN, on_worker, m);
+        if (k >= 0)
+                k = manager_add_timers(m);
+        return k;
+}
+
+static int open_session(Manager *m)
+{
+        SessionConfig config;
+        manager_session_config(m->config, &config);
+        int k = session_new(&m->session, &config);
+        if (k < 0)
+                return k;
+        ExecutorFuncs funcs = manager_executor_funcs;
+        funcs.userdata = m;
+        m->executor = executor_new(m->session, m->store, m->worker, &funcs);
+        if (!m->executor)
+                return -ENOMEM;
+        executor_set_always(m->executor, m->config->sync == CONFIG_SYNC_ALWAYS);
+        return saver_new(&m->saver, m->event, m->session, m->store, m->executor, on_save_finished, m);
+}
+
+int manager_new(Manager **ret, const ManagerParameters *parameters)
+{
+        _cleanup_(manager_freep) Manager *m = calloc(1, sizeof *m);
+        if (!m)
+                return log_error_errno(-ENOMEM, "Cannot start");
+        m->options = parameters->options;
+        m->config = parameters->config;
+        m->report = report_new();
+        int k = m->report ? open_loop(m) : -ENOMEM;
+        if (k < 0)
+                return log_error_errno(k, "Cannot start the event loop");
+        k = open_store(m, parameters->set_aside);
+        if (k < 0)
+                return k;
+        k = find_admin_password(m);
+        if (k < 0)
+                return k;
+        k = open_session(m);
+        if (k < 0)
+                return log_error_errno(k, "Cannot start the session");
+        k = open_net(m, parameters->sockets);
+        if (k < 0)
+                return k;
+        executor_set_net(m->executor, m->net);
+        k = restore_new(&m->restore, m->event, m->store, m->session, on_restored, m);
+        if (k < 0)
+                return log_error_errno(k, "Cannot load the session in %s", m->config->data_dir);
+        net_resume_reading(m->net, 1u << CHANNEL_TTL);
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+int manager_run(Manager *m)
+{
+        return sd_event_loop(m->event);
+}
+
+Manager *manager_free(Manager *m)
+{
+        if (!m)
+                return NULL;
+        if (m->worker)
+                worker_drain(m->worker, false); /* its jobs know restore, saver and executor */
+        restore_free(m->restore);
+        saver_free(m->saver);
+        net_free(m->net);
+        store_close(m->store);
+        worker_free(m->worker);
+        executor_free(m->executor);
+        session_free(m->session);
+        report_free(m->report);
+        sd_event_source_disable_unref(m->worker_source);
+        sd_event_source_disable_unref(m->tick_timer);
+        sd_event_source_disable_unref(m->sync_timer);
+        sd_event_source_disable_unref(m->save_timer);
+        sd_event_source_disable_unref(m->keeper_timer);
+        sd_event_source_disable_unref(m->watchdog_timer);
+        sd_event_unref(m->event);
+        free(m->peers);
+        free(m);
+        return NULL;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/*
+ * Saver: takes snapshots of the session. It hands the scene to the store in
+ * slices between other work of the loop, so that saving never stalls the
+ * session, and reports how it went in the words people grep for.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "daemon/executor.h"
+#include "session/session.h"
+#include "store/store.h"
+
+typedef struct Saver Saver;
+
+/* A save has ended, well (0) or not; the log has been told. */
+typedef void (*SaverFinishedFunc)(void *userdata, int error);
+
+/* Everything is borrowed and must outlive it. Returns 0 or -errno. */
+int saver_new(Saver **ret, sd_event *event, Session *session, Store *store, Executor *executor,
+              SaverFinishedFunc finished, void *userdata);
+Saver *saver_free(Saver *s);
+DEFINE_CLEANUP(Saver *, saver_free)
+
+/* Asks for a snapshot of the session as it is now or a little later. While one is being taken the reasons of
+ * further requests are collected; one more snapshot then serves them all. Returns 0 or -ENOMEM. */
+int saver_request(Saver *s, const char *reason);
+
+/* True while something is asked for or under way. */
+bool saver_busy(const Saver *s);
+
+/* CLOCK_REALTIME microseconds of the last save that went well, 0: none by this process; and its reason. */
+uint64_t saver_last_saved(const Saver *s, const char **ret_reason);
