@@ -210,7 +210,8 @@ int address_table_penalise(AddressTable *t, const Address *a, unsigned weight, u
                 return -ENOMEM;
         entry_fade(t, e, now);
         e->penalty += weight;
-        if (e->banned_until > now || e->penalty < t->limit)
+        /* Rounded up: `limit` offences of weight 1 in a row ban, though the first has faded a little by then. */
+        if (e->banned_until > now || e->penalty <= t->limit - 1.0)
                 return 0;
         e->banned_until = now + t->ban_usec;
         e->penalty = 0;

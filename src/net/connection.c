@@ -70,7 +70,7 @@ Connection *connection_table_add(ConnectionTable *t, int fd, Channel channel, ui
         if (c->is_ip)
                 address_format(&c->address, c->text);
         else
-                address_text_copy(c->text, "local");
+                address_text_copy(c->text, "unknown");
         t->by_fd[fd] = c;
         t->n_connections++;
         return c;

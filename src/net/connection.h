@@ -62,8 +62,9 @@ void connection_table_done(ConnectionTable *t);
 /* NULL when there is none. */
 Connection *connection_table_find(const ConnectionTable *t, int fd);
 
-/* Makes the connection that libzmq has accepted as fd, and looks up its address. The slot must be free; NULL when
- * memory is short. */
+/* Makes the connection that libzmq has accepted as fd, and looks up its address: that is too late, and the address
+ * "unknown", when the first bytes were such that libzmq has closed it at once. The slot must be free; NULL when memory
+ * is short. */
 Connection *connection_table_add(ConnectionTable *t, int fd, Channel channel, uint64_t floor, uint64_t now);
 
 /* Takes it out of the table; the caller owns it from now on. */

@@ -95,7 +95,9 @@ static void silent_connection_lost(Net *n, const Connection *c)
 {
         for (Peer *p = n->peers.first; p; p = p->next) {
                 Outbox *o = &p->box[c->channel];
-                if (o->connected && o->serial == 0 && p->has_address && c->is_ip && address_equal(&p->address, &c->address))
+                if (!o->connected || o->serial != 0)
+                        continue;
+                if (!p->has_address || (c->is_ip && address_equal(&p->address, &c->address)))
                         net_outbox_lost(n, o);
         }
 }
@@ -145,11 +147,11 @@ static void connection_gone(NetChannel *channel, Connection *c)
                 channel->is_ready = true;
                 return;
         }
-        bool banned = c->is_ip && address_table_is_banned(n->addresses, &c->address, now, NULL);
+        bool banned = c->is_ip && address_table_is_banned(n->addresses, &c->address, c->accepted_at, NULL);
         if (c->state != CONNECTION_REFUSED && !banned) {
                 /* Libzmq gives no reason for greetings that it does not know at all; a plain end of the connection
                  * has one, and is nobody's fault when it comes early. */
-                bool ended_early = failed && !protocol && now - c->accepted_at < n->handshake_timeout;
+                bool ended_early = failed && !protocol && now - c->accepted_at < n->handshake_timeout / 4 * 3;
                 net_report_bad(n, c, NET_BAD_HANDSHAKE, ended_early ? 0 : PENALTY_BAD_HANDSHAKE);
         }
         free(c);

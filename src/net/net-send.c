@@ -123,8 +123,10 @@ void net_outbox_heard(Net *n, Outbox *o, uint64_t serial)
         o->serial = serial;
         o->state = OUTBOX_OPEN;
         outbox_connected(n, o);
-        if (!outbox_is_empty(o))
-                pump_outbox(n, o);
+        if (outbox_is_empty(o))
+                return;
+        pump_outbox(n, o);
+        check_drained(n, o->peer);
 }
 
 bool net_needs_retry(const Net *n)

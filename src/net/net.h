@@ -99,7 +99,8 @@ typedef struct NetCallbacks {
          * it: to learn whether a silent peer is back, send it something. */
         void (*peer_connected)(void *userdata, Channel channel, const RoutingId *peer);
 
-        /* Refused bytes or a refused connection; already counted against the address. Not rate-limited. */
+        /* Refused bytes or a refused connection; already counted against the address. Not rate-limited. The address is
+         * "unknown" for a connection that libzmq closed faster than it could be looked at. */
         void (*bad_peer)(void *userdata, const char *address, NetBadPeer what);
 
         /* What bad_peer reported has added up to a ban of the address. (For bans that net_penalise() leads to, its
@@ -176,7 +177,7 @@ size_t net_flush(Net *n, uint64_t timeout_usec);
 int net_drain(Net *n, uint64_t timeout_usec);
 
 /* Counts misbehaviour against an address (EFFECT_PENALTY); at penalty_limit it is banned: its connections that
- * belong to no open peer are cut, new ones refused. Returns 1 when this banned it, else 0. */
+ * belong to no open peer are cut, new ones never get through their handshake. Returns 1 when this banned it, else 0. */
 int net_penalise(Net *n, const char *address, unsigned weight);
 
 /* Lifts a ban and forgets all penalties of the address; 1 when there were none. */

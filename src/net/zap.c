@@ -91,7 +91,7 @@ static void reply(Zap *z, const Request *request, bool admitted)
         } frame[] = {
                 { "1.0", 3 },
                 { request->id, request->id_size },
-                { admitted ? "200" : "400", 3 },
+                { admitted ? "200" : "300", 3 },
                 { admitted ? "" : "banned", admitted ? 0 : 6 },
                 { "", 0 }, /* user id */
                 { metadata, n_metadata },

@@ -19,7 +19,9 @@ typedef struct Zap {
         uint64_t last_serial;
 } Zap;
 
-/* Whether the address (as libzmq writes it) may connect. */
+/* Whether the address (as libzmq writes it) may connect. Who may not is told nothing and loses the connection when the
+ * time for the handshake is over: status 300. Told so (400), a libzmq client would give up for good, even one that
+ * lost its connection by accident and shares its address with the culprit. */
 typedef bool (*ZapAdmit)(void *userdata, const char *address);
 
 /* Must come before any socket of the context is bound. Returns 0 or -errno. */

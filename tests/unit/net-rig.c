@@ -235,12 +235,46 @@ Frames *rig_frames_of_size(size_t size, uint8_t fill)
         return f;
 }
 
-int rig_connect(Rig *rig, Channel channel)
+int rig_connect_from(Rig *rig, Channel channel, const char *from)
 {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_true(fd >= 0);
-        struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(net_port(rig->net, channel)) };
+        struct sockaddr_in in = { .sin_family = AF_INET };
+        assert_int_equal(inet_pton(AF_INET, from, &in.sin_addr), 1);
+        assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
+        in.sin_port = htons(net_port(rig->net, channel));
         in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof in), 0);
+        return fd;
+}
+
+int rig_connect(Rig *rig, Channel channel)
+{
+        return rig_connect_from(rig, channel, "127.0.0.1");
+}
+
+int rig_raw_client(Rig *rig, Channel channel, const RoutingId *id, const char *from)
+{
+        int fd = rig_connect_from(rig, channel, from);
+        uint8_t greeting[64] = { 0xff, [9] = 0x7f, 3, 0, 'N', 'U', 'L', 'L' };
+        assert_int_equal(write(fd, greeting, sizeof greeting), sizeof greeting);
+        uint8_t ready[128], *p = ready + 2;
+        memcpy(p, "\5READY\13Socket-Type\0\0\0\6DEALER\10Identity\0\0\0", 40);
+        p += 40;
+        *p++ = id->size;
+        memcpy(p, id->bytes, id->size);
+        p += id->size;
+        ready[0] = 4; /* a command, short */
+        ready[1] = (uint8_t)(p - ready - 2);
+        assert_int_equal(write(fd, ready, (size_t)(p - ready)), p - ready);
+        /* The other side's greeting and READY must be there before the first message may go. */
+        uint8_t theirs[256];
+        size_t n = 0;
+        rig_until(rig, ({
+                ssize_t got = recv(fd, theirs + n, sizeof theirs - n, MSG_DONTWAIT);
+                n += got > 0 ? (size_t)got : 0;
+                n >= 66 && n >= 66u + theirs[65];
+        }));
+        assert_int_equal(write(fd, "\0\5hello", 7), 7);
         return fd;
 }

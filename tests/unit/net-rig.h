@@ -78,5 +78,10 @@ void rig_receive(Rig *rig, void *socket, ClientMessage *m);
 Frames *rig_frames(const char *text);
 Frames *rig_frames_of_size(size_t size, uint8_t fill);
 
-/* A plain TCP connection to a channel. */
+/* A plain TCP connection to a channel; `from` is an address of 127.0.0.0/8. */
 int rig_connect(Rig *rig, Channel channel);
+int rig_connect_from(Rig *rig, Channel channel, const char *from);
+
+/* One that has shaken hands as a DEALER with this routing id (ZMTP 3.0, NULL) and said "hello", and from then on does
+ * nothing by itself. */
+int rig_raw_client(Rig *rig, Channel channel, const RoutingId *id, const char *from);

@@ -150,7 +150,7 @@ static void test_silent_data_channel(void **state)
 
         /* Queued while it is away, delivered when it is back. */
         for (int i = 0; i < 5; i++)
-                assert_int_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f), 0);
+                assert_int_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f), NET_QUEUED);
         NetPeerStatus st;
         assert_int_equal(net_peer_status(rig->net, &id, &st), 0);
         assert_false(st.connected[CHANNEL_DATA]);
