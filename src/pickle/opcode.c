@@ -114,19 +114,14 @@ static int line_operand(const uint8_t *p, size_t left, const uint8_t **ret_data,
         return 0;
 }
 
-int opcode_operand(const OpcodeInfo *info, const uint8_t *p, const uint8_t *end, Operand *ret)
+int opcode_operand_slow(const OpcodeInfo *info, const uint8_t *p, const uint8_t *end, Operand *ret)
 {
         size_t left = (size_t)(end - p);
         int r;
 
         switch (info->operand) {
         case OPERAND_FIXED:
-                if (left < info->size)
-                        return PICKLE_TRUNCATED;
-                ret->data = p;
-                ret->size = info->size;
-                ret->end = p + info->size;
-                return 0;
+                return PICKLE_TRUNCATED;
         case OPERAND_COUNTED:
         case OPERAND_COUNTED_SIGNED:
                 return counted_operand(info, p, left, ret);

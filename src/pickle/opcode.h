@@ -75,8 +75,19 @@ typedef struct Operand {
         const uint8_t *end;   /* next opcode */
 } Operand;
 
+/* Those of variable size, and those that are cut off. */
+int opcode_operand_slow(const OpcodeInfo *info, const uint8_t *p, const uint8_t *end, Operand *ret);
+
 /* Decodes the operand that starts at p. Returns 0, PICKLE_TRUNCATED or PICKLE_BAD_SIZE. */
-int opcode_operand(const OpcodeInfo *info, const uint8_t *p, const uint8_t *end, Operand *ret);
+static inline int opcode_operand(const OpcodeInfo *info, const uint8_t *p, const uint8_t *end, Operand *ret)
+{
+        if (info->operand != OPERAND_FIXED || end - p < info->size)
+                return opcode_operand_slow(info, p, end, ret);
+        ret->data = p;
+        ret->size = info->size;
+        ret->end = p + info->size;
+        return 0;
+}
 
 /* The memo number of a GET or PUT opcode: 0, or PICKLE_BAD_TEXT. */
 int opcode_memo_number(const OpcodeInfo *info, const Operand *operand, uint64_t *ret);

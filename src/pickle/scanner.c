@@ -263,16 +263,10 @@ static int run(Scan *s, const uint8_t **p)
                 const OpcodeInfo *info = &opcode_table[*opcode];
                 if (info->action == OPCODE_STOP)
                         return scan_has(s, 1) ? 0 : PICKLE_STACK;
-                if (likely(info->operand == OPERAND_FIXED && s->end - opcode > info->size)) {
-                        operand.data = opcode + 1;
-                        operand.size = info->size;
-                        operand.end = opcode + 1 + info->size;
-                } else {
-                        int r = opcode_operand(info, opcode + 1, s->end, &operand);
-                        if (r != 0)
-                                return r;
-                }
-                int r = step(s, opcode, info, &operand);
+                int r = opcode_operand(info, opcode + 1, s->end, &operand);
+                if (r != 0)
+                        return r;
+                r = step(s, opcode, info, &operand);
                 if (r != 0)
                         return r;
                 *p = operand.end;

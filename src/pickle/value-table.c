@@ -174,7 +174,7 @@ Value *value_dict_get(const Value *dict, const Value *key)
 
 Value *value_dict_get_string(const Value *dict, const char *key)
 {
-        if (!dict || dict->type != VALUE_DICT)
+        if (!value_is_dict(dict))
                 return NULL;
         size_t size = strlen(key);
         assert(size <= VALUE_SHORT_MAX);

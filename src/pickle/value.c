@@ -121,6 +121,8 @@ int64_t twos_complement_to_int64(const uint8_t *data, size_t size)
 
 bool value_as_int64(const Value *v, int64_t *ret)
 {
+        if (!v)
+                return false;
         if (v->type == VALUE_INT || v->type == VALUE_BOOL) {
                 *ret = value_int_get(v);
                 return true;

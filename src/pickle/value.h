@@ -219,24 +219,25 @@ static inline bool value_is_hashable(const Value *v)
         return v->flags & VALUE_FLAG_HASHABLE;
 }
 
+/* These accept NULL, as lookups may give it. */
 static inline bool value_is_string(const Value *v)
 {
-        return v->type == VALUE_STR;
+        return v && v->type == VALUE_STR;
 }
 
 static inline bool value_is_dict(const Value *v)
 {
-        return v->type == VALUE_DICT;
+        return v && v->type == VALUE_DICT;
 }
 
 static inline bool value_is_list(const Value *v)
 {
-        return v->type == VALUE_LIST;
+        return v && v->type == VALUE_LIST;
 }
 
 static inline bool value_is_set(const Value *v)
 {
-        return v->type == VALUE_SET || v->type == VALUE_FROZENSET;
+        return v && (v->type == VALUE_SET || v->type == VALUE_FROZENSET);
 }
 
 /* ---- None, bool, numbers, globals ---- */
@@ -301,10 +302,10 @@ static inline size_t value_size(const Value *v)
         return ((const ValueString *)v)->size;
 }
 
-/* A str with exactly this text? Any type may be asked. */
+/* A str with exactly this text? Any type may be asked, and NULL. */
 static inline bool value_is_string_equal(const Value *v, const char *text)
 {
-        return v->type == VALUE_STR && value_size(v) == strlen(text) &&
+        return value_is_string(v) && value_size(v) == strlen(text) &&
                memcmp(value_data(v), text, value_size(v)) == 0;
 }
 
@@ -484,7 +485,7 @@ int value_heap_size(const Value *v, size_t *ret);
 /* What one object holds itself, without its members; for running totals. */
 size_t value_own_size(const Value *v);
 
-/* The number of an int, a bool or an integral float; false when it is none or does not fit. */
+/* The number of an int, a bool or an integral float; false when it is none (or NULL) or does not fit. */
 bool value_as_int64(const Value *v, int64_t *ret);
 
 /* Is the number of two's complement bytes negative? (VALUE_BIGINT) */

@@ -127,24 +127,22 @@ static Bytes *finish(PickleBuilder *b)
         return bytes;
 }
 
-/* A mesh: a few large bytes objects and some small things. */
-static Bytes *big_bytes(void)
+/* {0: bytes, 1: bytes, ...} of 64 MB in all */
+static Bytes *many_bytes(size_t size)
 {
-        size_t size = (size_t)32 << 20;
-        uint8_t *zeros = calloc(1, size);
+        size_t n = ((size_t)64 << 20) / size;
+        _cleanup_free_ uint8_t *zeros = calloc(1, size);
         if (!zeros)
                 fail("out of memory");
         PickleBuilder b;
-        pickle_builder_init(&b, 2 * size + 1000);
+        pickle_builder_init(&b, n * (size + 10) + 16);
         pickle_builder_dict(&b);
         pickle_builder_mark(&b);
-        static const char *const names[] = { "vertices", "loops" };
-        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-                pickle_builder_string(&b, names[i]);
+        for (size_t i = 0; i < n; i++) {
+                pickle_builder_int(&b, (int64_t)i);
                 pickle_builder_bytes(&b, zeros, size);
         }
         pickle_builder_setitems(&b);
-        free(zeros);
         return finish(&b);
 }
 
@@ -385,7 +383,8 @@ static double time_equal(uint32_t n_rungs, uint32_t n_repeats)
 int main(void)
 {
         printf("Throughput, best of %d:\n", REPETITIONS);
-        report("large bytes", big_bytes());
+        report("bytes of 1 MB", many_bytes((size_t)1 << 20));
+        report("bytes of 1 kB", many_bytes(1000));
         report("floats", floats(1000000));
         report("tiny values", tiny_values(4000));
         report("small dicts", small_dicts(50000));
