@@ -134,7 +134,7 @@ static unsigned check_capture(const Bytes *file)
         Cursor c = { .file = file, .offset = 8 };
         assert_memory_equal(file->data, "MUCAP001", 8);
         while (c.offset < file->size) {
-                Bytes *frames[16];
+                Bytes *frames[16] = {};
                 unsigned channel = (unsigned)take_number(&c, 1);
                 take_number(&c, 1);
                 unsigned n = (unsigned)take_number(&c, 2);
