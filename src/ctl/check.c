@@ -132,7 +132,7 @@ static void print_server(const Ctl *ctl, const ServerProbe *s, bool ports_ok)
         char took[FORMAT_SIZE_MAX];
 
         if (s->answered)
-                printf("\nA session server answers: version %s, %s, round trip %s.\n", s->version,
+                printf("\nA session server answers: version %s, %s.\nRound trip: %s.\n", s->version,
                        s->private ? "asks for a password" : "no password needed",
                        format_duration(took, sizeof(took), s->round_trip_usec));
         else if (s->malformed)

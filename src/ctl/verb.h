@@ -122,3 +122,6 @@ uint64_t ctl_now_usec(void); /* CLOCK_REALTIME */
 /* ---- the verbs ---- */
 
 ExitStatus verb_check(Ctl *ctl);
+ExitStatus verb_export(Ctl *ctl);
+ExitStatus verb_show(Ctl *ctl);
+ExitStatus verb_snapshots(Ctl *ctl);

@@ -64,7 +64,7 @@ def info(private, version="0.9.10"):
 def test_a_good_server(make_small):
     server = make_small(info(True))
     text = ctl.good("check", "127.0.0.1", server.first).text
-    assert "version 0.9.10, asks for a password, round trip" in text
+    assert "version 0.9.10, asks for a password." in text
     assert text.count("reachable") == 3
     answer = ctl.good("check", "localhost", server.first, "--json").json
     assert answer["ok"] and answer["private"] and answer["version"] == "0.9.10"
