@@ -6,8 +6,8 @@
  */
 
 #include <dirent.h>
-#include <endian.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "pickle/dump.h"
 #include "pickle/reader.h"
@@ -167,10 +167,7 @@ static unsigned check_folder(const char *name, const char *suffix, unsigned (*ch
         _cleanup_free_ char *path = shared_path(name);
         unsigned n_pickles = 0;
         DIR *folder = opendir(path);
-        if (!folder) {
-                print_message("# %s is absent\n", path);
-                skip();
-        }
+        assert_non_null(folder);
         for (struct dirent *entry; (entry = readdir(folder));) {
                 size_t n = strlen(entry->d_name), n_suffix = strlen(suffix);
                 if (n < n_suffix || strcmp(entry->d_name + n - n_suffix, suffix) != 0)
@@ -243,6 +240,12 @@ static void test_corpus(void **state)
 
 int main(void)
 {
+        _cleanup_free_ char *captures = shared_path("captures"), *corpus = shared_path("corpus");
+        if (access(captures, F_OK) < 0 || access(corpus, F_OK) < 0) {
+                printf("1..0 # SKIP no recorded data: %s or %s is absent\n", captures, corpus);
+                return 0;
+        }
+
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_captures),
                 cmocka_unit_test(test_nodes),
