@@ -78,6 +78,11 @@ void log_open(const char *identifier, const char *instance)
                                                  : OUTLET_PLAIN;
 }
 
+bool log_is_journal(void)
+{
+        return the_log.outlet == OUTLET_JOURNAL;
+}
+
 int log_set_file(const char *path)
 {
         int fd = -1;

@@ -36,6 +36,9 @@ typedef struct LogField {
  * to stderr as plain lines. */
 void log_open(const char *identifier, const char *instance);
 
+/* Whether messages go to the journal. */
+bool log_is_journal(void);
+
 /* Adds plain lines to a file, opened for appending (mode 0640); NULL closes it. Returns 0 or -errno. */
 int log_set_file(const char *path);
 void log_close(void);

@@ -182,10 +182,15 @@ static int find_admin_password(Manager *m)
                 return log_error_errno(k, "Cannot keep the admin password in %s/admin-password: set admin_password in "
                                           "the configuration, or mend the file (it must be readable by its owner only)",
                                        m->config->data_dir);
-        if (k > 0)
+        if (k > 0) {
                 log_event(LOG_NOTICE, EVENT_ADMIN_PASSWORD_MADE, NULL,
-                          "No admin password is configured: made \"%s\", kept in %s/admin-password",
-                          m->config->admin_password, m->config->data_dir);
+                          "No admin password is configured: made one, kept in %s/admin-password", m->config->data_dir);
+                /* Shown once to whoever starts it by hand; the journal keeps what it hears, and others may read it. */
+                if (!log_is_journal()) {
+                        printf("The admin password is: %s\n", m->config->admin_password);
+                        fflush(stdout);
+                }
+        }
         return 0;
 }
 

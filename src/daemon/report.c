@@ -23,20 +23,20 @@ typedef struct EventName {
 
 static const EventName session_events[_SESSION_EVENT_MAX] = {
         [SESSION_EVENT_NONE] = { NULL, false },
-        [SESSION_EVENT_LOGIN] = { EVENT_USER_JOINED, false },
+        [SESSION_EVENT_LOGIN] = { EVENT_USER_LOGIN, false },
         [SESSION_EVENT_LOGIN_REFUSED] = { EVENT_LOGIN_REFUSED, true },
         [SESSION_EVENT_LEFT] = { EVENT_USER_LEFT, false },
         [SESSION_EVENT_KICKED] = { EVENT_USER_KICKED, false },
         [SESSION_EVENT_RETURNED] = { EVENT_USER_RETURNED, false },
-        [SESSION_EVENT_INIT_STARTED] = { NULL, false },
+        [SESSION_EVENT_INIT_STARTED] = { EVENT_INIT_STARTED, false },
         [SESSION_EVENT_INIT_DONE] = { EVENT_SESSION_INITIALIZED, false },
         [SESSION_EVENT_INIT_ROLLED_BACK] = { EVENT_INIT_ABANDONED, false },
-        [SESSION_EVENT_JOINED] = { NULL, false },
+        [SESSION_EVENT_JOINED] = { EVENT_USER_JOINED, false },
         [SESSION_EVENT_MALFORMED] = { EVENT_PEER_REFUSED, true },
         [SESSION_EVENT_FORBIDDEN] = { EVENT_PEER_REFUSED, true },
         [SESSION_EVENT_DIVERGED] = { EVENT_UPDATE_REFUSED, true },
-        [SESSION_EVENT_BEHIND] = { NULL, true },
-        [SESSION_EVENT_CAUGHT_UP] = { NULL, true },
+        [SESSION_EVENT_BEHIND] = { EVENT_USER_BEHIND, true },
+        [SESSION_EVENT_CAUGHT_UP] = { EVENT_USER_CAUGHT_UP, true },
 };
 
 static const int priorities[] = {
