@@ -25,6 +25,26 @@ static const char *type_phrase(int type)
         }
 }
 
+static const char *wanted_phrase(const ConfigKey *key)
+{
+        switch (key->type) {
+        case CONFIG_NUMBER:
+                return "a number";
+        case CONFIG_SIZE:
+                return "a size";
+        case CONFIG_DURATION:
+                return "a duration";
+        case CONFIG_TEXT_LIST:
+                return "a list of texts";
+        case CONFIG_TEXT:
+        case CONFIG_PASSWORD:
+        case CONFIG_SYNC:
+        case CONFIG_LEVEL:
+                break;
+        }
+        return "a text";
+}
+
 /* Whether a value written with this type may stand for the key at all; its range is checked later. */
 static bool type_fits(const ConfigKey *key, int type)
 {
@@ -110,6 +130,18 @@ static char *setting_text(const config_setting_t *setting)
         return n < 0 ? NULL : text;
 }
 
+static int tell_wrong_type(ConfigLoader *l, const ConfigKey *key, int type, const char *origin)
+{
+        bool mixed = key->type == CONFIG_TEXT_LIST && (type == CONFIG_TYPE_LIST || type == CONFIG_TYPE_ARRAY);
+        _cleanup_free_ char *right = example(key);
+
+        if (!right)
+                return -ENOMEM;
+        config_loader_fault(l, origin, "'%s' must be %s, not %s; write it as in: %s", key->name, wanted_phrase(key),
+                            mixed ? "one with other things in it" : type_phrase(type), right);
+        return 0;
+}
+
 static int take_setting(ConfigLoader *l, const config_setting_t *setting, const char *origin)
 {
         const char *name = config_setting_name(setting);
@@ -121,14 +153,8 @@ static int take_setting(ConfigLoader *l, const config_setting_t *setting, const 
                 config_loader_unknown_key(l, origin, name);
                 return 0;
         }
-        if (!type_fits(key, type) || (config_setting_is_aggregate(setting) && !list_holds_only_texts(setting))) {
-                _cleanup_free_ char *right = example(key);
-                if (!right)
-                        return -ENOMEM;
-                config_loader_fault(l, origin, "'%s' cannot be %s; write it as in: %s", name, type_phrase(type),
-                                    right);
-                return 0;
-        }
+        if (!type_fits(key, type) || (config_setting_is_aggregate(setting) && !list_holds_only_texts(setting)))
+                return tell_wrong_type(l, key, type, origin);
         text = setting_text(setting);
         if (!text)
                 return -ENOMEM;
@@ -156,27 +182,62 @@ static int take_settings(ConfigLoader *l, const config_t *file, const char *path
         return 0;
 }
 
+static bool quotes_are_even(const char *line)
+{
+        bool inside = false;
+
+        for (; *line; line++) {
+                if (inside && *line == '\\' && line[1])
+                        line++;
+                else if (*line == '"')
+                        inside = !inside;
+                else if (!inside && (*line == '#' || (*line == '/' && line[1] == '/')))
+                        break;
+        }
+        return !inside;
+}
+
+/* libconfig notices a missing quote only where the next text begins, or at the end of the file. Returns the first line
+ * up to `last` on which a text is left open, or 0. */
+static int find_open_quote(FILE *f, int last)
+{
+        _cleanup_free_ char *line = NULL;
+        size_t size = 0;
+
+        rewind(f);
+        for (int number = 1; number <= last && getline(&line, &size, f) >= 0; number++)
+                if (!quotes_are_even(line))
+                        return number;
+        return 0;
+}
+
+static int tell_syntax_error(ConfigLoader *l, const config_t *file, FILE *f, const char *path)
+{
+        int line = config_error_line(file), quote = config_error_file(file) ? 0 : find_open_quote(f, line);
+        _cleanup_free_ char *origin = NULL;
+
+        if (asprintf(&origin, "%s:%d", config_error_file(file) ?: path, quote ?: line) < 0) {
+                origin = NULL;
+                return -ENOMEM;
+        }
+        if (quote)
+                config_loader_fault(l, origin, "a text begins here and has no closing quote");
+        else
+                config_loader_fault(l, origin, "%s; each setting is written as: name = value;",
+                                    config_error_text(file) ?: "cannot be read");
+        return 0;
+}
+
 int config_loader_read_file(ConfigLoader *l, const char *path)
 {
         config_t file;
         FILE *f = fopen(path, "re");
-        int r = 0;
+        int r;
 
         if (!f)
                 return -errno;
         config_init(&file);
-        if (config_read(&file, f)) {
-                r = take_settings(l, &file, path);
-        } else {
-                _cleanup_free_ char *origin = NULL;
-                if (asprintf(&origin, "%s:%d", config_error_file(&file) ?: path, config_error_line(&file)) < 0) {
-                        origin = NULL;
-                        r = -ENOMEM;
-                } else {
-                        config_loader_fault(l, origin, "%s; each setting is written as: name = value;",
-                                            config_error_text(&file) ?: "cannot be read");
-                }
-        }
+        r = config_read(&file, f) ? take_settings(l, &file, path) : tell_syntax_error(l, &file, f, path);
         config_destroy(&file);
         fclose(f);
         return r;

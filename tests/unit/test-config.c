@@ -149,14 +149,16 @@ static void test_faults_say_where_and_what(void **state)
         assert_refused(s, "port = 5555;\nprot = 5;\n", ":2: 'prot' is not a setting; did you mean 'port'?");
         assert_refused(s, "save-interval = 5;", ":1: 'save-interval' is not a setting; did you mean 'save_interval'?");
         assert_refused(s, "port 5555;", ":1: syntax error; each setting is written as: name = value;");
+        assert_refused(s, "port = 1;\nlisten = \"x; # \"\nmax_users = 5;\nsync = \"\\\"always;",
+                       ":4: a text begins here and has no closing quote");
         assert_refused(s, "frobnicate_it = 1;", ":1: 'frobnicate_it' is not a setting; scenekeep.conf(5) lists them all");
         assert_refused(s, "\n\nport = 65534;",
                        ":3: 'port' must be a whole number from 1 to 65533, such as 5555, not \"65534\"");
         assert_refused(s, "port = -1;", ":1: 'port' must be a whole number from 1 to 65533, such as 5555, not \"-1\"");
-        assert_refused(s, "port = \"5555\";", ":1: 'port' cannot be a text; write it as in: port = 5555;");
-        assert_refused(s, "listen = 5;", ":1: 'listen' cannot be a number; write it as in: listen = \"*\";");
+        assert_refused(s, "port = \"5555\";", ":1: 'port' must be a number, not a text; write it as in: port = 5555;");
+        assert_refused(s, "listen = 5;", ":1: 'listen' must be a text, not a number; write it as in: listen = \"*\";");
         assert_refused(s, "timeout = true;",
-                       ":1: 'timeout' cannot be true or false; write it as in: timeout = \"10s\";");
+                       ":1: 'timeout' must be a duration, not true or false; write it as in: timeout = \"10s\";");
         assert_refused(s, "timeout = \"soon\";",
                        ":1: 'timeout' must be a duration from 1s to 10min, such as \"10s\", not \"soon\"");
         assert_refused(s, "segment_size = \"64\";",
@@ -165,7 +167,7 @@ static void test_faults_say_where_and_what(void **state)
                        ":1: 'max_client_backlog' must be a size from 1M to 64G, such as \"64M\", not \"99999999999T\"");
         assert_refused(s, "sync = \"never\";", ":1: 'sync' must be \"interval\" or \"always\", not \"never\"");
         assert_refused(s, "accepted_versions = [ 1, 2 ];",
-                       ":1: 'accepted_versions' cannot be a list; write it as in: accepted_versions = [ \"0.9.10\" ];");
+                       ":1: 'accepted_versions' must be a list of texts, not one with other things in it; write it as in: accepted_versions = [ \"0.9.10\" ];");
         assert_refused(s, "store : { port = 1; };",
                        ":1: 'store' is not a setting; scenekeep.conf(5) lists them all");
 }
@@ -180,7 +182,7 @@ static void test_every_fault_is_told(void **state)
         assert_int_equal(load(s, "max_users = 0;\nsync = 1;\n", NULL, &c, &error), -EINVAL);
         assert_non_null(strstr(error, "s.conf:1: 'max_users' must be"));
         assert_non_null(strstr(error, "\n"));
-        assert_non_null(strstr(error, "s.conf:2: 'sync' cannot be a number"));
+        assert_non_null(strstr(error, "s.conf:2: 'sync' must be a text, not a number"));
         assert_non_null(strstr(error, "environment variable PORT: 'port' must be a whole number"));
         free(error);
 }
