@@ -64,8 +64,8 @@ static ExitStatus export_scene(Ctl *ctl, Store *store, const Source *s, const ch
                 json_add_int(o, "bytes", bytes);
                 ctl_print_json(o);
         } else {
-                printf("%zu nodes, %s, written to %s.\n", scene_n_nodes(s->scene),
-                       format_size(size, sizeof(size), bytes), path);
+                printf("%zu nodes with %s written.\n", scene_n_nodes(s->scene),
+                       format_size(size, sizeof(size), bytes));
         }
         return CTL_OK;
 }

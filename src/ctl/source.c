@@ -12,7 +12,10 @@
 
 ExitStatus source_open_store(const Ctl *ctl, Store **ret)
 {
-        StoreOptions options = {.path = ctl->data_dir, .flags = STORE_OPEN_READ_ONLY | STORE_OPEN_EXISTING};
+        StoreOptions options = {
+                .path = ctl->data_dir,
+                .flags = STORE_OPEN_READ_ONLY | STORE_OPEN_EXISTING | STORE_OPEN_BESIDE,
+        };
         _cleanup_free_ char *error = NULL;
         int r = store_open(&options, ret, &error);
 

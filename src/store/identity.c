@@ -18,6 +18,8 @@ int identity_lock(Store *s, char **ret_error)
         bool read_only = s->flags & STORE_OPEN_READ_ONLY;
         int fd, r;
 
+        if (read_only && (s->flags & STORE_OPEN_BESIDE))
+                return 0;
         fd = s->io->openat(s->io, s->dirfd, LOCK_NAME, read_only ? O_RDONLY : O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
         if (fd == -ENOENT && read_only)
                 return 0;
