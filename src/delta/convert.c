@@ -343,6 +343,15 @@ static int to_bytes(DeltaRun *run, Value *v, Value **ret)
         }
 }
 
+/* Types that the delta's reader lets through, but whose instances no node can hold: refused unless Python raises. */
+static int to_unknown(DeltaRun *run, ValueGlobal type, const Value *v)
+{
+        if ((type == VALUE_GLOBAL_COMPLEX && !number_is(v) && value_type(v) != VALUE_STR) ||
+            (type == VALUE_GLOBAL_RANGE && !number_is_integer(v)))
+                return DELTA_SKIP;
+        return run_refuse(run, DELTA_UNSUPPORTED, "conversion to a type that no node has");
+}
+
 int convert(DeltaRun *run, ValueGlobal type, Value *current, Value **ret)
 {
         switch (type) {
@@ -366,6 +375,10 @@ int convert(DeltaRun *run, ValueGlobal type, Value *current, Value **ret)
         case VALUE_GLOBAL_SET:
         case VALUE_GLOBAL_FROZENSET:
                 return to_set(run, type, current, ret);
+        case VALUE_GLOBAL_COMPLEX:
+        case VALUE_GLOBAL_RANGE:
+        case VALUE_GLOBAL_SLICE:
+                return to_unknown(run, type, current);
         default:
                 return DELTA_SKIP;
         }
