@@ -180,7 +180,7 @@ static int send_effect(Executor *e, Effect *effect)
                 return session_send_refused(e->session, time_now(), &effect->send.to, effect->send.class,
                                             effect->send.node_id, &e->collected);
         if (k == NET_QUEUED)
-                session_send_queued(e->session, &effect->send.to);
+                session_send_queued(e->session, time_now(), &effect->send.to);
         return MIN(k, 0);
 }
 

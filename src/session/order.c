@@ -35,7 +35,7 @@ static uint64_t order_due(const Session *s, const User *u, Node *n)
         uint64_t sent = stale_last_sent(s, u, n);
         if (sent == 0)
                 return 0;
-        return u->queued || u->refused ? UINT64_MAX : sent + ORDER_DELAY;
+        return user_is_queued(u) ? UINT64_MAX : sent + ORDER_DELAY;
 }
 
 int order_delete(Session *s, User *u, Node *n, Frames *frames, uint64_t *ret_when)

@@ -16,10 +16,9 @@
  * Commit for a node already deleted would make it leave the session. */
 #define ORDER_DELAY (1 * USEC_PER_SEC)
 
-/* Data that a user sends so soon after it was sent data of the same node may have been made without it. Round trip and
- * a stall of Blender included. After a repair the client may have much to catch up with. */
-#define RACE_WINDOW (500 * USEC_PER_MSEC)
-#define REPAIR_WINDOW (2 * USEC_PER_SEC)
+/* Data that a user sends so soon after it was sent data of the same node may have been made without it: round trip
+ * and a stall of Blender included. */
+#define RACE_WINDOW (2 * USEC_PER_SEC)
 
 /* A stale node waits until its user has left it alone for so long, but not longer than the second. */
 #define STALE_QUIET (500 * USEC_PER_MSEC)

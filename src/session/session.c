@@ -329,6 +329,8 @@ int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendC
                 return session_leave(s, 0);
         }
         int r = 0;
+        if (!user_is_queued(u))
+                u->queued_since = t.now;
         if (!u->refused) {
                 u->refused = true;
                 if (u->behind_since_wall == 0) {
@@ -346,11 +348,14 @@ int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendC
         return session_leave(s, r);
 }
 
-void session_send_queued(Session *s, const RoutingId *peer)
+void session_send_queued(Session *s, SessionTime t, const RoutingId *peer)
 {
         User *u = session_find_user(s, peer);
-        if (u)
-                u->queued = true;
+        if (!u)
+                return;
+        if (!user_is_queued(u))
+                u->queued_since = t.now;
+        u->queued = true;
 }
 
 int session_outbox_drained(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects)
@@ -360,6 +365,7 @@ int session_outbox_drained(Session *s, SessionTime t, const RoutingId *peer, Eff
                 return 0;
         session_enter(s, t, effects);
         u->refused = u->queued = false;
+        u->drained = t.now;
         order_drained(s, u);
         int r = 0;
         if (u->owes_table) {

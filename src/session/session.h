@@ -64,7 +64,7 @@ int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendC
 
 /* A SEND_BULK was taken but waits in the outbox. Until session_outbox_drained() the session holds back Deletes and
  * Rights that would overtake, on the command channel, what waits there. */
-void session_send_queued(Session *s, const RoutingId *peer);
+void session_send_queued(Session *s, SessionTime t, const RoutingId *peer);
 
 /* The peer's data queue has become empty, after session_send_queued() or session_send_refused(). */
 int session_outbox_drained(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects);

@@ -92,22 +92,22 @@ uint64_t stale_last_sent(const Session *s, const User *u, Node *n)
 {
         const NodeTraffic *t = node_traffic(n);
         uint32_t now = msec(s->now.now);
-        uint32_t sent = t->author == u->serial ? t->sent_other : t->sent;
+        uint32_t passed_on = t->author == u->serial ? t->sent_other : t->sent;
         const uint64_t *repaired = u64_map_find(&u->repaired, node_id(n));
-        uint64_t age = sent == 0 ? UINT64_MAX : (uint64_t)(now - sent) * USEC_PER_MSEC;
+        uint64_t age = passed_on == 0 ? UINT64_MAX : (uint64_t)(now - passed_on) * USEC_PER_MSEC;
         if (repaired)
                 age = MIN(age, s->now.now - *repaired);
-        return age < DOUBT_WINDOW && age < s->now.now ? s->now.now - age : 0;
+        uint64_t sent = age < DOUBT_WINDOW && age < s->now.now ? s->now.now - age : 0;
+        /* What had to wait in the outbox has left it when that was empty again. */
+        if (sent == 0 || u->queued_since == 0 || sent + USEC_PER_MSEC < u->queued_since)
+                return sent;
+        return user_is_queued(u) ? s->now.now : MAX(sent, u->drained);
 }
 
 bool stale_is_race(const Session *s, const User *u, Node *n)
 {
-        const uint64_t *repaired = u64_map_find(&u->repaired, node_id(n));
-        if (repaired && s->now.now - *repaired < REPAIR_WINDOW)
-                return true;
         uint64_t sent = stale_last_sent(s, u, n);
-        uint64_t window = MIN(RACE_WINDOW + 2 * (uint64_t)u->latency, REPAIR_WINDOW);
-        return sent != 0 && s->now.now - sent < window;
+        return sent != 0 && s->now.now - sent < RACE_WINDOW;
 }
 
 void stale_expire(Session *s, User *u)

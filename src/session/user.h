@@ -48,6 +48,8 @@ typedef struct User {
         U64Map repaired;     /* node id -> when it was sent whole */
         bool refused;        /* the outbox has refused data since it was last drained */
         bool queued;         /* the outbox holds data */
+        uint64_t queued_since; /* the last time that it did; 0: never */
+        uint64_t drained;      /* and when it did no more */
         bool owes_table;     /* presence was dropped */
         uint64_t behind_since_wall;
         uint64_t data_from;  /* it takes no data before */
@@ -91,6 +93,12 @@ DEFINE_CLEANUP(User *, user_free)
 static inline bool user_is_named(const User *u, const void *name, size_t size)
 {
         return u->name->size == size && memcmp(u->name->data, name, size) == 0;
+}
+
+/* Data sent to it waits. */
+static inline bool user_is_queued(const User *u)
+{
+        return u->queued || u->refused;
 }
 
 /* Address of the peer; keeps the old one when memory is short. */

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/* Between sim.c and sim-client.c. */
+
+#include "pickle/value.h"
+#include "sim.h"
+
+void sim_queue_push(SimQueue *q, uint64_t arrives, Frames *frames); /* takes the reference */
+Frames *sim_queue_pop(SimQueue *q);
+void sim_queue_clear(SimQueue *q);
+
+Value *sim_load(Bytes *b);
+Value *sim_put(Value *dict, const char *key, Value *value); /* takes value, returns dict */
+Frames *sim_node_frames(const SimNode *n);
+SimNode *sim_add_node(SimClient *c, Bytes *uuid, Bytes *owner, Value *data, Value *dependencies); /* takes all */
+
+void sim_raise(SimClient *c, const char *what);
+void sim_client_clear(SimClient *c);
+void sim_client_command(SimClient *c, Frames *f);
+void sim_client_data(SimClient *c, Frames *f);
+void sim_send_init_nodes(SimClient *c);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Random interleavings of everything that users, networks and restarts do to a session. Whatever happens: no client
+ * raises, and when it is quiet every active client has the server's scene, so each change has reached it exactly once.
+ *
+ * SIM_SEED=n runs one seed, SIM_ROUNDS=n and SIM_RUNS=n more or longer ones.
+ */
+#include <stdio.h>
+
+#include "sim.h"
+#include "test.h"
+
+typedef struct Course {
+        bool restarts, slow, leaves;
+} Course;
+
+static unsigned next_uuid, n_value;
+
+static const char *some_uuid(const SimClient *c, char buffer[static 64])
+{
+        if (c->n_nodes == 0)
+                return NULL;
+        const SimNode *n = &c->nodes[sim_random(c->sim, c->n_nodes)];
+        snprintf(buffer, 64, "%.*s", (int)n->uuid->size, n->uuid->data);
+        return buffer;
+}
+
+static bool may_edit(const SimClient *c, const char *uuid)
+{
+        const SimNode *n = sim_find_text(c, uuid);
+        return bytes_equal_string(n->owner, "COMMON") || bytes_equal_string(n->owner, c->name);
+}
+
+static void edit(SimClient *c, const char *uuid)
+{
+        switch (sim_random(c->sim, 4)) {
+        case 0:
+                sim_set(c, uuid, "x", ++n_value);
+                break;
+        case 1:
+                sim_set(c, uuid, sim_random(c->sim, 2) ? "y" : "z", ++n_value);
+                break;
+        default:
+                sim_append(c, uuid, ++n_value);
+        }
+}
+
+static void act(SimClient *c)
+{
+        char uuid[64], other[64];
+        uint64_t what = sim_random(c->sim, 100);
+        if (what < 8 || c->n_nodes < 3) {
+                snprintf(other, sizeof other, "node-%u", ++next_uuid);
+                sim_new_node(c, other, some_uuid(c, uuid));
+                return;
+        }
+        some_uuid(c, uuid);
+        if (what < 60) {
+                for (uint64_t n = 1 + sim_random(c->sim, 4); n > 0 && may_edit(c, uuid); n--)
+                        edit(c, uuid);
+        } else if (what < 66 && may_edit(c, uuid)) {
+                sim_push_whole(c, uuid);
+        } else if (what < 72 && may_edit(c, uuid)) {
+                if (sim_random(c->sim, 2))
+                        edit(c, uuid);
+                sim_delete(c, uuid);
+        } else if (what < 82 && may_edit(c, uuid)) {
+                sim_right(c, uuid, sim_random(c->sim, 2) ? c->name : "COMMON");
+        } else {
+                sim_metadata(c, "scene_current", (int64_t)what);
+        }
+}
+
+static void disturb(Sim *sim, SimClient *c, const Course *course)
+{
+        uint64_t what = sim_random(sim, 1000);
+        if (course->leaves && what < 15 && c->state != SIM_OUT) {
+                sim_leave(c, sim_random(sim, 2));
+        } else if (what < 60) {
+                c->frozen_until = sim->now + sim_random(sim, 700 * SIM_MSEC);
+        } else if (course->restarts && what < 75) {
+                sim_stop(sim);
+                sim_run(sim, sim_random(sim, 2 * SIM_SEC));
+                sim_start(sim);
+        } else if (what < 85) {
+                sim_snapshot(sim);
+        } else if (course->slow && what < 110) {
+                c->backlog_limit = c->backlog_limit ? 0 : 1 + sim_random(sim, 4);
+                c->refusing = c->refusing && c->backlog_limit;
+        }
+}
+
+/* A user whose client shows no sign of life gives up and starts anew. */
+static void give_up(SimClient *c, size_t *n_stuck)
+{
+        bool waits = c->state == SIM_SYNCING || c->state == SIM_SRV_SYNC;
+        if (!waits || c->last_progress + 20 * SIM_SEC > c->sim->now)
+                return;
+        (*n_stuck)++;
+        sim_leave(c, false);
+}
+
+static void settle(Sim *sim)
+{
+        for (size_t i = 0; i < sim->n_clients; i++) {
+                sim->clients[i].backlog_limit = 0;
+                if (sim->clients[i].refusing) {
+                        EffectList effects = {};
+                        sim->clients[i].refusing = false;
+                        session_outbox_drained(sim->session, sim_time(sim), &sim->clients[i].id, &effects);
+                        sim_execute(sim, &effects);
+                        effect_list_done(&effects);
+                }
+        }
+        for (int second = 0; second < 30; second++) {
+                for (size_t i = 0; i < sim->n_clients; i++)
+                        if (sim->clients[i].state == SIM_ACTIVE)
+                                sim_metadata(&sim->clients[i], "view_matrix", second);
+                sim_run(sim, SIM_SEC);
+        }
+}
+
+static void run_course(uint64_t seed, const Course *course)
+{
+        Sim sim;
+        sim_init(&sim, seed);
+        sim.delay_max = (1 + sim_random(&sim, 80)) * SIM_MSEC;
+        if (sim_random(&sim, 2))
+                sim.config.graph_cache_bytes = 2000;
+        const char *env = getenv("SIM_ROUNDS");
+        unsigned rounds = env ? (unsigned)atoi(env) : 300;
+        size_t n_stuck = 0;
+        SimClient *host = sim_client(&sim, "host", true);
+        sim_enter(host);
+        for (int i = 0; i < 6; i++) {
+                char uuid[32];
+                snprintf(uuid, sizeof uuid, "start-%d", i);
+                sim_add_local(host, uuid, "COMMON");
+        }
+        sim_init_session(host);
+        sim_run(&sim, SIM_SEC);
+        for (int i = 0; i < 4; i++) {
+                char name[32];
+                snprintf(name, sizeof name, "user %d", i);
+                sim_client(&sim, name, i == 0);
+        }
+        for (unsigned round = 0; round < rounds; round++) {
+                SimClient *c = &sim.clients[sim_random(&sim, sim.n_clients)];
+                if (c->state == SIM_OUT && sim_random(&sim, 10) == 0)
+                        sim_login(c, NULL);
+                else if (c->state == SIM_ACTIVE)
+                        act(c);
+                disturb(&sim, c, course);
+                sim_run(&sim, sim_random(&sim, 60 * SIM_MSEC));
+                for (size_t i = 0; i < sim.n_clients; i++) {
+                        give_up(&sim.clients[i], &n_stuck);
+                        /* Ordinary people move the mouse. */
+                        if (sim.clients[i].state == SIM_ACTIVE && sim_random(&sim, 20) == 0)
+                                sim_metadata(&sim.clients[i], "view_matrix", round);
+                        if (sim.clients[i].raised)
+                                fail_msg("seed %llu round %u: %s %s", (unsigned long long)seed, round,
+                                         sim.clients[i].name, sim.clients[i].reason);
+                }
+        }
+        settle(&sim);
+        for (size_t i = 0; i < sim.n_clients; i++)
+                if (sim.clients[i].raised)
+                        fail_msg("seed %llu at the end: %s %s", (unsigned long long)seed, sim.clients[i].name,
+                                 sim.clients[i].reason);
+        const char *difference = sim_compare(&sim);
+        if (difference)
+                fail_msg("seed %llu: %s", (unsigned long long)seed, difference);
+        if (getenv("SIM_TRACE"))
+                fprintf(stderr, "seed %llu: %zu nodes, %zu stuck\n", (unsigned long long)seed, sim.clients[0].n_nodes,
+                        n_stuck);
+        sim_done(&sim);
+}
+
+static void run_courses(uint64_t first, const Course *course)
+{
+        const char *one = getenv("SIM_SEED"), *runs = getenv("SIM_RUNS");
+        if (one) {
+                run_course(strtoull(one, NULL, 10), course);
+                return;
+        }
+        uint64_t n = runs ? strtoull(runs, NULL, 10) : 25;
+        print_message("# seeds %llu to %llu\n", (unsigned long long)first, (unsigned long long)(first + n - 1));
+        for (uint64_t seed = first; seed < first + n; seed++)
+                run_course(seed, course);
+}
+
+static void test_editing(void **state)
+{
+        run_courses(1, &(Course){});
+}
+
+static void test_coming_and_going(void **state)
+{
+        run_courses(1001, &(Course){ .leaves = true });
+}
+
+static void test_slow_clients(void **state)
+{
+        run_courses(2001, &(Course){ .slow = true, .leaves = true });
+}
+
+static void test_restarts(void **state)
+{
+        run_courses(3001, &(Course){ .restarts = true });
+}
+
+static void test_everything(void **state)
+{
+        run_courses(4001, &(Course){ .restarts = true, .slow = true, .leaves = true });
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_editing),
+                cmocka_unit_test(test_coming_and_going),
+                cmocka_unit_test(test_slow_clients),
+                cmocka_unit_test(test_restarts),
+                cmocka_unit_test(test_everything),
+        };
+        return cmocka_run_group_tests_name("session-random", tests, NULL, NULL);
+}
