@@ -22,25 +22,11 @@ def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-class Machine:
-    def __init__(self, root, work):
-        pidfile = os.path.join(work, "machine.pid")
-        state = os.path.join(work, "machine")
-        with open(os.path.join(work, "machine.log"), "wb") as log:
-            self._boot = subprocess.Popen([os.path.join(HERE, "boot"), root, state, pidfile], stdin=subprocess.DEVNULL,
-                                          stdout=log, stderr=log, preexec_fn=_die_with_parent)
-        self.state = os.path.join(state, "upper")
-        wait_for(lambda: os.path.exists(pidfile) or self._boot.poll() is not None, "the machine's first process", 30)
-        if self._boot.poll() is not None:
-            with open(os.path.join(work, "machine.log"), encoding="utf-8") as log:
-                raise Failed("the machine did not start: " + log.read())
-        with open(pidfile, encoding="ascii") as stream:
-            self.pid = int(stream.read())
-        wait_for(lambda: self.try_run("systemctl", "is-system-running") in ("running", "degraded"), "the boot", 60)
+class Commands:
+    """What can be done on a system, by commands."""
 
     def _command(self, arguments):
-        return ["nsenter", "--target", str(self.pid), "--all", "env", "-i", "-C", "/", "LANG=C.UTF-8",
-                "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", *arguments]
+        raise NotImplementedError
 
     def try_run(self, *arguments, timeout=120):
         """Output without its last line break, whatever the status."""
@@ -68,6 +54,40 @@ class Machine:
         output = self.try_run("journalctl", "--sync", "--no-pager")
         output = self.run("journalctl", "--no-pager", "-o", "json", "--all", *arguments)
         return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+
+
+class Here(Commands):
+    """This very system."""
+
+    def _command(self, arguments):
+        return list(arguments)
+
+    def enter_network(self):
+        pass
+
+    def off(self):
+        pass
+
+
+class Machine(Commands):
+    def __init__(self, root, work):
+        pidfile = os.path.join(work, "machine.pid")
+        state = os.path.join(work, "machine")
+        with open(os.path.join(work, "machine.log"), "wb") as log:
+            self._boot = subprocess.Popen([os.path.join(HERE, "boot"), root, state, pidfile], stdin=subprocess.DEVNULL,
+                                          stdout=log, stderr=log, preexec_fn=_die_with_parent)
+        self.state = os.path.join(state, "upper")
+        wait_for(lambda: os.path.exists(pidfile) or self._boot.poll() is not None, "the machine's first process", 30)
+        if self._boot.poll() is not None:
+            with open(os.path.join(work, "machine.log"), encoding="utf-8") as log:
+                raise Failed("the machine did not start: " + log.read())
+        with open(pidfile, encoding="ascii") as stream:
+            self.pid = int(stream.read())
+        wait_for(lambda: self.try_run("systemctl", "is-system-running") in ("running", "degraded"), "the boot", 60)
+
+    def _command(self, arguments):
+        return ["nsenter", "--target", str(self.pid), "--all", "env", "-i", "-C", "/", "LANG=C.UTF-8",
+                "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", *arguments]
 
     def enter_network(self):
         """This thread, and those it makes from now on, use the machine's network. Before any other thread is made."""

@@ -3,9 +3,10 @@
 """What a user and an administrator do with the package, from its installation to its purge, on a booted Debian.
 
     story.py ROOT WORK
+    story.py --here STEP...
 
 ROOT is a Debian with the package and all it depends on in /srv/repo, WORK an empty folder. The steps build on each other
-and run in order; each is a case of TAP.
+and run in order; each is a case of TAP. With --here, some of them are done on this very system, which has the package.
 """
 
 import json
@@ -19,7 +20,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 
-from machine import Failed, Machine, wait_for  # noqa: E402
+from machine import Here, Machine, wait_for  # noqa: E402
 
 import session as session_module  # noqa: E402
 from fleet import Fleet, server_info  # noqa: E402
@@ -92,8 +93,7 @@ class Story:
         output = self.machine.run("apt-get", "install", "-y", "--no-install-recommends", "scenekeep", timeout=300)
         assert f"the admin password of the session is in {PASSWORD_FILE}" in output, output
         assert self.machine.run("stat", "-c", "%a %U", PASSWORD_FILE) == "600 root"
-        session_module.ADMIN_PASSWORD = self.machine.run("cat", PASSWORD_FILE)
-        assert re.fullmatch("[a-z2-9]{20}", session_module.ADMIN_PASSWORD)
+        assert re.fullmatch("[a-z2-9]{20}", self.machine.run("cat", PASSWORD_FILE))
         assert self.machine.run("getent", "passwd", "scenekeep")
 
     def only_the_sockets_are_up(self):
@@ -113,6 +113,7 @@ class Story:
 
     def users_work(self):
         """an admin with that password initialises, others join, and all edit"""
+        session_module.ADMIN_PASSWORD = self.machine.run("cat", PASSWORD_FILE)
         nodes = [(new_uuid(self.random), [], {**item(f"thing {i}", self.random), "edits": {}}) for i in range(30)]
         self.session = session_module.Session(self.fleet, self.server, nodes)
         users = [self.session.admin, *self.session.join("bert", "carl")]
@@ -312,31 +313,42 @@ STEPS = ["installs_from_a_repository", "only_the_sockets_are_up", "first_connect
          "purge_removes_everything"]
 
 
+def tell(lines):
+    print("\n".join("# " + line for line in lines.splitlines()))
+
+
+def run(story, steps):
+    """Runs the steps in order; whether all went well."""
+    print(f"1..{len(steps)}")
+    good = True
+    for number, name in enumerate(steps, 1):
+        step = getattr(story, name)
+        begin = time.monotonic()
+        try:
+            step()
+            print(f"# {time.monotonic() - begin:.1f} s")
+            print(f"ok {number} - {step.__doc__}", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            good = False
+            tell(traceback.format_exc())
+            tell(story.machine.try_run("journalctl", "--no-pager", "-n", "30", "-u", "scenekeep*"))
+            print(f"not ok {number} - {step.__doc__}", flush=True)
+    return good
+
+
 def main():
-    root, work = sys.argv[1:3]
-    machine = Machine(root, work)
-    failed = False
+    if sys.argv[1] == "--here":
+        machine, steps = Here(), sys.argv[2:]
+    else:
+        machine, steps = Machine(*sys.argv[1:3]), STEPS
     try:
         machine.enter_network()
         story = Story(machine)
-        print(f"1..{len(STEPS)}")
-        for number, name in enumerate(STEPS, 1):
-            step = getattr(story, name)
-            begin = time.monotonic()
-            try:
-                step()
-                print(f"ok {number} - {step.__doc__}", flush=True)
-                print(f"# {time.monotonic() - begin:.1f} s", flush=True)
-            except Exception:  # pylint: disable=broad-except
-                failed = True
-                print("\n".join("# " + line for line in traceback.format_exc().splitlines()))
-                log = machine.try_run("journalctl", "--no-pager", "-n", "30", "-u", "scenekeep*")
-                print("\n".join("# " + line for line in log.splitlines()))
-                print(f"not ok {number} - {step.__doc__}", flush=True)
+        good = run(story, steps)
         story.fleet.close()
     finally:
         machine.off()
-    sys.exit(1 if failed else 0)
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":
