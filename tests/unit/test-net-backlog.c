@@ -109,7 +109,7 @@ static void test_everything_is_given_back(void **state)
         NetStatus st;
         net_get_status(rig->net, &st);
         assert_true(st.queued >= 8 * 3 * MIB);
-        assert_true(f->frame[0]->n_ref >= 2);
+        assert_true(__atomic_load_n(&f->frame[0]->n_ref, __ATOMIC_RELAXED) >= 2);
         /* The client vanishes in the middle of it. */
         close(fd[CHANNEL_DATA]);
         rig_until(rig, rig->n_lost[CHANNEL_DATA] == 1);

@@ -292,6 +292,7 @@ static void test_answers_nobody_reads(void **state)
         Frames *f = rig_frames_of_size(32 * 1024, 'a');
         rig->userdata = f;
         rig->on_message = answer;
+        rig_forget_messages(rig);
         rig->keep = false;
         void *s = zmq_socket(rig->context, ZMQ_DEALER);
         int zero = 0, one = 1, little = 4096;
