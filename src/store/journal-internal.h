@@ -33,6 +33,9 @@ JournalFile *journal_find_file(Journal *j, const Segment *segment);
 void journal_close_file(Store *s, JournalFile *file);
 /* Writes what is unwritten. 0, or a negative errno after having put the rest aside for another segment. */
 int journal_write(Store *s);
+
+/* store_commit() without the sync that it begins when much is owed to the disk. */
+int journal_commit(Store *s);
 /* Forgets abandoned segments whose records are all in the kernel again, elsewhere, and has them unlinked. */
 void journal_unlink_abandoned(Store *s);
 int journal_abandon(Journal *j, Segment *segment);

@@ -158,9 +158,7 @@ void store_sync_begin(Store *s)
                 j->sync_again = true;
                 return;
         }
-        (void)store_commit(s);
-        if (j->sync)
-                return; /* begun by the commit */
+        (void)journal_commit(s);
         for (size_t i = 0; i < j->n_files; i++)
                 dirty |= j->files[i].dirty;
         if (!dirty) {

@@ -173,7 +173,7 @@ int journal_write(Store *s)
         return 0;
 }
 
-int store_commit(Store *s)
+int journal_commit(Store *s)
 {
         Journal *j = &s->journal;
 
@@ -181,7 +181,15 @@ int store_commit(Store *s)
                 (void)journal_write(s);
         if (j->unwritten)
                 return j->hole && j->hole_sequence > j->valid ? STORE_LOST : STORE_HELD;
-        if (j->unsynced_bytes > UNSYNCED_BYTES_MAX && !j->sync)
-                store_sync_begin(s);
         return 0;
+}
+
+int store_commit(Store *s)
+{
+        Journal *j = &s->journal;
+        int r = journal_commit(s);
+
+        if (r == 0 && j->unsynced_bytes > UNSYNCED_BYTES_MAX && !j->sync)
+                store_sync_begin(s);
+        return r;
 }
