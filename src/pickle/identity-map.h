@@ -25,6 +25,6 @@ void identity_map_clear(IdentityMap *m);
 /* The entry of an object, or NULL. Valid until the next identity_map_put(). */
 IdentityEntry *identity_map_find(const IdentityMap *m, const void *object);
 
-/* Returns 0 when the object was added with this number, 1 when it was there already (its number stays), or -ENOMEM.
- * ret_entry may be NULL. */
+/* Returns 0 when the object was added with this number, 1 when it was there already (its number stays), or
+ * -ENOMEM. ret_entry may be NULL. */
 int identity_map_put(IdentityMap *m, const void *object, uint64_t number, IdentityEntry **ret_entry);

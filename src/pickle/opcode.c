@@ -161,8 +161,8 @@ typedef struct GlobalRule {
         ValueGlobal global;
 } GlobalRule;
 
-/* DELTA: of the names that deepdiff 8.1.1 lets its unpickler load, those that plain data needs. PLAIN: the callables
- * by which protocols 0 to 4 write bytes, bytearray, set and frozenset. */
+/* DELTA: of the names that deepdiff 8.1.1 lets its unpickler load, those that plain data needs. PLAIN: the
+ * callables by which protocols 0 to 4 write bytes, bytearray, set and frozenset. */
 static const GlobalRule global_rules[] = {
         { PICKLE_PROFILE_DELTA, "builtins", "str", VALUE_GLOBAL_STR },
         { PICKLE_PROFILE_DELTA, "builtins", "bytes", VALUE_GLOBAL_BYTES },

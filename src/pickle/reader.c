@@ -104,7 +104,8 @@ static Value *read_leaf(Reader *r, uint8_t opcode, const Operand *operand)
         case OP_LONG4:
                 return value_bigint_new(operand->data, operand->size);
         default:
-                return value_bytes_slice_new(r->pickle, (size_t)(operand->data - r->pickle->data), operand->size);
+                return value_bytes_slice_new(r->pickle, (size_t)(operand->data - r->pickle->data),
+                                             operand->size);
         }
 }
 
@@ -119,8 +120,8 @@ static int read_text_number(Reader *r, uint8_t opcode, const Operand *operand)
         _cleanup_free_ uint8_t *digits = NULL;
         size_t size = 0;
         bool is_bool = false;
-        int error = text_parse_int(operand->data, operand->size, opcode == OP_INT ? TEXT_INT : TEXT_LONG, &is_bool,
-                                   &digits, &size);
+        int error = text_parse_int(operand->data, operand->size, opcode == OP_INT ? TEXT_INT : TEXT_LONG,
+                                   &is_bool, &digits, &size);
         assert(error <= 0);
         if (error < 0)
                 return error;
@@ -154,7 +155,8 @@ static int push_empty(Reader *r, ValueType type)
 
 static int fill_list(Reader *r, size_t start)
 {
-        int error = value_list_extend_take(r->stack[start - 1], r->stack + start, (uint32_t)(r->n_stack - start));
+        int error =
+            value_list_extend_take(r->stack[start - 1], r->stack + start, (uint32_t)(r->n_stack - start));
         if (error == 0)
                 r->n_stack = start;
         return error;
@@ -375,7 +377,8 @@ static int step_stack(Reader *r, PickleProfile profile, const OpcodeInfo *info, 
         }
 }
 
-static int step(Reader *r, PickleProfile profile, uint8_t opcode, const OpcodeInfo *info, const Operand *operand)
+static int step(Reader *r, PickleProfile profile, uint8_t opcode, const OpcodeInfo *info,
+                const Operand *operand)
 {
         switch (info->action) {
         case OPCODE_LEAF:

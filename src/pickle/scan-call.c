@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "pickle/scan.h"
 
-int scan_push_global(Scan *s, const uint8_t *module, size_t module_size, const uint8_t *name, size_t name_size)
+int scan_push_global(Scan *s, const uint8_t *module, size_t module_size, const uint8_t *name,
+                     size_t name_size)
 {
         ValueGlobal global;
         if (!opcode_find_global(s->profile, module, module_size, name, name_size, &global))

@@ -148,10 +148,10 @@ static int build_immutable(Scan *s, ValueType type, size_t start)
                 return PICKLE_LIMIT;
 
         Tag tag = {
-                .type = (uint8_t)(type + 1),
-                .flags = m.unhashable ? 0 : TAG_HASHABLE,
-                .depth = (uint16_t)(m.depth + 1),
-                .number = type == VALUE_TUPLE && s->profile != PICKLE_PROFILE_DATA ? tuple_shape(s, start) : 0,
+            .type = (uint8_t)(type + 1),
+            .flags = m.unhashable ? 0 : TAG_HASHABLE,
+            .depth = (uint16_t)(m.depth + 1),
+            .number = type == VALUE_TUPLE && s->profile != PICKLE_PROFILE_DATA ? tuple_shape(s, start) : 0,
         };
         s->n_stack = start;
         return scan_push(s, tag);

@@ -54,8 +54,8 @@ int scan_push_text_number(Scan *s, const uint8_t *opcode, const Operand *operand
         if (*opcode == OP_FLOAT)
                 r = text_parse_float(operand->data, operand->size, NULL);
         else
-                r = text_parse_int(operand->data, operand->size, *opcode == OP_INT ? TEXT_INT : TEXT_LONG, NULL,
-                                   NULL, NULL);
+                r = text_parse_int(operand->data, operand->size, *opcode == OP_INT ? TEXT_INT : TEXT_LONG,
+                                   NULL, NULL, NULL);
         return r != 0 ? r : scan_push(s, tag_leaf(opcode_table[*opcode].type));
 }
 

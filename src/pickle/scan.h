@@ -96,7 +96,8 @@ int scan_grow(void *array, const void *inline_array, size_t *allocated, size_t n
 static inline int scan_push(Scan *s, Tag tag)
 {
         if (unlikely(s->n_stack == s->stack_allocated)) {
-                int r = scan_grow(&s->stack, s->inline_stack, &s->stack_allocated, s->n_stack + 1, sizeof *s->stack);
+                int r = scan_grow(&s->stack, s->inline_stack, &s->stack_allocated, s->n_stack + 1,
+                                  sizeof *s->stack);
                 if (r < 0)
                         return r;
         }
@@ -154,7 +155,8 @@ bool scan_text_of(const Scan *s, Tag tag, const uint8_t **ret, size_t *ret_size)
 
 /* ---- scan-call.c ---- */
 
-int scan_push_global(Scan *s, const uint8_t *module, size_t module_size, const uint8_t *name, size_t name_size);
+int scan_push_global(Scan *s, const uint8_t *module, size_t module_size, const uint8_t *name,
+                     size_t name_size);
 int scan_stack_global(Scan *s);
 int scan_call(Scan *s, uint8_t opcode);
 int scan_persistent_id(Scan *s);

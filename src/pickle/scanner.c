@@ -10,7 +10,8 @@ const PickleLimits pickle_limits_default = {
         .max_values = UINT32_C(1) << 24,
 };
 
-static void scan_init(Scan *s, const uint8_t *data, size_t size, PickleProfile profile, const PickleLimits *limits)
+static void scan_init(Scan *s, const uint8_t *data, size_t size, PickleProfile profile,
+                      const PickleLimits *limits)
 {
         s->data = data;
         s->end = data + size;
@@ -61,7 +62,8 @@ int scan_grow(void *array, const void *inline_array, size_t *allocated, size_t n
 static int push_mark(Scan *s)
 {
         if (s->n_marks == s->marks_allocated) {
-                int r = scan_grow(&s->marks, s->inline_marks, &s->marks_allocated, s->n_marks + 1, sizeof *s->marks);
+                int r = scan_grow(&s->marks, s->inline_marks, &s->marks_allocated, s->n_marks + 1,
+                                  sizeof *s->marks);
                 if (r < 0)
                         return r;
         }
@@ -100,7 +102,8 @@ static int store(Scan *s, uint64_t number, const uint8_t *opcode)
 {
         if (!scan_has(s, 1))
                 return PICKLE_STACK;
-        /* A pickler numbers what it wrote, and each of those took a byte: so the memo cannot outgrow the input. */
+        /* A pickler numbers what it wrote, and each of those took a byte: so the memo cannot outgrow the
+         * input. */
         if (number > s->limits->max_memo || number > (size_t)(opcode - s->data))
                 return PICKLE_LIMIT;
         if (number >= s->memo_allocated) {

@@ -20,14 +20,14 @@
 typedef enum PickleProfile {
         PICKLE_PROFILE_DATA,  /* node data, dependencies, command data: no globals at all */
         PICKLE_PROFILE_DELTA, /* exactly what deepdiff 8.1.1 lets its own unpickler load and needs */
-        PICKLE_PROFILE_PLAIN, /* for files, never for relay: as DATA, and the calls by which protocols 0 to 4 write
-                               * bytes, bytearray, set and frozenset */
+        PICKLE_PROFILE_PLAIN, /* for files, never for relay: as DATA, and the calls by which protocols 0 to 4
+                               * write bytes, bytearray, set and frozenset */
 } PickleProfile;
 
 typedef struct PickleLimits {
         size_t max_size;     /* bytes of the pickle */
         uint32_t max_depth;  /* nesting of containers; at most 250 in any case */
-        uint32_t max_memo;   /* the highest number in the memo; it may never be above its byte offset either */
+        uint32_t max_memo; /* the highest number in the memo; it may never be above its byte offset either */
         uint32_t max_values; /* opcodes that push a value */
 } PickleLimits;
 

@@ -41,7 +41,8 @@ static size_t utf8_character(const uint8_t *p, size_t left)
                 return left >= 3 && is_tail(p[1]) && is_tail(p[2]) && !overlong ? 3 : 0;
         }
         if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-                bool out_of_range = left >= 2 && ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f));
+                bool out_of_range =
+                    left >= 2 && ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f));
                 return left >= 4 && is_tail(p[1]) && is_tail(p[2]) && is_tail(p[3]) && !out_of_range ? 4 : 0;
         }
         return 0;
@@ -103,10 +104,11 @@ static void multiply_add(uint32_t *limbs, size_t *n, uint32_t radix, uint32_t di
 }
 
 /* Checked digits to two's complement, with room for the sign. */
-static int convert_digits(const uint8_t *digits, size_t n_digits, unsigned radix, bool negative, uint8_t **ret,
-                          size_t *ret_size)
+static int convert_digits(const uint8_t *digits, size_t n_digits, unsigned radix, bool negative,
+                          uint8_t **ret, size_t *ret_size)
 {
-        size_t n_limbs = n_digits / 8 * 4 / 4 + 2, n = 0;
+        /* No 8 digits fill more than a limb; one for the rest, one for the sign. */
+        size_t n_limbs = n_digits / 8 + 2, n = 0;
         _cleanup_free_ uint32_t *limbs = calloc(n_limbs, sizeof *limbs);
         if (!limbs)
                 return -ENOMEM;
@@ -143,8 +145,8 @@ static bool octal_fits(const uint8_t *digits, size_t n)
         return n <= 21;
 }
 
-int text_parse_int(const uint8_t *text, size_t size, TextIntForm form, bool *ret_is_bool, uint8_t **ret_digits,
-                   size_t *ret_size)
+int text_parse_int(const uint8_t *text, size_t size, TextIntForm form, bool *ret_is_bool,
+                   uint8_t **ret_digits, size_t *ret_size)
 {
         const uint8_t *p = text, *end = text + size;
         unsigned radix = 10;
@@ -175,8 +177,9 @@ int text_parse_int(const uint8_t *text, size_t size, TextIntForm form, bool *ret
                 return PICKLE_LIMIT;
 
         if (ret_is_bool)
-                *ret_is_bool = form == TEXT_INT && size == 2 && (only_zeros || (n == 2 && p[0] == '0' && p[1] == '1') ||
-                                                                 (n == 1 && !negative && p[0] == '1'));
+                *ret_is_bool = form == TEXT_INT && size == 2 &&
+                               (only_zeros || (n == 2 && p[0] == '0' && p[1] == '1') ||
+                                (n == 1 && !negative && p[0] == '1'));
         return ret_digits ? convert_digits(p, n, radix, negative, ret_digits, ret_size) : 0;
 }
 
@@ -324,8 +327,8 @@ int text_unescape_unicode(const uint8_t *text, size_t size, uint8_t **ret, size_
         return 0;
 }
 
-/* One escape behind a backslash; *ret_two is set when it is none and the backslash stands for itself. Returns the
- * characters taken, 0 when malformed. */
+/* One escape behind a backslash; *ret_two is set when it is none and the backslash stands for itself. Returns
+ * the characters taken, 0 when malformed. */
 static size_t string_escape(const uint8_t *p, size_t left, uint32_t *ret, bool *ret_two)
 {
         static const char letters[] = "abtnvfr\\'\"", values[] = "\a\b\t\n\v\f\r\\'\"";

@@ -33,8 +33,8 @@ typedef enum TextIntForm {
 } TextIntForm;
 
 /* *ret_digits: malloc()ed little-endian two's complement. *ret_is_bool: it is False or True. */
-int text_parse_int(const uint8_t *text, size_t size, TextIntForm form, bool *ret_is_bool, uint8_t **ret_digits,
-                   size_t *ret_size);
+int text_parse_int(const uint8_t *text, size_t size, TextIntForm form, bool *ret_is_bool,
+                   uint8_t **ret_digits, size_t *ret_size);
 
 int text_parse_float(const uint8_t *text, size_t size, double *ret);
 

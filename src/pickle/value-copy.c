@@ -77,7 +77,9 @@ size_t value_own_size(const Value *v)
                 return chunk(sizeof(ValueByteArray)) + chunk(value_size(v));
         case VALUE_LIST:
                 return chunk(sizeof(ValueList)) +
-                       (((const ValueList *)v)->items ? chunk(((const ValueList *)v)->capacity * sizeof(Value *)) : 0);
+                       (((const ValueList *)v)->items
+                            ? chunk(((const ValueList *)v)->capacity * sizeof(Value *))
+                            : 0);
         case VALUE_TUPLE:
         case VALUE_OPCODE:
                 return chunk(sizeof(ValueTuple) + value_tuple_length(v) * sizeof(Value *));

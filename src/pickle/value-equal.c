@@ -39,7 +39,8 @@ static const Value *class_of(Comparison *c, const Value *v)
 {
         IdentityEntry *entry = identity_map_find(&c->classes, v);
         while (entry) {
-                IdentityEntry *parent = identity_map_find(&c->classes, (const void *)(uintptr_t)entry->number);
+                IdentityEntry *parent =
+                    identity_map_find(&c->classes, (const void *)(uintptr_t)entry->number);
                 v = (const Value *)(uintptr_t)entry->number;
                 if (parent)
                         entry->number = parent->number;
@@ -137,8 +138,8 @@ static int compare(Comparison *c, const Value *a, const Value *b)
         return compare_objects(c, a, b);
 }
 
-/* The next pair of members of the topmost pair: 1, or 0 when there is none left, or -ENOENT when a key of one dict
- * is not in the other. */
+/* The next pair of members of the topmost pair: 1, or 0 when there is none left, or -ENOENT when a key of one
+ * dict is not in the other. */
 static int next_members(Pair *p, const Value **ret_a, const Value **ret_b)
 {
         if (p->a->type != VALUE_DICT) {

@@ -14,7 +14,8 @@ static uint8_t hash_key[16];
 __attribute__((__constructor__)) static void draw_hash_key(void)
 {
         if (getrandom(hash_key, sizeof hash_key, 0) != sizeof hash_key) {
-                fputs("scenekeep: the kernel gives no random numbers (getrandom failed); cannot start\n", stderr);
+                fputs("scenekeep: the kernel gives no random numbers (getrandom failed); cannot start\n",
+                      stderr);
                 abort();
         }
 }
@@ -197,7 +198,8 @@ static bool known_digest(const Value *v, ValueDigest *ret)
         else if (!(v->flags & VALUE_FLAG_DIGEST))
                 return false;
         else
-                *ret = v->type == VALUE_TUPLE ? ((const ValueTuple *)v)->digest : ((const ValueTable *)v)->digest;
+                *ret = v->type == VALUE_TUPLE ? ((const ValueTuple *)v)->digest
+                                              : ((const ValueTable *)v)->digest;
         return true;
 }
 

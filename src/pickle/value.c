@@ -21,7 +21,7 @@ static ValueInt small_ints[SMALL_INT_MAX - SMALL_INT_MIN + 1];
 __attribute__((__constructor__)) static void fill_immortals(void)
 {
         for (size_t i = 0; i < ELEMENTSOF(globals); i++)
-                globals[i] = (ValueInt){ .base = { VALUE_IMMORTAL, VALUE_GLOBAL, 0, 0 }, .number = (int64_t)i };
+                globals[i] = (ValueInt){.base = {VALUE_IMMORTAL, VALUE_GLOBAL, 0, 0}, .number = (int64_t)i};
         for (size_t i = 0; i < ELEMENTSOF(small_ints); i++)
                 small_ints[i] = (ValueInt){
                         .base = { VALUE_IMMORTAL, VALUE_INT, VALUE_FLAG_HASHABLE, 0 },

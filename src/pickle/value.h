@@ -66,8 +66,8 @@ typedef enum ValueGlobal {
 
 typedef struct Value Value;
 
-/* A keyed 128-bit hash under Python's key equality: equal keys have equal digests, and different keys do not, as the
- * key is secret and made anew by every process (SipHash-2-4 with 128-bit result). */
+/* A keyed 128-bit hash under Python's key equality: equal keys have equal digests, and different keys do not,
+ * as the key is secret and made anew by every process (SipHash-2-4 with 128-bit result). */
 typedef struct ValueDigest {
         uint64_t low;
         uint64_t high;
@@ -85,8 +85,8 @@ enum {
 /* Reference counts of this size are never changed: immortal values, and overflow. */
 #define VALUE_IMMORTAL UINT32_MAX
 
-/* Strings up to this size are compared byte by byte; the digest of longer ones is computed once and kept, so that
- * repeated use of a large key costs its size only once. */
+/* Strings up to this size are compared byte by byte; the digest of longer ones is computed once and kept, so
+ * that repeated use of a large key costs its size only once. */
 #define VALUE_SHORT_MAX 64u
 
 /* bytes and str objects of at least this size stay slices of the pickle they were read from. */
@@ -110,7 +110,8 @@ typedef struct ValueFloat {
         double number;
 } ValueFloat;
 
-/* VALUE_STR, VALUE_BYTES, VALUE_BIGINT. Only those above VALUE_SHORT_MAX have the fields of ValueLongString. */
+/* VALUE_STR, VALUE_BYTES, VALUE_BIGINT. Only those above VALUE_SHORT_MAX have the fields of ValueLongString.
+ */
 typedef struct ValueString {
         Value base;
         size_t size;
@@ -158,8 +159,8 @@ typedef struct ValueEntry {
         uint32_t prev;
 } ValueEntry;
 
-/* VALUE_DICT, VALUE_SET, VALUE_FROZENSET: entries in slots that never move, linked in insertion order; above 8
- * slots an index by hash (high half: hash, low half: slot + 1). */
+/* VALUE_DICT, VALUE_SET, VALUE_FROZENSET: entries in slots that never move, linked in insertion order; above
+ * 8 slots an index by hash (high half: hash, low half: slot + 1). */
 typedef struct ValueTable {
         Value base;
         ValueEntry *entries;
@@ -285,7 +286,8 @@ static inline bool value_is_global(const Value *v, ValueGlobal global)
 Value *value_str_new(const void *data, size_t size);
 Value *value_bytes_new(const void *data, size_t size);
 
-/* Like them, of [offset, offset + size) of payload, which is referenced instead of copied from VALUE_SLICE_MIN on. */
+/* Like them, of [offset, offset + size) of payload, which is referenced instead of copied from
+ * VALUE_SLICE_MIN on. */
 Value *value_str_slice_new(Bytes *payload, size_t offset, size_t size);
 Value *value_bytes_slice_new(Bytes *payload, size_t offset, size_t size);
 
@@ -309,7 +311,8 @@ static inline bool value_is_string_equal(const Value *v, const char *text)
                memcmp(value_data(v), text, value_size(v)) == 0;
 }
 
-/* The content of a VALUE_BYTES or VALUE_STR as a new Bytes; a slice of the pickle it came from where possible. */
+/* The content of a VALUE_BYTES or VALUE_STR as a new Bytes; a slice of the pickle it came from where
+ * possible. */
 Bytes *value_to_bytes(const Value *v);
 
 /* ---- bytearray ---- */
@@ -321,8 +324,8 @@ static inline void value_bytearray_set(Value *v, size_t i, uint8_t byte)
         ((ValueByteArray *)v)->data[i] = byte;
 }
 
-/* Replaces [start, start + n_removed) by n_inserted bytes, which may be NULL when there are none. 0 or -ENOMEM; never
- * fails when the size does not grow. */
+/* Replaces [start, start + n_removed) by n_inserted bytes, which may be NULL when there are none. 0 or
+ * -ENOMEM; never fails when the size does not grow. */
 int value_bytearray_splice(Value *v, size_t start, size_t n_removed, const void *inserted, size_t n_inserted);
 
 /* Exchanges the contents of two bytearrays, not their identities. Cannot fail, and undoes itself. */
@@ -346,8 +349,8 @@ static inline Value *value_list_get(const Value *v, uint32_t i)
 /* Replaces an item; *ret_old (may be NULL) takes over the list's reference to the old one. Cannot fail. */
 void value_list_set(Value *v, uint32_t i, Value *item, Value **ret_old);
 
-/* i may be the length. 0, -ENOMEM or -E2BIG. Cannot fail when an item was removed and nothing else has been inserted
- * since, so that a removal can always be undone. */
+/* i may be the length. 0, -ENOMEM or -E2BIG. Cannot fail when an item was removed and nothing else has been
+ * inserted since, so that a removal can always be undone. */
 int value_list_insert(Value *v, uint32_t i, Value *item);
 int value_list_append(Value *v, Value *item);
 
@@ -436,27 +439,30 @@ int value_table_reserve(Value *v, uint32_t n);
 /* NULL when there is none. */
 Value *value_dict_get(const Value *dict, const Value *key);
 
-/* By the text of a str key; NULL also when dict is no dict, so that lookups can be chained from a decoded message. */
+/* By the text of a str key; NULL also when dict is no dict, so that lookups can be chained from a decoded
+ * message. */
 Value *value_dict_get_string(const Value *dict, const char *key);
 
-/* Sets key to value: returns 0 when the key was new and went last; 1 when an equal key was there: it stays, key
- * object and position too, and *ret_old (may be NULL) takes over the old value. Or -ENOMEM, -E2BIG, -EINVAL for an
- * unhashable key. Replacing an existing key's value cannot fail. */
+/* Sets key to value: returns 0 when the key was new and went last; 1 when an equal key was there: it stays,
+ * key object and position too, and *ret_old (may be NULL) takes over the old value. Or -ENOMEM, -E2BIG,
+ * -EINVAL for an unhashable key. Replacing an existing key's value cannot fail. */
 int value_dict_set(Value *dict, Value *key, Value *value, Value **ret_old);
 int value_dict_set_string(Value *dict, const char *key, Value *value);
 
 /* Replaces the value in a slot; *ret_old (may be NULL) takes over the old one. Cannot fail. */
 void value_dict_set_slot(Value *dict, uint32_t slot, Value *value, Value **ret_old);
 
-/* Removes the entry in a slot of a dict or set. The key and value references go to *ret_key and *ret_value (each may
- * be NULL). *ret_position (may be NULL) is where value_table_insert_at() puts the entry back. Cannot fail. */
+/* Removes the entry in a slot of a dict or set. The key and value references go to *ret_key and *ret_value
+ * (each may be NULL). *ret_position (may be NULL) is where value_table_insert_at() puts the entry back.
+ * Cannot fail. */
 void value_table_remove(Value *v, uint32_t slot, Value **ret_key, Value **ret_value, uint32_t *ret_position);
 
-/* Undoes value_table_remove(), once all later changes of this table have been undone; takes both references over.
- * Cannot fail. value is NULL for sets. */
+/* Undoes value_table_remove(), once all later changes of this table have been undone; takes both references
+ * over. Cannot fail. value is NULL for sets. */
 void value_table_insert_at_take(Value *v, uint32_t position, Value *key, Value *value);
 
-/* Returns 0 when added, 1 when an equal member was there (it stays), -ENOMEM, -E2BIG, -EINVAL for an unhashable one. */
+/* Returns 0 when added, 1 when an equal member was there (it stays), -ENOMEM, -E2BIG, -EINVAL for an
+ * unhashable one. */
 int value_set_add(Value *set, Value *member);
 
 static inline bool value_set_contains(const Value *set, const Value *member)
@@ -469,8 +475,8 @@ static inline bool value_set_contains(const Value *set, const Value *member)
 /* A new container with the same members (bytearray: bytes); of anything else a reference. */
 Value *value_shallow_copy(Value *v);
 
-/* Python's a == b. Returns 1, 0 or -ENOMEM. Work is linear in the two graphs, whatever is shared in them. NaN differs
- * from itself here, but inside containers the same object is equal, as in Python. */
+/* Python's a == b. Returns 1, 0 or -ENOMEM. Work is linear in the two graphs, whatever is shared in them. NaN
+ * differs from itself here, but inside containers the same object is equal, as in Python. */
 int value_equal(const Value *a, const Value *b);
 
 /* Equality of two hashable values as dict keys: as value_equal(), but the same NaN is equal. Cannot fail. */

@@ -310,7 +310,9 @@ static int put_opening(Writer *w, const Value *v)
                                                     OP_EMPTY_SET);
                 put_memoize(w, v);
         }
-        bool mark = v->type == VALUE_TUPLE ? n > 3 : v->type == VALUE_FROZENSET || (v->type == VALUE_SET ? n > 0 : n > 1);
+        bool mark = v->type == VALUE_TUPLE
+                        ? n > 3
+                        : v->type == VALUE_FROZENSET || (v->type == VALUE_SET ? n > 0 : n > 1);
         if (mark)
                 put_byte(w, OP_MARK);
         return enter(w, v);
@@ -354,9 +356,9 @@ static int put_value(Writer *w, const Value *v, bool is_key)
 /* ---- both ---- */
 
 /* Always inlined, so that both walks are loops without indirect calls. */
-__attribute__((__always_inline__)) static inline int walk(Writer *w, const Value *root,
-                                                          int (*visit)(Writer *w, const Value *v, bool is_key),
-                                                          void (*leave)(Writer *w, const Value *v))
+__attribute__((__always_inline__)) static inline int
+walk(Writer *w, const Value *root, int (*visit)(Writer *w, const Value *v, bool is_key),
+     void (*leave)(Writer *w, const Value *v))
 {
         int r = visit(w, root, false);
         while (r == 0 && w->n_frames > 0) {

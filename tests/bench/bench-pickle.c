@@ -90,16 +90,17 @@ static double time_free(Bytes *b)
 static bool time_python(const Bytes *b, double *ret_loads, double *ret_dumps)
 {
         static const char program[] =
-                "/usr/bin/python3 -c 'import sys,pickle,time\n"
-                "b=sys.stdin.buffer.read()\n"
-                "def best(f):\n"
-                "    t=[]\n"
-                "    for _ in range(7):\n"
-                "        s=time.perf_counter(); x=f(); t.append(time.perf_counter()-s); del x\n"
-                "    return min(t)\n"
-                "v=pickle.loads(b)\n"
-                "open(sys.argv[1],\"w\").write(\"%g %g\"%(best(lambda:pickle.loads(b)),best(lambda:pickle.dumps(v,4))))"
-                "' ";
+            "/usr/bin/python3 -c 'import sys,pickle,time\n"
+            "b=sys.stdin.buffer.read()\n"
+            "def best(f):\n"
+            "    t=[]\n"
+            "    for _ in range(7):\n"
+            "        s=time.perf_counter(); x=f(); t.append(time.perf_counter()-s); del x\n"
+            "    return min(t)\n"
+            "v=pickle.loads(b)\n"
+            "open(sys.argv[1],\"w\").write(\"%g "
+            "%g\"%(best(lambda:pickle.loads(b)),best(lambda:pickle.dumps(v,4))))"
+            "' ";
         char result[] = "/tmp/bench-pickle-XXXXXX", command[1024];
         int fd = mkstemp(result);
         if (fd < 0)
@@ -231,8 +232,9 @@ static void report(const char *name, Bytes *b)
         if (error != 0)
                 fail("a pickle made for the benchmark is refused");
         double loads, dumps;
-        printf("%-22s %9.3f MB  scan %9.2f GB/s (%9.4f ms)  read %7.2f ms  write %7.2f ms  free %6.2f ms", name,
-               size / 1e6, size / scan / 1e9, scan * 1e3, time_read(b) * 1e3, time_write(b) * 1e3, time_free(b) * 1e3);
+        printf("%-22s %9.3f MB  scan %9.2f GB/s (%9.4f ms)  read %7.2f ms  write %7.2f ms  free %6.2f ms",
+               name, size / 1e6, size / scan / 1e9, scan * 1e3, time_read(b) * 1e3, time_write(b) * 1e3,
+               time_free(b) * 1e3);
         if (time_python(b, &loads, &dumps))
                 printf("  Python loads %7.2f ms  dumps %7.2f ms", loads * 1e3, dumps * 1e3);
         printf("\n");
@@ -295,7 +297,8 @@ static Bytes *make_shape(const Shape *s, uint32_t n)
         return bytes_new_take(text, (size_t)(p - text));
 }
 
-/* A tuple or string of half the size, then used as a key in dict after dict: hashed and compared over and over. */
+/* A tuple or string of half the size, then used as a key in dict after dict: hashed and compared over and
+ * over. */
 static Bytes *make_large_key(bool tuple, uint32_t n)
 {
         PickleBuilder b;
@@ -339,11 +342,12 @@ static void report_growth(const char *name, Bytes *pickles[static 3])
                 read[i] = error == 0 ? time_read(pickles[i]) : NAN;
         }
         double growth = log((double)pickles[2]->size / (double)pickles[0]->size);
-        printf("%-22s %8.2f MB  scan %9.3f %9.3f %9.3f ms  exponent %5.2f", name, (double)pickles[2]->size / 1e6,
-               scan[0] * 1e3, scan[1] * 1e3, scan[2] * 1e3, log(scan[2] / scan[0]) / growth);
+        printf("%-22s %8.2f MB  scan %9.3f %9.3f %9.3f ms  exponent %5.2f", name,
+               (double)pickles[2]->size / 1e6, scan[0] * 1e3, scan[1] * 1e3, scan[2] * 1e3,
+               log(scan[2] / scan[0]) / growth);
         if (error == 0)
-                printf("   read %9.3f %9.3f %9.3f ms  exponent %5.2f\n", read[0] * 1e3, read[1] * 1e3, read[2] * 1e3,
-                       log(read[2] / read[0]) / growth);
+                printf("   read %9.3f %9.3f %9.3f ms  exponent %5.2f\n", read[0] * 1e3, read[1] * 1e3,
+                       read[2] * 1e3, log(read[2] / read[0]) / growth);
         else
                 printf("   refused: %s\n", pickle_error_to_string(error));
         for (int i = 0; i < 3; i++)
@@ -406,7 +410,7 @@ int main(void)
         double equal[3];
         for (uint32_t k = 0; k < 3; k++)
                 equal[k] = time_equal(190, 20u << (2 * k));
-        printf("%-22s equal %8.3f %9.3f %9.3f ms  exponent %5.2f\n", "shared ladders", equal[0] * 1e3, equal[1] * 1e3,
-               equal[2] * 1e3, log(equal[2] / equal[0]) / log(16));
+        printf("%-22s equal %8.3f %9.3f %9.3f ms  exponent %5.2f\n", "shared ladders", equal[0] * 1e3,
+               equal[1] * 1e3, equal[2] * 1e3, log(equal[2] / equal[0]) / log(16));
         return 0;
 }

@@ -52,7 +52,8 @@ int main(int argc, char **argv)
                 fprintf(stderr, "%s: a fuzz target must be called fuzz-NAME\n", argv[0]);
                 return EXIT_FAILURE;
         }
-        snprintf(folder, sizeof folder, "%s/tests/fuzz/corpus/%s", source ? source : ".", name + strlen("fuzz-"));
+        snprintf(folder, sizeof folder, "%s/tests/fuzz/corpus/%s", source ? source : ".",
+                 name + strlen("fuzz-"));
         int n = scandir(folder, &entries, is_visible, alphasort);
         if (n <= 0) {
                 printf("1..1\nnot ok 1 - %s: no corpus (%s)\n", folder, n < 0 ? strerror(errno) : "empty");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* The first byte chooses profile and limits, the rest is the pickle. Scanner and reader must agree about everything. */
+/* The first byte chooses profile and limits, the rest is the pickle. Scanner and reader must agree about
+ * everything. */
 
 #include "pickle/reader.h"
 

@@ -223,8 +223,9 @@ static unsigned check_corpus(const Bytes *file)
                         assert_int_equal(value_dump(after, VALUE_DUMP_SORTED, SIZE_MAX, &dump), 0);
                         assert_int_equal(value_dump(after, VALUE_DUMP_ORDERED, SIZE_MAX, &ordered), 0);
                         if (!bytes_equal(dump, fields[4]))
-                                fail_msg("record %u (%.*s): %.*s is not %.*s", i, (int)fields[0]->size, fields[0]->data,
-                                         (int)dump->size, dump->data, (int)fields[4]->size, fields[4]->data);
+                                fail_msg("record %u (%.*s): %.*s is not %.*s", i, (int)fields[0]->size,
+                                         fields[0]->data, (int)dump->size, dump->data, (int)fields[4]->size,
+                                         fields[4]->data);
                         assert_true(fnv1a(ordered) == order);
                 }
                 for (unsigned j = 0; j < ELEMENTSOF(fields); j++)

@@ -124,7 +124,8 @@ static void test_frozensets_compare_without_order(void **state)
 
 static void test_hashable(void **state)
 {
-        _cleanup_value_ Value *list = LIST(INT(1)), *dict = value_dict_new(), *good = TUPLE(INT(1), TUPLE(STR("x")));
+        _cleanup_value_ Value *list = LIST(INT(1)), *dict = value_dict_new(),
+                              *good = TUPLE(INT(1), TUPLE(STR("x")));
         _cleanup_value_ Value *bad = TUPLE(INT(1), TUPLE(value_list_new()));
         assert_false(value_is_hashable(list));
         assert_false(value_is_hashable(dict));
@@ -230,7 +231,8 @@ static void test_dict_removal_keeps_others(void **state)
                 value_table_remove(dict, value_table_find(dict, key), NULL, NULL, NULL);
         }
         int expected = 1;
-        for (uint32_t slot = value_table_first(dict); slot != VALUE_SLOT_END; slot = value_table_next(dict, slot)) {
+        for (uint32_t slot = value_table_first(dict); slot != VALUE_SLOT_END;
+             slot = value_table_next(dict, slot)) {
                 assert_int_equal(value_int_get(value_table_key(dict, slot)), expected);
                 expected += 2;
         }
@@ -300,7 +302,8 @@ static void test_bytearray(void **state)
 
 static void test_sets(void **state)
 {
-        _cleanup_value_ Value *set = value_set_new(), *one = INT(1), *same = FLOAT(1.0), *list = value_list_new();
+        _cleanup_value_ Value *set = value_set_new(), *one = INT(1), *same = FLOAT(1.0),
+                              *list = value_list_new();
         assert_int_equal(value_set_add(set, one), 0);
         assert_int_equal(value_set_add(set, same), 1);
         assert_int_equal(value_set_add(set, list), -EINVAL);
@@ -368,8 +371,10 @@ static void test_equality_of_shared_graphs_is_not_exponential(void **state)
         assert_equal_is(ladder(200, 2, 1000), ladder(200, 2, 1001), 0);
         Value *a = LIST(INT(0)), *b = LIST(INT(0));
         for (int i = 0; i < 100; i++) {
-                a = i % 2 ? LIST(value_ref(a), a) : LIST(LIST(value_ref(a), value_ref(a)), LIST(value_ref(a), a));
-                b = i % 2 ? LIST(value_ref(b), b) : LIST(LIST(value_ref(b), value_ref(b)), LIST(value_ref(b), b));
+                a = i % 2 ? LIST(value_ref(a), a)
+                          : LIST(LIST(value_ref(a), value_ref(a)), LIST(value_ref(a), a));
+                b = i % 2 ? LIST(value_ref(b), b)
+                          : LIST(LIST(value_ref(b), value_ref(b)), LIST(value_ref(b), b));
         }
         assert_equal_is(a, b, 1);
 }
@@ -384,7 +389,8 @@ static void test_freeing_deep_and_wide(void **state)
 
 static void test_copies_are_shallow(void **state)
 {
-        _cleanup_value_ Value *inner = LIST(INT(300)), *list = LIST(value_ref(inner)), *copy = value_shallow_copy(list);
+        _cleanup_value_ Value *inner = LIST(INT(300)), *list = LIST(value_ref(inner)),
+                              *copy = value_shallow_copy(list);
         assert_ptr_not_equal(copy, list);
         assert_ptr_equal(value_list_get(copy, 0), inner);
         _cleanup_value_ Value *dict = value_dict_new();
@@ -414,7 +420,8 @@ static void test_slices_keep_the_payload(void **state)
         uint8_t *data;
         Bytes *payload = bytes_new_uninitialised(10000, &data);
         memset(data, 'z', 10000);
-        Value *large = value_bytes_slice_new(payload, 100, 9000), *small = value_bytes_slice_new(payload, 0, 50);
+        Value *large = value_bytes_slice_new(payload, 100, 9000),
+              *small = value_bytes_slice_new(payload, 0, 50);
         assert_ptr_equal(value_data(large), payload->data + 100);
         assert_ptr_not_equal(value_data(small), payload->data);
         _cleanup_bytes_ Bytes *out = value_to_bytes(large), *copy = value_to_bytes(small);
@@ -457,7 +464,8 @@ static void test_dump_forms(void **state)
         _cleanup_value_ Value *text = STR("a\"\\\n\xc3\xa9~"), *bytes = value_bytes_new("\0x", 2);
         assert_dump(text, "s\"a\\x22\\x5c\\x0a\\xc3\\xa9~\"");
         assert_dump(bytes, "b\"\\x00x\"");
-        _cleanup_value_ Value *set = value_set_new(), *frozen = value_frozenset_new(), *empty = value_tuple_new(NULL, 0);
+        _cleanup_value_ Value *set = value_set_new(), *frozen = value_frozenset_new(),
+                              *empty = value_tuple_new(NULL, 0);
         for (int i = 3; i > 0; i--) {
                 _cleanup_value_ Value *member = INT(i);
                 value_set_add(set, member);

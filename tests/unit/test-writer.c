@@ -95,7 +95,10 @@ static void test_sharing(void **state)
         /* equal keys are written once even where they are different objects */
         WRITTEN("](}\x8c\x01kNs}\x8c\x01kNse.", "\x80\x04](}\x8c\x01k\x94Ns}h\x00Nse.");
         /* numbers are never memoized */
-        WRITTEN("](F1.0\n\x94h\x00" "e.", "\x80\x04](G\x3f\xf0\x00\x00\x00\x00\x00\x00G\x3f\xf0\x00\x00\x00\x00\x00\x00" "e.");
+        WRITTEN("](F1.0\n\x94h\x00"
+                "e.",
+                "\x80\x04](G\x3f\xf0\x00\x00\x00\x00\x00\x00G\x3f\xf0\x00\x00\x00\x00\x00\x00"
+                "e.");
 }
 
 static void test_many_memo_entries(void **state)
@@ -182,8 +185,9 @@ static void test_builder(void **state)
         assert_int_equal(pickle_builder_finish(&b, &pickle), 0);
 
         _cleanup_value_ Value *value = read_pickle(pickle);
-        assert_dump(value, "{s\"STATE\":s\"SET\",s\"DATA\":[b\"abc\",N,T,F,i-5,i-8000000000000000,i10000000000,"
-                           "f3ff8000000000000,(s\"x\",),],}");
+        assert_dump(value,
+                    "{s\"STATE\":s\"SET\",s\"DATA\":[b\"abc\",N,T,F,i-5,i-8000000000000000,i10000000000,"
+                    "f3ff8000000000000,(s\"x\",),],}");
         assert_true(value_is_string_equal(value_dict_get_string(value, "STATE"), "SET"));
         assert_false(value_is_string_equal(value_dict_get_string(value, "STATE"), "SETS"));
         assert_false(value_is_string_equal(value_dict_get_string(value, "DATA"), "SET"));
