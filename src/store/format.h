@@ -20,6 +20,7 @@
 
 #define FORMAT_IDENTITY_MAGIC "SKEEPSTO"
 #define FORMAT_IDENTITY_NAME "store"
+#define FORMAT_IDENTITY_BEGUN 0x1u /* something in the store has been durable: it cannot be empty any more */
 
 typedef struct FormatIdentity {
         uint8_t magic[8];
@@ -30,7 +31,8 @@ typedef struct FormatIdentity {
         uint64_t created_usec;
         uint64_t folder_inode; /* of the instance's folder; another value means that this is a copy */
         uint64_t folder_birth_usec; /* when the folder was made; 0: the file system does not say */
-        uint8_t reserved[24];
+        uint32_t flags;
+        uint8_t reserved[20];
         uint8_t digest[STORE_DIGEST_SIZE]; /* over everything before it */
 } FormatIdentity;
 _Static_assert(sizeof(FormatIdentity) == 128, "identity size");

@@ -66,6 +66,7 @@ static int write_identity(Store *s, const FormatIdentity *identity)
         f.created_usec = htole64(f.created_usec);
         f.folder_inode = htole64(f.folder_inode);
         f.folder_birth_usec = htole64(f.folder_birth_usec);
+        f.flags = htole32(f.flags);
         digest_buffer(&f, offsetof(FormatIdentity, digest), f.digest);
         return io_write_file_atomic(s->io, s->dirfd, FORMAT_IDENTITY_NAME, &iov, 1, 0600);
 }
@@ -77,8 +78,10 @@ static int make_identity(Store *s, const FormatIdentity *copied_from)
 
         if (getrandom(f.store_id, sizeof(f.store_id), 0) != sizeof(f.store_id))
                 return -EIO;
-        if (copied_from)
+        if (copied_from) {
                 memcpy(f.copied_from, copied_from->store_id, sizeof(f.copied_from));
+                f.flags = copied_from->flags;
+        }
         r = look_at_folder(s, &f);
         if (r >= 0)
                 r = write_identity(s, &f);
@@ -109,6 +112,7 @@ static int read_identity(Store *s, FormatIdentity *ret)
         f.created_usec = le64toh(f.created_usec);
         f.folder_inode = le64toh(f.folder_inode);
         f.folder_birth_usec = le64toh(f.folder_birth_usec);
+        f.flags = le32toh(f.flags);
         *ret = f;
         return 0;
 }
@@ -143,6 +147,7 @@ int identity_open(Store *s, char **ret_error)
                 *ret_error = NULL;
         if (r == 0) {
                 memcpy(s->id, f.store_id, sizeof(s->id));
+                s->begun = f.flags & FORMAT_IDENTITY_BEGUN;
                 return check_copy(s, &f);
         }
         if (s->flags & STORE_OPEN_READ_ONLY)
@@ -156,4 +161,21 @@ int identity_open(Store *s, char **ret_error)
                 r = -ENOENT;
         }
         return r == -ENOENT ? make_identity(s, NULL) : r;
+}
+
+int identity_set_begun(Store *s, bool begun)
+{
+        FormatIdentity f;
+        int r;
+
+        if (s->begun == begun)
+                return 0;
+        r = read_identity(s, &f);
+        if (r < 0)
+                return r;
+        f.flags = begun ? f.flags | FORMAT_IDENTITY_BEGUN : f.flags & ~FORMAT_IDENTITY_BEGUN;
+        r = write_identity(s, &f);
+        if (r >= 0)
+                s->begun = begun;
+        return r;
 }

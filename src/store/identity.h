@@ -8,3 +8,6 @@ int identity_lock(Store *s, char **ret_error);
 
 /* Reads the file "store", or makes it. Recognises a copy and gives it an id of its own. */
 int identity_open(Store *s, char **ret_error);
+
+/* Notes that something is durable now. In the worker, or while opening. */
+int identity_set_begun(Store *s, bool begun);

@@ -33,6 +33,9 @@ struct Store {
         uint8_t id[16];
         bool copied;
         bool empty;
+        bool closing;
+        bool begun; /* while open only the worker's sync touches it */
+        uint64_t recovered_sequence; /* the last one that counted when the store was opened */
         uint64_t segment_size;
         uint64_t queue_limit;
         uint64_t journal_keep_usec;
@@ -88,14 +91,24 @@ void store_forget_unwritten_segments(Store *s, uint64_t number);
 int store_map_segment(Store *s, uint64_t number, SegmentMap **ret, uint64_t *ret_size);
 /* A copy of the array as it is now, to be free()d. */
 int store_copy_segments(Store *s, Segment ***ret, size_t *ret_n);
+/* The same with the mutex held. */
+Segment *store_find_segment_locked(Store *s, uint64_t number);
+/* Begins to scan one, up to what is written of it now. Any thread. */
+int store_scan_segment(Store *s, uint64_t number, Scanner *ret);
+void store_seal_segment(Store *s, Segment *segment);
 void store_set_segment_size(Store *s, Segment *segment, uint64_t size, uint64_t last_sequence);
 
 /* A payload without its digest being compared: mapped. Any thread. */
 int store_map_blob(Store *s, const StoreLocation *location, Bytes **ret);
 /* Any thread. */
 bool store_blob_matches(const Bytes *blob, const StoreLocation *location);
+/* Looks a payload up by digest and notes that it is going to be pointed to, so that reclaim leaves it. Any thread. */
+bool store_find_payload(Store *s, StoreLocation *location);
 /* Brings a location up to date: 1 changed, 0 right, -ENOENT. Any thread. */
 int store_refresh(Store *s, StoreLocation *location);
+
+/* Removes a segment's file in the background. */
+void store_unlink_segment(Store *s, uint64_t number);
 
 /* A sync has ended: what a snapshot waits for (snapshot-submit.c). */
 void store_snapshot_durable(Store *s, int result);

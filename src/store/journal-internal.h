@@ -38,4 +38,4 @@ int journal_write(Store *s);
 int journal_commit(Store *s);
 /* Forgets abandoned segments whose records are all in the kernel again, elsewhere, and has them unlinked. */
 void journal_unlink_abandoned(Store *s);
-int journal_abandon(Journal *j, Segment *segment);
+int journal_abandon(Store *s, Segment *segment);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "store/identity.h"
 #include "store/journal-internal.h"
 
-#define RETRY_DELAY_MIN_USEC UINT64_C(1000000)
 #define RETRY_DELAY_MAX_USEC UINT64_C(60000000)
+#define FINISH_ATTEMPTS 16u
 
 typedef struct SyncJob {
         WorkerJob job;
@@ -32,6 +34,9 @@ static int sync_run(WorkerJob *job)
                 r = io->fdatasync(io, sync->fds[i]);
                 worker_progress(sync->store->worker);
         }
+        /* Tried again with the next sync if it fails: nothing depends on it but what an empty log means. */
+        if (r >= 0)
+                (void)identity_set_begun(sync->store, true);
         sync->usec = store_monotonic_usec() - start;
         return r;
 }
@@ -58,7 +63,7 @@ static void sync_succeeded(Store *s, SyncJob *sync)
 
         j->unsynced_bytes -= MIN(sync->bytes, j->unsynced_bytes);
         j->n_sync_failures = 0;
-        j->retry_delay_usec = RETRY_DELAY_MIN_USEC;
+        j->retry_delay_usec = j->retry_delay_min_usec;
         for (size_t i = j->n_files; i-- > 0;) {
                 JournalFile *f = &j->files[i];
                 bool needed = f->dirty || f->segment == j->active ||
@@ -108,12 +113,12 @@ static void sync_failed(Store *s, int error)
         if (j->first)
                 (void)journal_replace_from(s, j->first);
         else if (j->active) {
-                j->active->sealed = true;
+                store_seal_segment(s, j->active);
                 j->active = NULL;
         }
         for (size_t i = 0; i < n_old; i++)
                 if (old[i]->first_sequence > j->durable)
-                        (void)journal_abandon(j, old[i]);
+                        (void)journal_abandon(s, old[i]);
         for (size_t i = 0; i < n_old && s->events.segment_moved; i++)
                 s->events.segment_moved(s->events.userdata, moved[i]);
 }
@@ -187,7 +192,26 @@ void store_sync_begin(Store *s)
         worker_submit(s->worker, &sync->job, WORKER_URGENT);
 }
 
-/* ---- segments that were written anew elsewhere ---- */
+void journal_finish(Store *s)
+{
+        Journal *j = &s->journal;
+
+        for (unsigned i = 0; i < FINISH_ATTEMPTS; i++) {
+                j->retry_usec = 0;
+                store_sync_begin(s);
+                worker_drain(s->worker, true);
+                if (j->first)
+                        continue;
+                if (j->durable == j->marked || !j->active)
+                        return;
+                journal_mark(s);
+        }
+        if (j->unwritten)
+                store_problem(s, STORE_ERROR, "%" PRIu64 " bytes could not be written to %s before the end and are lost: %s",
+                              j->held_bytes, s->path, j->degraded ?: "the disk refuses");
+}
+
+/* ---- segments that are needed no more ---- */
 
 typedef struct UnlinkJob {
         WorkerJob job;
@@ -209,22 +233,25 @@ static void unlink_done(WorkerJob *job, int result)
         free(CONTAINER_OF(job, UnlinkJob, job));
 }
 
+void store_unlink_segment(Store *s, uint64_t number)
+{
+        UnlinkJob *u = calloc(1, sizeof(UnlinkJob));
+
+        if (!u)
+                return; /* it stays until the next start, which knows what to make of it */
+        *u = (UnlinkJob){ .job = { .run = unlink_run, .done = unlink_done }, .store = s, .number = number };
+        worker_submit(s->worker, &u->job, WORKER_NORMAL);
+}
+
 void journal_unlink_abandoned(Store *s)
 {
         Journal *j = &s->journal;
 
         for (size_t i = 0; i < j->n_abandoned; i++) {
-                UnlinkJob *u = calloc(1, sizeof(UnlinkJob));
+                uint64_t number = j->abandoned[i]->number;
 
-                if (!u)
-                        break; /* it stays until the next start, which knows what to make of it */
-                *u = (UnlinkJob){
-                        .job = { .run = unlink_run, .done = unlink_done },
-                        .store = s,
-                        .number = j->abandoned[i]->number,
-                };
                 store_forget_segment(s, j->abandoned[i]);
-                worker_submit(s->worker, &u->job, WORKER_NORMAL);
+                store_unlink_segment(s, number);
         }
         j->n_abandoned = 0;
 }

@@ -23,15 +23,16 @@ void journal_close_file(Store *s, JournalFile *file)
         *file = j->files[--j->n_files];
 }
 
-int journal_abandon(Journal *j, Segment *segment)
+int journal_abandon(Store *s, Segment *segment)
 {
+        Journal *j = &s->journal;
         Segment **a = reallocarray(j->abandoned, j->n_abandoned + 1, sizeof(Segment *));
 
         if (!a)
                 return -ENOMEM;
         j->abandoned = a;
         j->abandoned[j->n_abandoned++] = segment;
-        segment->sealed = true;
+        store_seal_segment(s, segment);
         return 0;
 }
 

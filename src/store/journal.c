@@ -10,11 +10,9 @@
 #include "store/digest.h"
 #include "store/journal-internal.h"
 
-#define RETRY_DELAY_USEC UINT64_C(1000000)
-
-void journal_init(Journal *j)
+void journal_init(Journal *j, uint64_t retry_usec)
 {
-        *j = (Journal){ .retry_delay_usec = RETRY_DELAY_USEC };
+        *j = (Journal){ .retry_delay_usec = retry_usec, .retry_delay_min_usec = retry_usec };
 }
 
 static void pending_free(Pending *p)
@@ -72,7 +70,7 @@ static int place(Store *s, Pending *p)
         bool full = j->active && j->active_end > j->active->header_size && j->active_end + size > s->segment_size;
 
         if (full || (j->active && sequence != j->valid + 1)) {
-                j->active->sealed = true;
+                store_seal_segment(s, j->active);
                 j->active = NULL;
         }
         if (!j->active) {
@@ -131,7 +129,7 @@ int journal_replace_from(Store *s, Pending *from)
         uint64_t first_new = s->next_segment;
 
         if (j->active)
-                j->active->sealed = true;
+                store_seal_segment(s, j->active);
         j->active = NULL;
         /* The new segment follows the last record that stays where it is. */
         for (Pending *p = j->first; p && p != from; p = p->next)
@@ -236,14 +234,8 @@ static bool deduplicate(Store *s, const StoreRecord *record, StoreLocation *loca
 {
         _cleanup_bytes_ Bytes *there = NULL;
         StoreLocation found = *location;
-        bool hit;
 
-        if (record->blob->size < DEDUPLICATE_SIZE_MIN)
-                return false;
-        store_lock(s);
-        hit = index_find(&s->index, &found);
-        store_unlock(s);
-        if (!hit)
+        if (record->blob->size < DEDUPLICATE_SIZE_MIN || !store_find_payload(s, &found))
                 return false;
         if (!find_unwritten(s, &found, &there) &&
             (store_map_blob(s, &found, &there) < 0 || !is_resident(there)))
@@ -431,6 +423,11 @@ void journal_snapshot_complete(Store *s, uint64_t sequence)
 uint64_t store_sequence(const Store *s)
 {
         return s->journal.sequence;
+}
+
+uint64_t store_valid_sequence(const Store *s)
+{
+        return s->journal.valid;
 }
 
 uint64_t store_durable_sequence(const Store *s)

@@ -49,14 +49,15 @@ typedef struct Journal {
         char *degraded;
         int error; /* what made it so */
         uint64_t retry_usec; /* monotonic */
-        uint64_t retry_delay_usec;
+        uint64_t retry_delay_usec; /* doubles with each sync that fails */
+        uint64_t retry_delay_min_usec;
         unsigned n_sync_failures; /* in a row */
 
         struct SyncJob *sync; /* under way */
         bool sync_again;
 } Journal;
 
-void journal_init(Journal *j);
+void journal_init(Journal *j, uint64_t retry_usec);
 /* Gives everything up that was not written. */
 void journal_done(Store *s);
 
@@ -71,3 +72,6 @@ void journal_snapshot_complete(Store *s, uint64_t sequence);
 
 /* The last mark, when all is durable: what tells the next start that nothing can be torn. */
 void journal_mark(Store *s);
+
+/* Makes everything durable before the end, waiting for it; tries a few times should the disk refuse. */
+void journal_finish(Store *s);

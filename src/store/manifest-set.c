@@ -100,43 +100,54 @@ static uint64_t key_hash(const StoreEntry *e)
         return h ^ h >> 32;
 }
 
+/* A set of keys: the entry in which each was met last, and in which manifest of the chain that was. */
+typedef struct KeySlot {
+        const uint8_t *entry; /* NULL: free */
+        size_t link;
+} KeySlot;
+
 typedef struct Keys {
-        const uint8_t **slots; /* encoded entries; the newest of each key */
-        size_t n_slots;
+        KeySlot *slots;
+        size_t n_slots; /* a power of two, at least twice the number of keys */
 } Keys;
 
-/* True if the key is new. Chains of one manifest never get here with a key twice. */
-static bool keys_add(Keys *keys, const uint8_t *p, const StoreEntry *e)
+static int keys_init(Keys *keys, Manifest *const *chain, size_t n_chain)
+{
+        uint64_t n = 0;
+
+        for (size_t i = 0; i < n_chain; i++)
+                n += chain[i]->header.entry_count;
+        keys->n_slots = 64;
+        while (keys->n_slots < n * 2)
+                keys->n_slots *= 2;
+        keys->slots = calloc(keys->n_slots, sizeof(KeySlot));
+        return keys->slots ? 0 : -ENOMEM;
+}
+
+static KeySlot *keys_find(const Keys *keys, const StoreEntry *e)
 {
         for (size_t i = key_hash(e) & (keys->n_slots - 1);; i = (i + 1) & (keys->n_slots - 1)) {
                 StoreEntry other;
                 bool removed;
 
-                if (!keys->slots[i]) {
-                        keys->slots[i] = p;
-                        return true;
-                }
-                manifest_decode_entry(keys->slots[i], SIZE_MAX, &other, &removed);
+                if (!keys->slots[i].entry)
+                        return &keys->slots[i];
+                manifest_decode_entry(keys->slots[i].entry, SIZE_MAX, &other, &removed);
                 if (other.key_size == e->key_size && memcmp(other.key, e->key, e->key_size) == 0)
-                        return false;
+                        return &keys->slots[i];
         }
 }
 
 static int add_up(ManifestSet *set)
 {
         uint64_t n_total = 0;
-        Keys keys = { .n_slots = 64 };
+        Keys keys;
 
         for (size_t i = 0; i < set->n_chain; i++)
                 n_total += set->chain[i]->header.entry_count;
-        while (keys.n_slots < n_total * 2)
-                keys.n_slots *= 2;
-        keys.slots = calloc(keys.n_slots, sizeof(*keys.slots));
         set->entries = calloc(n_total + 1, sizeof(*set->entries));
-        if (!keys.slots || !set->entries) {
-                free(keys.slots);
+        if (!set->entries || keys_init(&keys, set->chain, set->n_chain) < 0)
                 return -ENOMEM;
-        }
         for (size_t i = 0; i < set->n_chain; i++) {
                 const Manifest *m = set->chain[i];
                 uint64_t offset = 0;
@@ -146,9 +157,13 @@ static int add_up(ManifestSet *set)
                         StoreEntry e;
                         bool removed;
                         size_t n = manifest_decode_entry(p, m->header.entries_size - offset, &e, &removed);
+                        KeySlot *slot = keys_find(&keys, &e);
 
                         offset += n;
-                        if (!keys_add(&keys, p, &e) || removed)
+                        if (slot->entry) /* a newer manifest has spoken */
+                                continue;
+                        slot->entry = p;
+                        if (removed)
                                 continue;
                         set->entries[set->n_entries++] = p;
                         set->payload_bytes += e.blob.size;
@@ -157,6 +172,38 @@ static int add_up(ManifestSet *set)
         }
         free(keys.slots);
         return 0;
+}
+
+int manifest_chain_live(Manifest *const *chain, const bool *retained, size_t n_chain, ManifestEntryFunc func,
+                        void *userdata)
+{
+        size_t next_retained = SIZE_MAX; /* the retained manifest nearest to the one looked at, in it or after it */
+        Keys keys;
+        int r;
+
+        r = keys_init(&keys, chain, n_chain);
+        for (size_t i = 0; i < n_chain && r >= 0; i++) {
+                const Manifest *m = chain[i];
+                uint64_t offset = 0;
+
+                if (retained[i])
+                        next_retained = i;
+                while (offset < m->header.entries_size && r >= 0) {
+                        const uint8_t *p = m->entries + offset;
+                        StoreEntry e;
+                        bool removed;
+                        KeySlot *slot;
+
+                        offset += manifest_decode_entry(p, m->header.entries_size - offset, &e, &removed);
+                        slot = keys_find(&keys, &e);
+                        /* Newest first: shown if a retained manifest lies between this one and its replacement. */
+                        if (!removed && next_retained != SIZE_MAX && (!slot->entry || slot->link < next_retained))
+                                r = func(userdata, &e);
+                        *slot = (KeySlot){ .entry = p, .link = i };
+                }
+        }
+        free(keys.slots);
+        return r;
 }
 
 static int add_to_chain(ManifestSet *set, Manifest *m)

@@ -89,5 +89,11 @@ ManifestSet *manifest_set_free(ManifestSet *set);
 DEFINE_CLEANUP(ManifestSet *, manifest_set_free)
 #define _cleanup_manifest_set_ _cleanup_(manifest_set_freep)
 
+/* Calls func() for each entry of a chain's manifests (newest first) that a retained one of them still shows: an
+ * entry counts from its own manifest to the one that replaces it. Stops at a negative result. */
+typedef int (*ManifestEntryFunc)(void *userdata, const StoreEntry *entry);
+int manifest_chain_live(Manifest *const *chain, const bool *retained, size_t n_chain, ManifestEntryFunc func,
+                        void *userdata);
+
 /* Adds an entry to a hash like ManifestSet.hash. */
 void manifest_hash_entry(uint64_t hash[static 4], const uint8_t *entry, size_t size);

@@ -81,10 +81,13 @@ int record_parse(const uint8_t *base, uint64_t size, uint64_t offset, uint64_t m
         if (memcmp(digest, base + offset + n, DIGEST_SIZE) != 0)
                 return -EUCLEAN;
 
+        for (n += DIGEST_SIZE; n % FORMAT_ALIGNMENT != 0; n++)
+                if (base[offset + n] != 0)
+                        return -EUCLEAN;
         head.author = base + offset + sizeof(FormatRecord);
         head.key = head.author + h->author_size;
         head.meta = head.key + h->key_size;
-        head.blob_start = offset + format_align(n + DIGEST_SIZE);
+        head.blob_start = offset + n;
         head.end = head.blob_start;
         room = size - head.blob_start;
         if (h->blob_size > 0 && !(h->flags & STORE_RECORD_REFERENCE)) {

@@ -40,7 +40,7 @@ static int insert_locked(Store *s, Segment *segment)
         return 0;
 }
 
-static Segment *find_locked(Store *s, uint64_t number)
+Segment *store_find_segment_locked(Store *s, uint64_t number)
 {
         size_t low = 0, high = s->n_segments;
 
@@ -134,7 +134,7 @@ Segment *store_find_segment(Store *s, uint64_t number)
         Segment *segment;
 
         store_lock(s);
-        segment = find_locked(s, number);
+        segment = store_find_segment_locked(s, number);
         store_unlock(s);
         return segment;
 }
@@ -179,7 +179,7 @@ int store_map_segment(Store *s, uint64_t number, SegmentMap **ret, uint64_t *ret
         int r = -ENOENT;
 
         store_lock(s);
-        segment = find_locked(s, number);
+        segment = store_find_segment_locked(s, number);
         if (segment) {
                 r = segment_map(s->io, s->log_dirfd, segment, ret);
                 if (r >= 0)
@@ -205,6 +205,13 @@ int store_copy_segments(Store *s, Segment ***ret, size_t *ret_n)
                 return -ENOMEM;
         *ret = copy;
         return 0;
+}
+
+void store_seal_segment(Store *s, Segment *segment)
+{
+        store_lock(s);
+        segment->sealed = true;
+        store_unlock(s);
 }
 
 void store_set_segment_size(Store *s, Segment *segment, uint64_t size, uint64_t last_sequence)
@@ -255,55 +262,111 @@ int store_blob_get_verified(Store *s, const StoreLocation *location, Bytes **ret
         return 0;
 }
 
-/* What compaction copied before this process began is not in the index yet: the heads of content segments tell. */
-static bool find_in_content_locked(Store *s, StoreLocation *location)
+int store_scan_segment(Store *s, uint64_t number, Scanner *ret)
 {
-        for (size_t i = s->n_segments; i-- > 0;) {
-                Segment *segment = s->segments[i];
-                RecordHead head;
-                Scanner sc;
-                int r;
+        Segment *segment;
+        int r = -ENOENT;
 
-                if (segment->type != FORMAT_SEGMENT_CONTENT || !segment->sealed || segment->indexed)
-                        continue;
-                if (scanner_init(&sc, s->io, s->log_dirfd, segment) < 0)
-                        continue;
+        store_lock(s);
+        segment = store_find_segment_locked(s, number);
+        if (segment)
+                r = scanner_init(ret, s->io, s->log_dirfd, segment);
+        store_unlock(s);
+        return r;
+}
+
+/* The newest content segment whose payloads are not all in the index; 0: none. */
+static uint64_t find_unindexed(Store *s)
+{
+        uint64_t number = 0;
+
+        store_lock(s);
+        for (size_t i = s->n_segments; i-- > 0 && number == 0;) {
+                const Segment *segment = s->segments[i];
+
+                if (segment->type == FORMAT_SEGMENT_CONTENT && segment->sealed && !segment->indexed)
+                        number = segment->number;
+        }
+        store_unlock(s);
+        return number;
+}
+
+/* What compaction copied before this process began is not in the index yet: the heads of content segments tell. */
+static bool index_content_segment(Store *s)
+{
+        uint64_t number = find_unindexed(s);
+        Segment *segment;
+        RecordHead head;
+        Scanner sc;
+        int r;
+
+        if (number == 0)
+                return false;
+        if (store_scan_segment(s, number, &sc) >= 0) {
                 while ((r = scanner_next(&sc, &head)) > 0) {
                         StoreLocation here;
 
                         if (r == SCANNER_DAMAGE)
                                 continue;
                         record_get_location(&head, &here);
+                        store_lock(s);
                         (void)index_put(&s->index, &here);
+                        store_unlock(s);
                 }
                 scanner_done(&sc);
-                segment->indexed = true;
-                if (index_find(&s->index, location))
-                        return true;
         }
-        return false;
+        store_lock(s);
+        segment = store_find_segment_locked(s, number);
+        if (segment)
+                segment->indexed = true;
+        store_unlock(s);
+        return true;
+}
+
+static int refresh_from_index(Store *s, StoreLocation *location)
+{
+        StoreLocation found = *location;
+        const Segment *segment;
+        int r = -ENOENT;
+
+        store_lock(s);
+        segment = location->segment > 0 ? store_find_segment_locked(s, location->segment) : NULL;
+        if (segment && location->offset < segment->superseded)
+                r = 0;
+        else if (index_find(&s->index, &found) && store_find_segment_locked(s, found.segment)) {
+                *location = found;
+                r = 1;
+        }
+        store_unlock(s);
+        return r;
 }
 
 int store_refresh(Store *s, StoreLocation *location)
 {
-        StoreLocation found = *location;
-        Segment *segment;
         int r;
 
         if (location->size == 0)
                 return 0;
-        store_lock(s);
-        segment = location->segment > 0 ? find_locked(s, location->segment) : NULL;
-        if (segment && location->offset < segment->superseded)
-                r = 0;
-        else if ((index_find(&s->index, &found) && find_locked(s, found.segment)) ||
-                 find_in_content_locked(s, &found)) {
-                *location = found;
-                r = 1;
-        } else
-                r = -ENOENT;
-        store_unlock(s);
+        do
+                r = refresh_from_index(s, location);
+        while (r == -ENOENT && index_content_segment(s));
         return r;
+}
+
+bool store_find_payload(Store *s, StoreLocation *location)
+{
+        StoreLocation found = *location;
+        Segment *segment = NULL;
+
+        store_lock(s);
+        if (index_find(&s->index, &found))
+                segment = store_find_segment_locked(s, found.segment);
+        if (segment) {
+                segment->referenced = true;
+                *location = found;
+        }
+        store_unlock(s);
+        return segment;
 }
 
 int store_location_refresh(Store *s, StoreLocation *location)

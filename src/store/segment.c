@@ -11,6 +11,9 @@
 
 #include "store/digest.h"
 
+/* A header that cannot be read costs its whole segment: disks get a second chance. */
+#define READ_ATTEMPTS 3u
+
 _Static_assert(DIGEST_SIZE == STORE_DIGEST_SIZE, "digest size");
 
 SegmentMap *segment_map_ref(SegmentMap *m)
@@ -89,7 +92,7 @@ Segment *segment_new(uint64_t number, uint32_t type, uint64_t capacity, uint64_t
         return s;
 }
 
-void segment_encode_header(const Segment *s, const uint8_t store_id[static 16], uint64_t now_usec,
+void segment_encode_header(Segment *s, const uint8_t store_id[static 16], uint64_t now_usec,
                            uint8_t ret[static sizeof(FormatSegment)])
 {
         FormatSegment f = {
@@ -103,6 +106,7 @@ void segment_encode_header(const Segment *s, const uint8_t store_id[static 16], 
                 .flags = htole32(s->flags),
         };
 
+        s->created_usec = now_usec;
         memcpy(f.magic, FORMAT_SEGMENT_MAGIC, sizeof(f.magic));
         memcpy(f.store_id, store_id, sizeof(f.store_id));
         digest_buffer(&f, offsetof(FormatSegment, digest), f.digest);
@@ -124,6 +128,7 @@ static int decode_header(Segment *s, const FormatSegment *f, uint64_t mark_of_fi
                         s->header_size = le32toh(f->header_size);
                         s->type = le32toh(f->type);
                         s->flags = le32toh(f->flags);
+                        s->created_usec = le64toh(f->created_usec);
                         s->first_sequence = le64toh(f->first_sequence);
                         s->follows = le64toh(f->follows);
                         s->record_mark = f->record_mark;
@@ -156,8 +161,14 @@ int segment_open(Io *io, int dirfd, uint64_t number, Segment **ret)
         if (fd < 0)
                 return fd;
         r = fstat(fd, &st) < 0 ? -errno : 0;
-        if (r >= 0)
-                r = io_pread_all(io, fd, &start, MIN(sizeof(start), (size_t)st.st_size), 0);
+        for (unsigned i = 0; r >= 0 && i < READ_ATTEMPTS; i++) {
+                int e = io_pread_all(io, fd, &start, MIN(sizeof(start), (size_t)st.st_size), 0);
+
+                if (e >= 0)
+                        break;
+                if (e != -EIO || i + 1 == READ_ATTEMPTS)
+                        r = e;
+        }
         io->close(io, fd);
         if (r < 0 && r != -EIO && r != -EUCLEAN)
                 return r;
@@ -210,6 +221,7 @@ Segment *segment_free(Segment *s)
 {
         if (s) {
                 segment_map_unref(s->map);
+                free(s->references);
                 free(s);
         }
         return NULL;

@@ -16,12 +16,8 @@ static bool find_payload(Store *s, const Bytes *blob, StoreLocation *location)
 {
         _cleanup_bytes_ Bytes *there = NULL;
         StoreLocation found = *location;
-        bool hit;
 
-        store_lock(s);
-        hit = index_find(&s->index, &found);
-        store_unlock(s);
-        if (!hit || store_map_blob(s, &found, &there) < 0 || !bytes_equal(there, blob))
+        if (!store_find_payload(s, &found) || store_map_blob(s, &found, &there) < 0 || !bytes_equal(there, blob))
                 return false;
         *location = found;
         return true;

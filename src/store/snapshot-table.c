@@ -73,6 +73,14 @@ bool snapshot_table_is_needed(const SnapshotTable *t, uint64_t number)
         return false;
 }
 
+bool snapshot_table_has_successor(const SnapshotTable *t, uint64_t number)
+{
+        for (size_t i = 0; i < t->n_items; i++)
+                if (t->items[i].previous == number && t->items[i].info.number > number)
+                        return true;
+        return false;
+}
+
 void snapshot_make_name(uint64_t number, uint64_t time_usec, char ret[static STORE_SNAPSHOT_NAME_MAX])
 {
         time_t t = (time_t)(time_usec / 1000000);

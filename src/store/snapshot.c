@@ -200,6 +200,8 @@ static void finish(StoreSnapshot *sn, int error)
         if (sn->done)
                 sn->done(sn->userdata, &result);
         snapshot_release(sn);
+        if (error >= 0 && !result.unchanged)
+                store_reclaim_begin(s);
 }
 
 static void write_done(WorkerJob *job, int result)

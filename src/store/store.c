@@ -15,8 +15,11 @@
 #include "store/identity.h"
 #include "store/internal.h"
 #include "store/journal-scan.h"
+#include "store/reclaim.h"
+#include "store/scrub.h"
 
 #define SEGMENT_SIZE_DEFAULT (UINT64_C(64) << 20)
+#define RETRY_USEC_DEFAULT UINT64_C(1000000)
 #define QUEUE_LIMIT_DEFAULT (UINT64_C(1) << 30)
 
 uint64_t store_monotonic_usec(void)
@@ -85,12 +88,12 @@ static Store *store_new(const StoreOptions *options)
         s->journal_keep_usec = options->journal_keep_usec;
         s->journal_keep_bytes = options->journal_keep_bytes;
         s->retention = options->retention;
+        journal_init(&s->journal, options->retry_usec ?: RETRY_USEC_DEFAULT);
         s->dirfd = s->log_dirfd = s->snapshots_dirfd = s->lock_fd = -1;
         s->next_segment = 1;
         s->snapshot_wants_all = true;
         pthread_mutex_init(&s->mutex, NULL);
         index_init(&s->index);
-        journal_init(&s->journal);
         s->path = strdup(options->path);
         return s;
 }
@@ -126,11 +129,10 @@ Store *store_close(Store *s)
         if (!s)
                 return NULL;
         if (!(s->flags & STORE_OPEN_READ_ONLY) && s->worker) {
-                store_sync_begin(s);
-                worker_drain(s->worker, true);
-                journal_mark(s);
-                store_sync_begin(s);
-                worker_drain(s->worker, true);
+                s->closing = true;
+                store_scrub_cancel(s);
+                reclaim_cancel(s);
+                journal_finish(s);
         }
         return store_free(s);
 }
@@ -185,18 +187,14 @@ static void fill_index(Store *s)
         }
 }
 
-/* A store of which nothing at all can be read, while files say that there was something. */
+/* A store of which nothing at all can be read, while it says that there was something. */
 static bool is_beyond_use(const Store *s)
 {
-        bool had_snapshots = false, had_records = false;
+        bool had_snapshots = false;
 
         for (size_t i = 0; i < s->snapshots.n_items; i++)
                 had_snapshots |= !s->snapshots.items[i].base;
-        for (size_t i = 0; i < s->n_segments; i++)
-                had_records |= s->segments[i]->size > s->segments[i]->header_size;
-        if (s->initial || s->scan->n_items > 0)
-                return false;
-        return had_snapshots || (had_records && s->scan->sequence == 0) || (had_records && s->scan->n_gaps > 0);
+        return !s->initial && s->scan->n_items == 0 && (had_snapshots || s->begun);
 }
 
 /* Segments with records that are not known to be durable are synced with the first sync; and should that fail, their
@@ -246,6 +244,7 @@ static int recover(Store *s, char **ret_error)
         if (is_beyond_use(s))
                 return -EUCLEAN;
         fill_index(s);
+        s->recovered_sequence = s->scan->valid;
         journal_start(s, s->scan->sequence, s->scan->valid, s->scan->durable);
         return s->flags & STORE_OPEN_READ_ONLY ? 0 : adopt_tail(s);
 }
@@ -283,6 +282,8 @@ static int begin_anew(Store *s)
         s->io->close(s->io, fd);
         if (r >= 0)
                 r = s->io->fsync(s->io, s->dirfd);
+        if (r >= 0)
+                r = identity_set_begun(s, false);
         if (r >= 0)
                 r = open_subfolders(s);
         if (r < 0)
@@ -368,6 +369,8 @@ void store_get_stats(const Store *s, StoreStats *ret)
         Store *shared = (Store *)s;
 
         *ret = s->stats;
+        if (s->scrub)
+                scrub_get_progress(s->scrub, &ret->scrub_bytes, &ret->scrub_damaged);
         store_lock(shared);
         ret->n_segments = s->n_segments;
         ret->log_bytes = 0;

@@ -124,6 +124,7 @@ typedef struct StoreOptions {
         StoreEvents events;
         uint64_t segment_size; /* bytes; 0: 64 MiB */
         uint64_t queue_limit;  /* bytes held in memory while the disk refuses them; 0: 1 GiB */
+        uint64_t retry_usec;   /* a disk that refused is tried again after this; 0: 1 s */
         RetentionPolicy retention;
         uint64_t journal_keep_usec;  /* keep journal for restores in time: so long ... */
         uint64_t journal_keep_bytes; /* ... but not more than this; 0 both: only what the newest snapshots need */
@@ -167,6 +168,10 @@ int store_commit(Store *s);
 /* Sequence of the last record appended, and of the last one that is durable. 0: none. */
 uint64_t store_sequence(const Store *s);
 uint64_t store_durable_sequence(const Store *s);
+
+/* After store_open(): the last record that counts. Numbers between it and store_sequence() belonged to records that were
+ * torn when the machine stopped, and are not used again. */
+uint64_t store_valid_sequence(const Store *s);
 
 /* Requests fdatasync of everything committed so far; events.durable tells when. Cheap when nothing is unsynced.
  * While a sync is under way another call is remembered and begun after it. Also what retries a degraded disk: call it

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/*
+ * A session's life in small, and a model of what the store must then hold: nodes with values, appended, snapshotted
+ * whole and in part, pinned, retained, compacted, closed and opened again. The model knows the value of every node after
+ * every record, so that any recovered store can be compared with it.
+ */
+
+#include "fault-io.h"
+#include "store-fixture.h"
+
+#define SCENARIO_KEYS 6u
+#define SCENARIO_RECORDS_MAX 400u
+
+typedef struct Scenario {
+        Fixture fixture;
+        FaultIo *fault; /* NULL: none */
+        unsigned value[SCENARIO_RECORDS_MAX][SCENARIO_KEYS]; /* after each record; 0: no such node */
+        uint64_t appended;
+        uint64_t committed; /* store_commit() returned 0 after this one */
+        uint64_t durable;   /* as told */
+        unsigned next_value;
+        StoreLocation at[SCENARIO_KEYS];
+        bool dirty[SCENARIO_KEYS];
+        unsigned n_snapshots; /* complete */
+        size_t step;          /* recorded steps of the power log when durable was told: see on_durable */
+        struct {
+                size_t step;
+                uint64_t durable;
+                unsigned n_snapshots;
+        } *acknowledged; /* what had been promised after which step */
+        size_t n_acknowledged;
+} Scenario;
+
+void scenario_init(Scenario *sc, FaultIo *fault);
+void scenario_done(Scenario *sc);
+
+/* Lives through everything until the end, or until the world stops. */
+void scenario_run(Scenario *sc);
+
+/* Opens the folder with the real disk and compares: everything up to `at_least` must be there, and what is there must be
+ * what the model says. Then goes on with one more record. Says what is wrong, or NULL. */
+const char *scenario_check(const Scenario *sc, const char *path, uint64_t at_least);
