@@ -185,7 +185,8 @@ int manager_turn(Manager *m)
                 m->reading_held = true;
                 net_pause_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
         }
-        if (store_durable_sequence(m->store) < store_sequence(m->store))
-                return manager_arm_sync(m);
-        return 0;
+        k = manager_arm_tick(m);
+        if (k >= 0 && store_durable_sequence(m->store) < store_sequence(m->store))
+                k = manager_arm_sync(m);
+        return k;
 }

@@ -46,6 +46,7 @@ struct Manager {
         size_t n_peers, n_peers_allocated;
         uint64_t saved_sequence; /* the newest snapshot has everything up to here */
         uint64_t saving_sequence;
+        uint64_t tick_at;    /* CLOCK_MONOTONIC for which tick_timer is set; 0: it is not */
         uint64_t idle_since; /* CLOCK_MONOTONIC; 0: somebody is there */
         bool reading_held;   /* too much waits for the disk */
 };
@@ -73,7 +74,7 @@ StoreEvents manager_store_events(Manager *m);
 
 /* manager-timers.c */
 int manager_add_timers(Manager *m);
-int manager_arm_tick(Manager *m, uint64_t when);
+int manager_arm_tick(Manager *m); /* for when the session wants it */
 int manager_arm_sync(Manager *m);
 int manager_rearm_save(Manager *m);
 void manager_format_status(const Manager *m, char *buffer, size_t size);

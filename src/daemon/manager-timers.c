@@ -16,19 +16,25 @@
  * moved for this long will not move again. */
 #define WORKER_HUNG_USEC (120 * USEC_PER_SEC)
 
-int manager_arm_tick(Manager *m, uint64_t when)
+int manager_arm_tick(Manager *m)
 {
+        uint64_t when = session_next_tick(m->session);
+        if (when == m->tick_at)
+                return 0;
         int k = sd_event_source_set_time(m->tick_timer, when);
-        return k < 0 ? k : sd_event_source_set_enabled(m->tick_timer, SD_EVENT_ONESHOT);
+        if (k >= 0)
+                k = sd_event_source_set_enabled(m->tick_timer, SD_EVENT_ONESHOT);
+        if (k >= 0)
+                m->tick_at = when;
+        return k;
 }
 
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Manager *m = userdata;
-        uint64_t next = UINT64_MAX;
+        uint64_t next;
+        m->tick_at = 0;
         int k = session_tick(m->session, manager_time(), executor_effects(m->executor), &next);
-        if (k >= 0 && next != UINT64_MAX)
-                k = manager_arm_tick(m, next);
         return manager_check(m, k < 0 ? k : manager_turn(m));
 }
 

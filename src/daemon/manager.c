@@ -130,7 +130,7 @@ static int begin_serving(Manager *m, const RestoreResult *result)
                   "Serving session \"%s\" on ports %u, %u and %u", m->config->session_name,
                   net_port(m->net, CHANNEL_COMMAND), net_port(m->net, CHANNEL_DATA), net_port(m->net, CHANNEL_TTL));
         notify_ready(text);
-        return manager_arm_tick(m, 0);
+        return 0;
 }
 
 static void on_restored(void *userdata, int error, const RestoreResult *result)
