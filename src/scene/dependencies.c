@@ -65,6 +65,24 @@ int dependencies_read(Bytes *pickle, uint64_t *ret_signature, size_t *ret_n)
         return 0;
 }
 
+typedef struct Sought {
+        const void *uuid;
+        size_t size;
+} Sought;
+
+static int is_sought(void *userdata, const void *uuid, size_t size)
+{
+        const Sought *sought = userdata;
+        return sought->size == size && memcmp(sought->uuid, uuid, size) == 0 ? 2 : 0;
+}
+
+int dependencies_have(Bytes *pickle, const void *uuid, size_t uuid_size)
+{
+        Sought sought = { .uuid = uuid, .size = uuid_size };
+        int r = dependencies_each(pickle, is_sought, &sought);
+        return r == 2 ? 0 : r == 0 ? 1 : r;
+}
+
 int dependencies_without(Bytes *pickle, const void *uuid, size_t uuid_size, Bytes **ret)
 {
         _cleanup_value_ Value *v = NULL;

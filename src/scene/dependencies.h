@@ -20,6 +20,9 @@ int dependencies_read(Bytes *pickle, uint64_t *ret_signature, size_t *ret_n);
 typedef int (*DependencyFunc)(void *userdata, const void *uuid, size_t uuid_size);
 int dependencies_each(Bytes *pickle, DependencyFunc func, void *userdata);
 
+/* Whether the list holds it: 0 yes, 1 no (or no list), -ENOMEM. */
+int dependencies_have(Bytes *pickle, const void *uuid, size_t uuid_size);
+
 /* The list without its first entry that is `uuid` (list.remove() of the clients). 0, 1 when it does not hold it or
  * is no list, -ENOMEM. */
 int dependencies_without(Bytes *pickle, const void *uuid, size_t uuid_size, Bytes **ret);

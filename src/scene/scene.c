@@ -489,6 +489,24 @@ int scene_set_dependencies(Scene *s, Node *n, Bytes *dependencies)
 
 /* ---- removal ---- */
 
+int scene_each_dependant(Scene *s, const Node *n, SceneNodeFunc func, void *userdata)
+{
+        uint64_t bit = dependencies_bit(node_uuid(n), node_uuid_size(n));
+        for (uint32_t slot = 0; slot < s->n_slots; slot++) {
+                if (!(s->signatures[slot] & bit) || slot == n->slot)
+                        continue;
+                Node *other = scene_slot(s, slot);
+                int r = dependencies_have(other->dependencies, node_uuid(n), node_uuid_size(n));
+                if (r == 0)
+                        r = func(userdata, other);
+                else if (r == 1)
+                        r = 0;
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
 typedef struct Unlinked {
         uint32_t slot;
         Bytes *dependencies;

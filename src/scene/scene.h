@@ -74,6 +74,11 @@ int scene_set_owner(Scene *s, Node *n, Bytes *owner);
 /* Replaces the dependencies alone; not counted as a change of the content (no new version). */
 int scene_set_dependencies(Scene *s, Node *n, Bytes *dependencies);
 
+/* Calls func for each node whose dependencies name this one; func must not change the scene. 0, -ENOMEM, or the first
+ * value other than 0 from func. */
+typedef int (*SceneNodeFunc)(void *userdata, Node *n);
+int scene_each_dependant(Scene *s, const Node *n, SceneNodeFunc func, void *userdata);
+
 /* Removes the node, and its uuid, once, from the dependencies of every node that names it, as each client does.
  * -ENOMEM: nothing has changed. */
 int scene_remove(Scene *s, Node *n);

@@ -67,10 +67,10 @@ int grave_add(Session *s, Bytes *uuid, uint64_t wall, uint64_t closed)
         return 0;
 }
 
-int grave_dig(Session *s, const Node *n, uint64_t closed)
+int grave_dig(Session *s, const void *uuid, size_t size, uint64_t closed)
 {
-        _cleanup_bytes_ Bytes *uuid = bytes_new_copy(node_uuid(n), node_uuid_size(n));
-        return uuid ? grave_add(s, uuid, s->now.wall, closed) : -ENOMEM;
+        _cleanup_bytes_ Bytes *copy = bytes_new_copy(uuid, size);
+        return copy ? grave_add(s, copy, s->now.wall, closed) : -ENOMEM;
 }
 
 void grave_remove(Session *s, const void *uuid, size_t size)

@@ -56,7 +56,7 @@ int journal_refused(Session *s, const User *author, const MessageNode *node, con
 
 RecordUser user_record(const User *u)
 {
-        return (RecordUser){
+        RecordUser record = {
                 .flags = (u->admin ? RECORD_USER_ADMIN : 0) | (u->expected ? RECORD_USER_EXPECTED : 0) |
                          (u->initiating ? RECORD_USER_INITIATING : 0) | (u->got_any ? RECORD_USER_FETCHING : 0),
                 .status = (uint8_t)u->status,
@@ -64,6 +64,9 @@ RecordUser user_record(const User *u)
                 .behind_since = u->behind_since_wall,
                 .id = u->id,
         };
+        if (u->address && strlen(u->address) <= RECORD_ADDRESS_MAX)
+                strcpy(record.address, u->address);
+        return record;
 }
 
 int journal_user(Session *s, const User *u)

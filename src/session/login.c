@@ -70,9 +70,10 @@ static void describe_version(const Session *s, MessageText version, char *reason
 
 /* The place of a user whose connection is gone is free for who comes from the same address, as a crashed Blender
  * that was started again does. */
-static bool may_take_over(const User *u, const char *address)
+static bool may_take_over(const Session *s, const User *u, const char *address)
 {
-        return u->lost[CHANNEL_COMMAND] && u->address && strcmp(u->address, address) == 0;
+        bool gone = u->away ? s->now.now - u->away_since >= RECONNECT_TIME : u->lost[CHANNEL_COMMAND];
+        return gone && u->address && strcmp(u->address, address) == 0;
 }
 
 /* Fills in why not; "" when the login is good. *ret_guilty: it looks like guessing. */
@@ -86,7 +87,7 @@ static void judge(Session *s, const Message *m, const char *address, char *reaso
                 snprintf(reason, reason_size, "user name is empty, too long, or has control characters");
         } else if (name.size == s->common->size && memcmp(name.data, s->common->data, name.size) == 0) {
                 snprintf(reason, reason_size, "user name is reserved");
-        } else if (holder && !may_take_over(holder, address)) {
+        } else if (holder && !may_take_over(s, holder, address)) {
                 snprintf(reason, reason_size, "client already logged in");
         } else if (m->auth.admin && !secret_matches(s->config.admin_password, m->auth.admin_password.data,
                                                     m->auth.admin_password.size)) {

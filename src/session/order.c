@@ -10,7 +10,7 @@
 /* Beyond this many a client is flooded, and order no longer the worst of its problems. */
 #define HELD_MAX 65536u
 
-static int hold(User *u, bool is_delete, uint64_t due, const Node *n)
+static int hold(Session *s, User *u, bool is_delete, uint64_t due, const void *uuid, size_t uuid_size)
 {
         if (u->n_held == u->n_held_allocated) {
                 size_t n_allocated = u->n_held_allocated * 2 + 8;
@@ -20,10 +20,11 @@ static int hold(User *u, bool is_delete, uint64_t due, const Node *n)
                 u->held = held;
                 u->n_held_allocated = n_allocated;
         }
-        Bytes *uuid = bytes_new_copy(node_uuid(n), node_uuid_size(n));
-        if (!uuid)
+        Bytes *copy = bytes_new_copy(uuid, uuid_size);
+        if (!copy)
                 return -ENOMEM;
-        u->held[u->n_held++] = (HeldCommand){ .is_delete = is_delete, .due = due, .uuid = uuid };
+        u->held[u->n_held++] = (HeldCommand){ .is_delete = is_delete, .due = due, .uuid = copy };
+        session_need(s, due);
         return 0;
 }
 
@@ -43,12 +44,15 @@ int order_delete(Session *s, User *u, Node *n, Frames *frames, uint64_t *ret_whe
         uint64_t due = order_due(s, u, n);
         if (due <= s->now.now)
                 return emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
-        int r = hold(u, true, due, n);
-        if (r < 0)
-                return r;
         *ret_when = due == UINT64_MAX ? s->now.now + DOUBT_WINDOW : due;
-        session_need(s, due);
-        return 0;
+        return hold(s, u, true, due, node_uuid(n), node_uuid_size(n));
+}
+
+int order_repeat_delete(Session *s, User *u, const Bytes *uuid)
+{
+        if (u->n_held >= HELD_MAX)
+                return emit_command(s, u, MESSAGE_DELETE, answer_text(uuid));
+        return hold(s, u, true, s->now.now + ORDER_DELAY, uuid->data, uuid->size);
 }
 
 int order_right(Session *s, User *u, Node *n)
@@ -59,8 +63,7 @@ int order_right(Session *s, User *u, Node *n)
         uint64_t due = order_due(s, u, n);
         if (due <= s->now.now)
                 return 0;
-        session_need(s, due);
-        return hold(u, false, due, n);
+        return hold(s, u, false, due, node_uuid(n), node_uuid_size(n));
 }
 
 static int send_held(Session *s, User *u, const HeldCommand *h)

@@ -61,7 +61,7 @@ static int repeat_deletes(Session *s, User *u)
                 const Grave *g = grave_at(s, i);
                 if (scene_find(s->scene, g->uuid->data, g->uuid->size))
                         continue;
-                int r = emit_command(s, u, MESSAGE_DELETE, answer_text(g->uuid));
+                int r = order_repeat_delete(s, u, g->uuid);
                 if (r < 0)
                         return r;
         }
@@ -140,6 +140,10 @@ int presence_lost(Session *s, User *u, Channel channel)
         if (channel == CHANNEL_COMMAND) {
                 u->lost_since = s->now.now;
                 session_need(s, s->now.now + s->config.reconnect_grace_usec);
+                /* The last one may be lost; what comes after it names users whom the client does not know then. */
+                int r = table_send(s, u);
+                if (r < 0)
+                        return r;
         }
         if (channel != CHANNEL_DATA || u->behind_since_wall != 0)
                 return 0;

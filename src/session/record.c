@@ -46,20 +46,20 @@ Bytes *record_meta_state(RecordState state)
         return bytes_new_copy(&byte, 1);
 }
 
-/* What stands before the routing id. */
+/* What stands before the texts. */
 typedef struct RecordUserHead {
         uint8_t version;
         uint8_t flags;
         uint8_t status;
         uint64_t since;
         uint64_t behind_since;
-        uint8_t id_size;
 } __attribute__((__packed__)) RecordUserHead;
 
 Bytes *record_meta_user(const RecordUser *user)
 {
         uint8_t *p;
-        Bytes *b = bytes_new_uninitialised(sizeof(RecordUserHead) + user->id.size, &p);
+        size_t address_size = strlen(user->address);
+        Bytes *b = bytes_new_uninitialised(sizeof(RecordUserHead) + 1 + user->id.size + 1 + address_size, &p);
         if (!b)
                 return NULL;
         RecordUserHead head = {
@@ -68,10 +68,12 @@ Bytes *record_meta_user(const RecordUser *user)
                 .status = user->status,
                 .since = htole64(user->since),
                 .behind_since = htole64(user->behind_since),
-                .id_size = user->id.size,
         };
-        memcpy(p, &head, sizeof head);
-        memcpy(p + sizeof head, user->id.bytes, user->id.size);
+        p = mempcpy(p, &head, sizeof head);
+        *p++ = user->id.size;
+        p = mempcpy(p, user->id.bytes, user->id.size);
+        *p++ = (uint8_t)address_size;
+        memcpy(p, user->address, address_size);
         return b;
 }
 
@@ -119,16 +121,20 @@ int record_read_user(const Bytes *meta, RecordUser *ret)
         if (!meta || meta->size < sizeof head)
                 return 1;
         memcpy(&head, meta->data, sizeof head);
-        if (head.version != RECORD_USER_VERSION || head.id_size == 0 || head.id_size > ROUTING_ID_SIZE_MAX ||
-            meta->size != sizeof head + head.id_size)
+        const uint8_t *id, *address;
+        size_t offset = sizeof head, id_size, address_size;
+        if (head.version != RECORD_USER_VERSION || !record_read_text(meta, &offset, &id, &id_size) || id_size == 0 ||
+            id_size > ROUTING_ID_SIZE_MAX || !record_read_text(meta, &offset, &address, &address_size) ||
+            address_size > RECORD_ADDRESS_MAX)
                 return 1;
         *ret = (RecordUser){
                 .flags = head.flags,
                 .status = head.status,
                 .since = le64toh(head.since),
                 .behind_since = le64toh(head.behind_since),
-                .id.size = head.id_size,
+                .id.size = (uint8_t)id_size,
         };
-        memcpy(ret->id.bytes, meta->data + sizeof head, head.id_size);
+        memcpy(ret->id.bytes, id, id_size);
+        memcpy(ret->address, address, address_size);
         return 0;
 }

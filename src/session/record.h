@@ -35,13 +35,16 @@ enum {
         RECORD_USER_FETCHING = 1 << 3,   /* has asked for the first node of its catalog */
 };
 
-/* On disk: u8 version 1, u8 flags, u8 status, u64 since, u64 behind_since, routing id (short text). */
+/* On disk: u8 version 1, u8 flags, u8 status, u64 since, u64 behind_since, then routing id and address (short texts). */
+#define RECORD_ADDRESS_MAX 63u
+
 typedef struct RecordUser {
         uint8_t flags;
         uint8_t status;
         uint64_t since;        /* wall time of the login, microseconds */
         uint64_t behind_since; /* wall time from which it is owed changes; 0: it is not */
         RoutingId id;
+        char address[RECORD_ADDRESS_MAX + 1]; /* "" when it is not known */
 } RecordUser;
 
 typedef struct SessionRecord {

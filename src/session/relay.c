@@ -99,7 +99,7 @@ static int relay_may_create(Session *s, User *u, const MessageNode *node)
         }
         /* It has the node, and nobody else may have it. */
         if (r == 0)
-                r = emit_command(s, u, MESSAGE_DELETE, answer_text(node->uuid));
+                r = order_repeat_delete(s, u, node->uuid);
         return r < 0 ? r : 1;
 }
 
@@ -142,6 +142,8 @@ static int relay_node(Session *s, User *u, const MessageNode *node, Bytes *const
                 r = relay_pass_on(s, u, n, relayed, clean);
         if (r == 0 && !proper)
                 r = rights_tell(s, u, n);
+        if (r == 0 && is_new)
+                r = rights_created(s, u, n);
         return r == 0 && first ? join_offer_lobby(s) : r;
 }
 

@@ -136,6 +136,8 @@ int replay_user(Session *s, const void *name, size_t name_size, const RecordUser
         u->initiating = record->flags & RECORD_USER_INITIATING;
         u->got_any = record->flags & RECORD_USER_FETCHING;
         u->status = record->status == USER_ACTIVE || record->status == USER_SYNCING ? record->status : USER_LOBBY;
+        if (record->address[0])
+                user_set_address(u, record->address);
         u->since_wall = record->since;
         u->behind_since_wall = record->behind_since;
         return 0;
@@ -258,6 +260,8 @@ int session_load_done(Session *s, SessionTime t, EffectList *effects)
         }
         for (size_t i = 0; r == 0 && i < s->n_users; i++)
                 r = expect_user(s, s->users[i]);
+        if (r == 0 && s->n_users > 0)
+                r = table_send_all(s);
         if (r == 0)
                 r = release_orphans(s);
         session_need(s, t.now);

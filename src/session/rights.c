@@ -57,15 +57,39 @@ static bool may_change(const Session *s, const User *u, const Node *n, const Byt
         return rights_may_edit(s, u, n) ? to_common || bytes_equal(owner, u->name) : to_common && u->admin;
 }
 
+static EarlyRight *early_right_find(Session *s, uint64_t hash)
+{
+        for (size_t i = 0; i < ELEMENTSOF(s->early_rights); i++)
+                if (s->early_rights[i].hash == hash && s->early_rights[i].until > s->now.now)
+                        return &s->early_rights[i];
+        return NULL;
+}
+
+static void early_right_note(Session *s, const User *u, const Value *uuid, Bytes *owner)
+{
+        if (grave_find(s, value_data(uuid), value_size(uuid)))
+                return;
+        uint64_t hash = session_hash(s, value_data(uuid), value_size(uuid));
+        EarlyRight *e = early_right_find(s, hash);
+        if (!e)
+                e = &s->early_rights[s->next_early_right++ % EARLY_RIGHTS_MAX];
+        bytes_unref(e->owner);
+        *e = (EarlyRight){
+                .hash = hash, .until = s->now.now + EARLY_RIGHT_TIMEOUT, .user = u->serial, .owner = bytes_ref(owner),
+        };
+}
+
 /* Sorts the nodes that may be changed and are into `changed`, tells the sender about those that may not be. Uuids
- * that are not known change nothing. *ret_whole: nothing was refused, the message may be passed on as it is. */
-static int rights_sort(Session *s, const User *u, const Message *m, const Bytes *owner, Value *changed,
+ * that are not known yet are noted. *ret_whole: nothing was refused, the message may be passed on as it is. */
+static int rights_sort(Session *s, const User *u, const Message *m, Bytes *owner, Value *changed,
                        bool *ret_whole)
 {
         for (uint32_t i = 0; i < value_list_length(m->uuids); i++) {
                 const Value *uuid = value_list_get(m->uuids, i);
                 const Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
                 int r = 0;
+                if (!n)
+                        early_right_note(s, u, uuid, owner);
                 if (n && !may_change(s, u, n, owner)) {
                         *ret_whole = false;
                         r = rights_tell(s, u, n);
@@ -108,6 +132,28 @@ static int rights_repeat(Session *s, const Value *uuids)
         return 0;
 }
 
+int rights_created(Session *s, const User *u, Node *n)
+{
+        EarlyRight *e = early_right_find(s, session_hash(s, node_uuid(n), node_uuid_size(n)));
+        if (!e)
+                return 0;
+        e->until = 0;
+        _cleanup_value_ Value *uuids = value_list_new();
+        if (!uuids || append_uuid(uuids, n) < 0)
+                return -ENOMEM;
+        int r = 0;
+        if (e->user == u->serial && (bytes_equal(e->owner, u->name) || bytes_equal(e->owner, s->common))) {
+                r = scene_set_owner(s->scene, n, e->owner);
+                if (r == 0)
+                        r = rights_note(s, n, s->now.wall);
+                if (r == 0)
+                        r = journal_right(s, u, e->owner, uuids);
+        }
+        if (r == 0)
+                r = emit_command_all(s, MESSAGE_RIGHT, NULL, right_data(node_owner(s->scene, n), uuids));
+        return r < 0 ? r : rights_repeat(s, uuids);
+}
+
 int rights_message(Session *s, User *u, const Message *m, Bytes *const *frames)
 {
         if (!user_is_named(u, m->owner->data, m->owner->size))
@@ -147,6 +193,31 @@ int rights_message(Session *s, User *u, const Message *m, Bytes *const *frames)
 
 /* ---- Delete ---- */
 
+typedef struct Deleted {
+        Session *session;
+        const Node *node;
+} Deleted;
+
+/* Clients take a deleted node out of the dependencies of others, unless they see the Delete before the data that names
+ * it, or do not have the deleted node itself. */
+static int mark_dependant(void *userdata, Node *n)
+{
+        const Deleted *d = userdata;
+        Session *s = d->session;
+        for (size_t i = 0; i < s->n_users; i++) {
+                User *u = s->users[i];
+                uint64_t sent = stale_last_sent(s, u, n);
+                bool behind_data = sent != 0 && sent + ORDER_DELAY >= s->now.now;
+                bool lacks = u->status == USER_SYNCING || stale_has(u, d->node);
+                if (u->status == USER_LOBBY || (!behind_data && !lacks))
+                        continue;
+                int r = stale_mark(s, u, n, s->now.now + ORDER_DELAY);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int delete_apply(Session *s, User *u, Node *n, Frames *frames)
 {
         _cleanup_bytes_ Bytes *uuid = bytes_new_copy(node_uuid(n), node_uuid_size(n));
@@ -160,13 +231,26 @@ static int delete_apply(Session *s, User *u, Node *n, Frames *frames)
                 last = MAX(last, when);
         }
         if (r == 0)
-                r = grave_dig(s, n, last + LATE_DATA_WINDOW);
+                r = grave_dig(s, node_uuid(n), node_uuid_size(n), last + LATE_DATA_WINDOW);
         if (r < 0)
                 return r;
         uint64_t id = node_id(n);
+        Deleted deleted = { .session = s, .node = n };
+        r = scene_each_dependant(s->scene, n, mark_dependant, &deleted);
         stale_forget(s, id);
-        r = scene_remove(s->scene, n);
+        if (r == 0)
+                r = scene_remove(s->scene, n);
         return r < 0 ? r : join_answer_waiting(s, id, false);
+}
+
+/* Deleted already by somebody else, which is being told to everybody; or a node that only the sender has, as its Node
+ * was refused or has been overtaken by this: it is gone there when the Delete comes back, and must not come here. */
+static int delete_unknown(Session *s, User *u, MessageText uuid, Frames *frames)
+{
+        if (grave_find(s, uuid.data, uuid.size))
+                return 0;
+        int r = grave_dig(s, uuid.data, uuid.size, s->now.now + LATE_DATA_WINDOW);
+        return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
 }
 
 int rights_delete(Session *s, User *u, const Message *m, Bytes *const *frames)
@@ -180,9 +264,8 @@ int rights_delete(Session *s, User *u, const Message *m, Bytes *const *frames)
         for (size_t i = 0; i < 3; i++)
                 bytes_ref(frames[i]);
         Node *n = scene_find(s->scene, m->uuid.data, m->uuid.size);
-        /* A node that only the sender has: gone there when the Delete comes back. */
         if (!n)
-                return emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, relayed, 0);
+                return delete_unknown(s, u, m->uuid, relayed);
         if (!rights_may_edit(s, u, n)) {
                 r = session_forbidden(s, u, "wanted to delete a node that somebody else has locked", true);
                 if (r == 0)

@@ -37,6 +37,9 @@
 /* A joining or initiating user that says nothing for so long after having been away is told again. */
 #define STUCK_WAIT (5 * USEC_PER_SEC)
 
+/* Clients that are alive reconnect to a restarted server in less than this. */
+#define RECONNECT_TIME (1 * USEC_PER_SEC)
+
 #define PING_INTERVAL (1 * USEC_PER_SEC)
 /* After a restart, until a user answers. */
 #define PING_INTERVAL_AWAY (100 * USEC_PER_MSEC)
@@ -47,6 +50,9 @@
 
 /* Nodes up to this size are encoded on the spot, which takes a millisecond or two; larger ones by EFFECT_ENCODE. */
 #define ENCODE_SYNC_LIMIT (1u << 20)
+
+#define EARLY_RIGHTS_MAX 256u
+#define EARLY_RIGHT_TIMEOUT (5 * USEC_PER_SEC)
 
 #define GRAVES_MAX (1u << 17)
 #define GUESTS_MAX 1024u
@@ -59,6 +65,14 @@ typedef struct Grave {
         uint64_t deleted_wall;
         uint64_t closed; /* until then late data is refused */
 } Grave;
+
+/* A Right for a node that is not there yet: it has overtaken the Node on its way here. */
+typedef struct EarlyRight {
+        uint64_t hash; /* of the uuid; 0: none */
+        uint64_t until;
+        uint32_t user;
+        Bytes *owner;
+} EarlyRight;
 
 /* A routing id that is not logged in: its heartbeat came before its login, or it has just been let go. */
 typedef struct Guest {
@@ -119,6 +133,9 @@ struct Session {
         uint64_t n_graves_dropped;
 
         U64Map recent_rights; /* node id -> wall time of the last change of its owner, for a minute */
+
+        EarlyRight early_rights[EARLY_RIGHTS_MAX]; /* a ring */
+        size_t next_early_right;
 
         uint64_t last_tick;
         uint64_t next_tick; /* when something is due next */
@@ -264,6 +281,8 @@ void stale_expire(Session *s, User *u);
 
 /* Sends the Delete now, or when it cannot overtake data any more. *ret_when: which is then. */
 int order_delete(Session *s, User *u, Node *n, Frames *frames, uint64_t *ret_when);
+/* One that a client may have missed, behind the data that may still be on its way to it. */
+int order_repeat_delete(Session *s, User *u, const Bytes *uuid);
 /* A Right for the node has just been sent: say it again later if it may have overtaken the node itself. */
 int order_right(Session *s, User *u, Node *n);
 int order_send_due(Session *s, User *u);
@@ -271,7 +290,7 @@ void order_drained(Session *s, User *u);
 
 /* ---- grave.c ---- */
 
-int grave_dig(Session *s, const Node *n, uint64_t closed);
+int grave_dig(Session *s, const void *uuid, size_t size, uint64_t closed);
 const Grave *grave_find(const Session *s, const void *uuid, size_t size);
 int grave_add(Session *s, Bytes *uuid, uint64_t wall, uint64_t closed);
 void grave_remove(Session *s, const void *uuid, size_t size);
@@ -289,6 +308,8 @@ int rights_delete(Session *s, User *u, const Message *m, Bytes *const *frames);
 int rights_note(Session *s, const Node *n, uint64_t wall);
 /* Tells one user who owns a node. */
 int rights_tell(Session *s, const User *u, const Node *n);
+/* A node has been made: a Right that came before it takes effect. */
+int rights_created(Session *s, const User *u, Node *n);
 /* Releases every lock of a name; `except` is not told. */
 int rights_release(Session *s, Bytes *owner, const User *except);
 bool rights_may_edit(const Session *s, const User *u, const Node *n);

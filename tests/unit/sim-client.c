@@ -320,7 +320,11 @@ void sim_client_data(SimClient *c, Frames *f)
         } else if (c->state == SIM_ACTIVE) {
                 if (!do_commit(c, f))
                         sim_raise(c, "a Commit does not apply");
-                else if (!sim_find(c, f->frame[1]->data, f->frame[1]->size))
-                        sim_raise(c, "a Commit for an unknown node");
+                else if (!sim_find(c, f->frame[1]->data, f->frame[1]->size)) {
+                        char what[96];
+                        snprintf(what, sizeof what, "a Commit for an unknown node, %.*s", (int)MIN(f->frame[1]->size, (size_t)40),
+                                 f->frame[1]->data);
+                        sim_raise(c, what);
+                }
         }
 }

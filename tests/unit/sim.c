@@ -126,13 +126,15 @@ static void send_effect(Sim *sim, Effect *e, EffectList *more)
                 return;
         if (e->send.class == SEND_BULK) {
                 if (c->backlog_limit && q->n >= c->backlog_limit)
-                        c->refusing = true;
+                        c->refusing = c->owed = true;
                 if (c->refusing) {
                         session_send_refused(sim->session, sim_time(sim), &c->id, SEND_BULK, e->send.node_id, more);
                         return;
                 }
-                if (c->backlog_limit && q->n > 0)
+                if (c->backlog_limit && q->n > 0) {
                         session_send_queued(sim->session, sim_time(sim), &c->id);
+                        c->owed = true;
+                }
         }
         sim_queue_push(q, sim_delay(sim), frames_ref(e->send.frames));
 }
@@ -249,7 +251,7 @@ static void server_step(Sim *sim)
 static void client_drained(Sim *sim, SimClient *c)
 {
         EffectList effects = {};
-        c->refusing = false;
+        c->refusing = c->owed = false;
         assert_int_equal(session_outbox_drained(sim->session, sim_time(sim), &c->id, &effects), 0);
         sim_execute(sim, &effects);
         effect_list_done(&effects);
@@ -290,7 +292,6 @@ static void client_step(SimClient *c)
                 return;
         }
         /* At most one message of each socket in a turn. */
-        bool had_data = c->down[CHANNEL_DATA].n > 0;
         Frames *f = arrived(c, CHANNEL_COMMAND);
         if (f) {
                 c->last_progress = sim->now;
@@ -302,7 +303,7 @@ static void client_step(SimClient *c)
                 sim_client_data(c, f);
                 frames_unref(f);
         }
-        if (sim->up && c->backlog_limit && had_data && c->down[CHANNEL_DATA].n == 0 && c->has_outbox)
+        if (sim->up && c->owed && c->down[CHANNEL_DATA].n == 0 && c->has_outbox)
                 client_drained(sim, c);
 }
 
@@ -407,7 +408,7 @@ void sim_login_with(SimClient *c, const char *version, const char *server_passwo
                 sim_queue_clear(&c->up[ch]);
                 sim_queue_clear(&c->down[ch]);
         }
-        c->refusing = c->raised = c->has_outbox = false;
+        c->refusing = c->owed = c->raised = c->has_outbox = false;
         c->connected = c->ttl_runs = true;
         c->state = SIM_AUTH;
         c->auth_sent = c->last_ping = c->last_progress = c->sim->now;
@@ -509,7 +510,7 @@ void sim_stop(Sim *sim)
         sim->n_jobs = 0;
         for (size_t i = 0; i < sim->n_clients; i++) {
                 SimClient *c = &sim->clients[i];
-                c->has_outbox = c->refusing = false;
+                c->has_outbox = c->refusing = c->owed = false;
                 for (int ch = 0; ch < _CHANNEL_MAX; ch++)
                         queue_cut(&c->down[ch], sim_random(sim, c->down[ch].n + 1));
         }

@@ -63,7 +63,7 @@ typedef struct SimClient {
 
         SimQueue up[_CHANNEL_MAX], down[_CHANNEL_MAX];
         size_t backlog_limit; /* packets on the data channel before SEND_BULK is refused; 0: none */
-        bool refusing;
+        bool refusing, owed; /* the session waits to hear that it is drained */
         size_t n_tables, n_data, n_rights, n_deletes, n_removed, n_catalogs;
         char last_answer[64]; /* text of the last Auth or ServerSnapshot */
 } SimClient;

@@ -86,7 +86,6 @@ static void disturb(Sim *sim, SimClient *c, const Course *course)
                 sim_snapshot(sim);
         } else if (course->slow && what < 110) {
                 c->backlog_limit = c->backlog_limit ? 0 : 1 + sim_random(sim, 4);
-                c->refusing = c->refusing && c->backlog_limit;
         }
 }
 
@@ -102,16 +101,8 @@ static void give_up(SimClient *c, size_t *n_stuck)
 
 static void settle(Sim *sim)
 {
-        for (size_t i = 0; i < sim->n_clients; i++) {
+        for (size_t i = 0; i < sim->n_clients; i++)
                 sim->clients[i].backlog_limit = 0;
-                if (sim->clients[i].refusing) {
-                        EffectList effects = {};
-                        sim->clients[i].refusing = false;
-                        session_outbox_drained(sim->session, sim_time(sim), &sim->clients[i].id, &effects);
-                        sim_execute(sim, &effects);
-                        effect_list_done(&effects);
-                }
-        }
         for (int second = 0; second < 30; second++) {
                 for (size_t i = 0; i < sim->n_clients; i++)
                         if (sim->clients[i].state == SIM_ACTIVE)
@@ -123,6 +114,7 @@ static void settle(Sim *sim)
 static void run_course(uint64_t seed, const Course *course)
 {
         Sim sim;
+        next_uuid = n_value = 0;
         sim_init(&sim, seed);
         sim.delay_max = (1 + sim_random(&sim, 80)) * SIM_MSEC;
         if (sim_random(&sim, 2))
