@@ -264,6 +264,9 @@ int session_load_done(Session *s, SessionTime t, EffectList *effects)
                 r = table_send_all(s);
         if (r == 0)
                 r = release_orphans(s);
+        /* Clients that have not been told of a Delete go on from what they have. */
+        for (size_t i = 0; i < s->n_graves; i++)
+                s->graves[s->first_grave + i].closed = t.now + DOUBT_WINDOW;
         session_need(s, t.now);
         s->effects = NULL;
         return r;

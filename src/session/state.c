@@ -56,7 +56,8 @@ static Value *save_graves(const Session *s)
         _cleanup_value_ Value *list = value_list_new();
         for (size_t i = 0; list && i < s->n_graves; i++) {
                 const Grave *g = grave_at(s, i);
-                if (append_pair(list, g->uuid->data, g->uuid->size, g->deleted_wall) < 0)
+                if (grave_find(s, g->uuid->data, g->uuid->size) == g &&
+                    append_pair(list, g->uuid->data, g->uuid->size, g->deleted_wall) < 0)
                         return NULL;
         }
         return TAKE_PTR(list);
