@@ -47,6 +47,7 @@ struct Manager {
         uint64_t saved_sequence; /* the newest snapshot has everything up to here */
         uint64_t saving_sequence;
         uint64_t tick_at;    /* CLOCK_MONOTONIC for which tick_timer is set; 0: it is not */
+        uint64_t scrubbed_at; /* CLOCK_REALTIME of the last scrub, of the start before the first */
         uint64_t idle_since; /* CLOCK_MONOTONIC; 0: somebody is there */
         bool reading_held;   /* too much waits for the disk */
 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "daemon/event-id.h"
 #include "daemon/manager-internal.h"
 #include "daemon/notify.h"
+#include "store/maintain.h"
 
 #define KEEPER_USEC USEC_PER_SEC
 /* While a long save makes progress, systemd is asked for this much more time. */
@@ -150,6 +152,27 @@ static int leave_when_idle(Manager *m, SessionTime t)
         return 0;
 }
 
+static void on_scrubbed(void *userdata, int result, uint64_t n_records, uint64_t n_bytes, uint64_t n_damaged)
+{
+        Manager *m = userdata;
+        m->scrubbed_at = clock_realtime_usec();
+        if (result < 0 && result != -ECANCELED)
+                log_warning_errno(result, "Verification of everything on disk ended early; it is tried again in time");
+        else if (result == 0)
+                log_event(n_damaged > 0 ? LOG_ERR : LOG_INFO, EVENT_STORE_VERIFIED,
+                          LOG_FIELDS(LOG_NUMBER("BYTES", n_bytes), LOG_NUMBER("DAMAGED", n_damaged)),
+                          "Verified everything on disk: %" PRIu64 " records, %" PRIu64 " bytes, %" PRIu64 " damaged",
+                          n_records, n_bytes, n_damaged);
+}
+
+static int begin_scrub_when_due(Manager *m, SessionTime t)
+{
+        if (m->config->scrub_interval == 0 || t.wall - m->scrubbed_at < m->config->scrub_interval)
+                return 0;
+        int k = store_scrub_begin(m->store, on_scrubbed, m);
+        return k == -EALREADY ? 0 : k;
+}
+
 static int on_keeper(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Manager *m = userdata;
@@ -159,6 +182,8 @@ static int on_keeper(sd_event_source *source, uint64_t usec, void *userdata)
                 manager_format_status(m, status, sizeof status);
                 notify_status(status);
                 int k = drop_slow_peers(m, t);
+                if (k >= 0)
+                        k = begin_scrub_when_due(m, t);
                 if (k >= 0)
                         k = leave_when_idle(m, t);
                 if (k >= 0)

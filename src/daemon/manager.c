@@ -262,6 +262,7 @@ int manager_new(Manager **ret, const ManagerParameters *parameters)
                 return log_error_errno(-ENOMEM, "Cannot start");
         m->options = parameters->options;
         m->config = parameters->config;
+        m->scrubbed_at = clock_realtime_usec();
         m->report = report_new();
         int k = m->report ? open_loop(m) : -ENOMEM;
         if (k < 0)
