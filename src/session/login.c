@@ -106,8 +106,10 @@ static void judge(Session *s, const Message *m, const char *address, char *reaso
         }
 }
 
-static int login_refuse(Session *s, const RoutingId *from, const char *address, const char *reason, bool guilty)
+static int login_refuse(Session *s, const RoutingId *from, const char *address, MessageText name, const char *reason,
+                        bool guilty)
 {
+        bool clean = message_text_is_clean(name.data, name.size, s->limits.max_name);
         char text[256];
         snprintf(text, sizeof text, "FAILED: %s", reason);
         _cleanup_frames_ Frames *frames = NULL;
@@ -118,7 +120,8 @@ static int login_refuse(Session *s, const RoutingId *from, const char *address, 
                 r = emit_penalty(s, address, 1);
         if (r == 0)
                 r = emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_LOGIN_REFUSED, NULL, address,
-                             "A login from %s was refused: %s.", address, reason);
+                             "A login from %s as \"%.*s\" was refused: %s.", address, clean ? (int)name.size : 1,
+                             clean ? (const char *)name.data : "?", reason);
         Guest *g = r == 0 ? guest_find(s, from) : NULL;
         if (g)
                 g->has_ttl = false;
@@ -180,7 +183,7 @@ int login_auth(Session *s, const RoutingId *from, const char *address, const Mes
         bool guilty;
         judge(s, m, address, reason, sizeof reason, &guilty);
         if (reason[0])
-                return login_refuse(s, from, address, reason, guilty);
+                return login_refuse(s, from, address, m->name, reason, guilty);
         u = session_find_name(s, m->name.data, m->name.size);
         if (u) {
                 int r = login_leave(s, u, "the same user has come back with a new connection");

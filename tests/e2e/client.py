@@ -55,7 +55,7 @@ class Client:
     """One user. Made by Fleet.client(); `state` goes auth, lobby, (initialising | syncing), active, left."""
 
     def __init__(self, fleet, address, name, password="", admin_password=None, version=wire.VERSION, timeout=5.0,
-                 routing_id=None, heartbeat=True, record=False):
+                 routing_id=None, heartbeat=True, record=False, source=None):
         self.fleet = fleet
         self.name = name
         self.address = address
@@ -78,6 +78,7 @@ class Client:
         self.last_received = None
         self.longest_silence = 0.0
         self.dialogue = []
+        self._source = source  # the address to come from, where it matters
         self._with_heartbeat = heartbeat
         self._catalog = []
         self._asked = None
@@ -91,7 +92,8 @@ class Client:
 
     def _endpoint(self, channel):
         host, ports = self.address
-        return f"tcp://{host}:{ports[channel]}"
+        source = f"{self._source}:0;" if self._source else ""
+        return f"tcp://{source}{host}:{ports[channel]}"
 
     def open(self):
         """Connects the command and data channel without saying anything."""

@@ -198,7 +198,7 @@ class Server:
 
     def snapshots(self):
         folder = os.path.join(self.data_dir, "snapshots")
-        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        return sorted(n for n in os.listdir(folder) if n.endswith(".snap")) if os.path.isdir(folder) else []
 
     # figures of the process, for bounds on what clients can make it hold
 

@@ -34,6 +34,7 @@ class Tap:
 
     def pytest_configure(self, config):
         config.option.tbstyle = "short"
+        config.option.verbose = 0  # assertions ask for it
 
     def pytest_collection_finish(self, session):
         print(f"1..{len(session.items)}", flush=True)

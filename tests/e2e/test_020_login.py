@@ -48,7 +48,7 @@ def test_admin_is_marked(private, fleet):
 
 
 @pytest.mark.reference
-@pytest.mark.parametrize("password", ["", None, "falsch", SECRET + " ", "x" * 100000])
+@pytest.mark.parametrize("password", ["", None, "falsch", SECRET + " ", "x" * 1000])
 def test_wrong_server_password(private, fleet, password):
     client = fleet.client(private.address, "eins", password=password).connect()
     assert "server password" in refused(fleet, client)
@@ -117,8 +117,17 @@ def test_routing_id_that_begins_with_zero(server, fleet):
 
 
 def test_names_that_are_no_names(server, fleet):
-    for name in ["", "x" * 100000, "server", "COMMON"]:
+    for name in ["", "x" * 65, "x" * 1000, "COMMON", "two\nlines", "\x1b[31m"]:
         refused(fleet, fleet.client(server.address, name).connect())
+
+
+def test_sizes_that_no_client_sends(server, fleet):
+    """Not even an answer is owed to these."""
+    clients = [fleet.client(server.address, "x" * 100000, timeout=2.0).connect(),
+               fleet.client(server.address, "eins", password="x" * 100000, timeout=2.0).connect()]
+    for client in clients:
+        client.wait_state("left")
+        assert "LOBBY" not in str(client.answers)
 
 
 def test_running_session_answers_running(session, fleet):

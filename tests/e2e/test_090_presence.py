@@ -71,10 +71,23 @@ def test_name_is_kept_during_the_grace_time(make_session, fleet):
     session = make_session(timeout="30s", reconnect_grace="30s")
     bert = session.join("bert")
     bert.crash()
-    thief = session.connect("bert")
+    thief = session.connect("bert", source="127.0.0.2")
     thief.wait_state("left")
     assert "already" in thief.answers[0]
     assert "bert" in session.admin.users
+
+
+def test_restarted_blender_gets_its_name_back_at_once(make_session, fleet):
+    """From the same machine nobody has to sit the grace time out."""
+    session = make_session(timeout="30s", reconnect_grace="30s")
+    bert = session.join("bert")
+    bert.lock(session.uuids[0])
+    fleet.wait_until(lambda: session.admin.nodes[session.uuids[0]].owner == "bert")
+    bert.crash()
+    session.users.remove(bert)
+    again = session.join("bert")
+    fleet.wait_until(lambda: session.admin.nodes[session.uuids[0]].owner == COMMON)
+    session.check_same(session.admin, again)
 
 
 def test_hanging_client_is_dropped(quick, fleet):
