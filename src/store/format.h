@@ -32,7 +32,9 @@ typedef struct FormatIdentity {
         uint64_t folder_inode; /* of the instance's folder; another value means that this is a copy */
         uint64_t folder_birth_usec; /* when the folder was made; 0: the file system does not say */
         uint32_t flags;
-        uint8_t reserved[20];
+        uint32_t reserved;
+        uint64_t durable; /* when the store was closed, records up to this one were durable */
+        uint8_t reserved2[8];
         uint8_t digest[STORE_DIGEST_SIZE]; /* over everything before it */
 } FormatIdentity;
 _Static_assert(sizeof(FormatIdentity) == 128, "identity size");

@@ -67,6 +67,7 @@ static int write_identity(Store *s, const FormatIdentity *identity)
         f.folder_inode = htole64(f.folder_inode);
         f.folder_birth_usec = htole64(f.folder_birth_usec);
         f.flags = htole32(f.flags);
+        f.durable = htole64(f.durable);
         digest_buffer(&f, offsetof(FormatIdentity, digest), f.digest);
         return io_write_file_atomic(s->io, s->dirfd, FORMAT_IDENTITY_NAME, &iov, 1, 0600);
 }
@@ -81,6 +82,7 @@ static int make_identity(Store *s, const FormatIdentity *copied_from)
         if (copied_from) {
                 memcpy(f.copied_from, copied_from->store_id, sizeof(f.copied_from));
                 f.flags = copied_from->flags;
+                f.durable = copied_from->durable;
         }
         r = look_at_folder(s, &f);
         if (r >= 0)
@@ -113,6 +115,7 @@ static int read_identity(Store *s, FormatIdentity *ret)
         f.folder_inode = le64toh(f.folder_inode);
         f.folder_birth_usec = le64toh(f.folder_birth_usec);
         f.flags = le32toh(f.flags);
+        f.durable = le64toh(f.durable);
         *ret = f;
         return 0;
 }
@@ -148,6 +151,7 @@ int identity_open(Store *s, char **ret_error)
         if (r == 0) {
                 memcpy(s->id, f.store_id, sizeof(s->id));
                 s->begun = f.flags & FORMAT_IDENTITY_BEGUN;
+                s->closed_durable = f.durable;
                 return check_copy(s, &f);
         }
         if (s->flags & STORE_OPEN_READ_ONLY)
@@ -173,9 +177,26 @@ int identity_set_begun(Store *s, bool begun)
         r = read_identity(s, &f);
         if (r < 0)
                 return r;
+        f.durable = begun ? f.durable : 0;
         f.flags = begun ? f.flags | FORMAT_IDENTITY_BEGUN : f.flags & ~FORMAT_IDENTITY_BEGUN;
         r = write_identity(s, &f);
-        if (r >= 0)
-                s->begun = begun;
-        return r;
+        if (r < 0)
+                return r;
+        s->begun = begun;
+        s->closed_durable = f.durable;
+        return 0;
+}
+
+int identity_set_durable(Store *s, uint64_t durable)
+{
+        FormatIdentity f;
+        int r;
+
+        if (s->closed_durable >= durable)
+                return 0;
+        r = read_identity(s, &f);
+        if (r < 0)
+                return r;
+        f.durable = durable;
+        return write_identity(s, &f);
 }

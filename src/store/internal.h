@@ -34,6 +34,7 @@ struct Store {
         bool copied;
         bool empty;
         bool closing;
+        uint64_t closed_durable; /* what the file "store" says of the journal */
         bool begun; /* while open only the worker's sync touches it */
         uint64_t recovered_sequence; /* the last one that counted when the store was opened */
         uint64_t segment_size;

@@ -8,6 +8,7 @@ struct Pending {
         Segment *segment;
         uint64_t offset; /* of the record in it */
         uint64_t head_size;
+        uint64_t held; /* bytes of memory that it costs us */
         FormatRecord header;
         Bytes *blob; /* what is written behind the head; NULL: nothing */
         uint8_t head[];

@@ -256,7 +256,8 @@ static void report(Store *s, const Scan *scan)
                 char name[SEGMENT_NAME_SIZE];
 
                 segment_name(d->segment->number, name);
-                if (tail && result->n_gaps == 0) {
+                /* After a clean end nothing is unfinished. */
+                if (tail && result->n_gaps == 0 && s->closed_durable < result->valid) {
                         if (d->segment == scan->segments[scan->n_segments - 1])
                                 store_problem(s, STORE_NOTICE, "%" PRIu64 " bytes at the end of %s/log/%s are an unfinished "
                                               "record and were cut.", d->end - d->start, s->path, name);
@@ -295,7 +296,8 @@ int journal_scan(Store *s, uint64_t from, bool with_report, JournalScan **ret)
 
         if (!result)
                 return -ENOMEM;
-        result->from = result->durable = result->sequence = from;
+        result->from = result->sequence = from;
+        result->durable = MAX(from, s->closed_durable);
         r = store_copy_segments(s, &segments, &n);
         if (r < 0)
                 return r;

@@ -46,7 +46,7 @@ static void drop_durable(Journal *j)
         while (j->first && j->first != j->unwritten && j->first->header.sequence <= j->durable) {
                 Pending *p = j->first;
 
-                j->held_bytes -= pending_size(p);
+                j->held_bytes -= p->held;
                 if (j->unspilled == p)
                         j->unspilled = p->next;
                 j->first = p->next;
@@ -202,8 +202,10 @@ void journal_finish(Store *s)
                 worker_drain(s->worker, true);
                 if (j->first)
                         continue;
-                if (j->durable == j->marked || !j->active)
+                if (j->durable == j->marked || !j->active) {
+                        (void)identity_set_durable(s, j->durable);
                         return;
+                }
                 journal_mark(s);
         }
         if (j->unwritten)

@@ -134,7 +134,7 @@ static void spill(Store *s)
                 Pending *p = j->unspilled;
                 Bytes *mapped;
 
-                if (p->blob && p->blob->size >= DEDUPLICATE_SIZE_MIN) {
+                if (p->blob && p->blob->size >= DEDUPLICATE_SIZE_MIN && p->held > p->head_size) {
                         StoreLocation location = {
                                 .segment = p->segment->number,
                                 .offset = p->offset + p->head_size,
@@ -143,7 +143,8 @@ static void spill(Store *s)
 
                         if (store_map_blob(s, &location, &mapped) < 0)
                                 return;
-                        j->held_bytes -= p->blob->size;
+                        j->held_bytes -= p->held - p->head_size;
+                        p->held = p->head_size;
                         bytes_unref(p->blob);
                         p->blob = mapped;
                 }

@@ -57,7 +57,8 @@ static void enqueue(Journal *j, Pending *p, bool written)
                 j->unwritten = p;
         if (!j->unspilled)
                 j->unspilled = p;
-        j->held_bytes += pending_size(p);
+        p->held = pending_size(p);
+        j->held_bytes += p->held;
 }
 
 /* Decides where a record goes: behind the last one, or into a new segment when that is full. A jump in the numbers

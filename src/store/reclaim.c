@@ -34,9 +34,12 @@ typedef struct Reclaim {
 
 /* ---- in the worker ---- */
 
-static bool is_candidate(const Store *s, const LiveSegment *segment, bool merge_small)
+static bool is_candidate(const Store *s, const LiveSet *live, const LiveSegment *segment, bool merge_small)
 {
-        if (segment->journal || !segment->sealed || segment->size == 0)
+        /* The one with the highest number stays: the next start counts on from it, and numbers must not come again while
+         * manifests name them. */
+        if (segment->journal || !segment->sealed || segment->size == 0 ||
+            segment == &live->segments[live->n_segments - 1])
                 return false;
         return segment->live_bytes * 2 < segment->size || (merge_small && segment->size < s->segment_size / 16);
 }
@@ -58,7 +61,7 @@ static int choose_victims(Reclaim *reclaim)
 
                 while (blob < live->n_blobs && live->blobs[blob].segment < segment->number)
                         blob++;
-                if (is_candidate(s, segment, n_small > SMALL_SEGMENTS_MAX))
+                if (is_candidate(s, live, segment, n_small > SMALL_SEGMENTS_MAX))
                         reclaim->victims[reclaim->n_victims++] = (Victim){
                                 .number = segment->number,
                                 .size = segment->size,

@@ -227,10 +227,6 @@ static int recover(Store *s, char **ret_error)
         r = store_read_segments(s, ret_error);
         if (r >= 0)
                 r = store_read_snapshots(s);
-        if (r == -EPROTONOSUPPORT && ret_error && !*ret_error &&
-            asprintf(ret_error, "A snapshot in %s was written by a newer version of scenekeep, in a format that this one "
-                     "does not know. Nothing was touched; install the newer version.", s->path) < 0)
-                *ret_error = NULL;
         if (r < 0)
                 return r;
         r = store_find_intact_set(s, 0, 0, 0, true, &s->initial);
@@ -299,7 +295,10 @@ static void explain(const Store *s, int error, char **ret_error)
 
         if (!ret_error || *ret_error)
                 return;
-        if (error == -EUCLEAN)
+        if (error == -EPROTONOSUPPORT)
+                n = asprintf(ret_error, "A file in %s was written by a newer version of scenekeep, in a format that this one "
+                             "does not know. Nothing was touched; install the newer version.", s->path);
+        else if (error == -EUCLEAN)
                 n = asprintf(ret_error, "The store in %s is damaged beyond use: there are snapshots or records, but none "
                              "that is intact. It is not started empty over them. Restore the folder from a backup, or say "
                              "that it may be set aside.", s->path);
