@@ -2,10 +2,28 @@
 #include "ctl/verb.h"
 
 const Verb verbs[] = {
-        {"check", "HOST [PORT]", 1, 2, OPT_BIT(OPT_TIMEOUT), "Ask a server as a client would: are its three ports reachable",
+        /* watching */
+        {"status", "", 0, 0, OPT_BIT(OPT_WATCH), "Show how the session is doing", verb_status},
+        {"list", "", 0, 0, 0, "Show all sessions of this machine", verb_list},
+        {"users", "", 0, 0, 0, "Show who is in the session", verb_users},
+        {"check", "HOST [PORT]", 1, 2, OPT_BIT(OPT_TIMEOUT), "Ask a server as a client would: are its ports reachable",
          verb_check},
+        /* managing */
+        {"kick", "USER", 1, 1, OPT_BIT(OPT_REASON), "Put somebody out of the session", verb_kick},
+        {"ban", "USER|ADDRESS", 1, 1, 0, "Shut an address out for a while", verb_ban},
+        {"unban", "ADDRESS", 1, 1, 0, "Let an address come back", verb_unban},
+        {"lock", "NODE USER", 2, 2, 0, "Lock a node for somebody", verb_lock},
+        {"unlock", "NODE", 1, 1, 0, "Let everybody edit a node", verb_unlock},
+        /* history */
+        {"save", "", 0, 0, OPT_BIT(OPT_PIN), "Take a snapshot now", verb_save},
         {"snapshots", "", 0, 0, 0, "List the snapshots, newest first", verb_snapshots},
-        {"show", "[SOURCE [NODE]]", 0, 2, OPT_BIT(OPT_TREE), "Show what is in a snapshot, a file, at a time, or now", verb_show},
+        {"pin", "SNAPSHOT", 1, 1, 0, "Keep a snapshot whatever its age", verb_pin},
+        {"unpin", "SNAPSHOT", 1, 1, 0, "Let a snapshot go when its time has come", verb_unpin},
+        {"show", "[SOURCE [NODE]]", 0, 2, OPT_BIT(OPT_TREE), "Show what is in a snapshot, a file, or was there at a time",
+         verb_show},
+        {"restore", "[SNAPSHOT]", 0, 1, OPT_BIT(OPT_AT) | OPT_BIT(OPT_NODE) | OPT_BIT(OPT_UNDO),
+         "Bring the session, or single nodes, back to what they were", verb_restore},
+        /* in and out */
         {"export", "FILE.db", 1, 1, OPT_BIT(OPT_AT), "Write the session as a file that the add-on opens", verb_export},
 };
 const size_t n_verbs = ELEMENTSOF(verbs);

@@ -13,6 +13,8 @@
 #include "daemon/restore.h"
 #include "daemon/saver.h"
 
+typedef struct ManagerControl ManagerControl;
+
 typedef enum ManagerState {
         MANAGER_LOADING,
         MANAGER_SERVING,
@@ -34,6 +36,7 @@ struct Manager {
         Saver *saver;
         Restore *restore;
         Net *net;
+        ManagerControl *control; /* NULL: nobody can ask */
 
         sd_event_source *worker_source;
         sd_event_source *tick_timer;     /* when the session wants it */
@@ -79,6 +82,11 @@ int manager_arm_tick(Manager *m); /* for when the session wants it */
 int manager_arm_sync(Manager *m);
 int manager_rearm_save(Manager *m);
 void manager_format_status(const Manager *m, char *buffer, size_t size);
+
+/* manager-control.c */
+void manager_control_open(Manager *m);
+void manager_control_close(Manager *m);
+void manager_control_saved(Manager *m, int error); /* a save has ended */
 
 /* manager-config.c */
 void manager_session_config(const Config *c, SessionConfig *ret);

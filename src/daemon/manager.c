@@ -78,6 +78,7 @@ static void on_save_finished(void *userdata, int error)
         Manager *m = userdata;
         if (error >= 0)
                 m->saved_sequence = m->saving_sequence;
+        manager_control_saved(m, error);
         if (m->state == MANAGER_STOPPING && !saver_busy(m->saver))
                 leave(m, error);
 }
@@ -283,6 +284,7 @@ int manager_new(Manager **ret, const ManagerParameters *parameters)
         k = restore_new(&m->restore, m->event, m->store, m->session, on_restored, m);
         if (k < 0)
                 return log_error_errno(k, "Cannot load the session in %s", m->config->data_dir);
+        manager_control_open(m);
         net_resume_reading(m->net, 1u << CHANNEL_TTL);
         *ret = TAKE_PTR(m);
         return 0;
@@ -299,6 +301,7 @@ Manager *manager_free(Manager *m)
                 return NULL;
         if (m->worker)
                 worker_drain(m->worker, false); /* its jobs know restore, saver and executor */
+        manager_control_close(m);
         restore_free(m->restore);
         saver_free(m->saver);
         net_free(m->net);

@@ -48,6 +48,19 @@ int rights_release(Session *s, Bytes *owner, const User *except)
         return r < 0 ? r : emit_command_all(s, MESSAGE_RIGHT, except, right_data(s->common, uuids));
 }
 
+int rights_give(Session *s, Node *n, Bytes *owner)
+{
+        _cleanup_value_ Value *uuids = value_list_new();
+        if (!uuids || append_uuid(uuids, n) < 0)
+                return -ENOMEM;
+        int r = scene_set_owner(s->scene, n, owner);
+        if (r == 0)
+                r = rights_note(s, n, s->now.wall);
+        if (r == 0)
+                r = journal_right(s, NULL, owner, uuids);
+        return r < 0 ? r : emit_command_all(s, MESSAGE_RIGHT, NULL, right_data(owner, uuids));
+}
+
 /* ---- Right ---- */
 
 /* To COMMON or to oneself what nobody else holds; admins may also release what somebody else holds. */
@@ -218,7 +231,7 @@ static int mark_dependant(void *userdata, Node *n)
         return 0;
 }
 
-static int delete_apply(Session *s, User *u, Node *n, Frames *frames)
+int rights_remove(Session *s, User *u, Node *n, Frames *frames)
 {
         _cleanup_bytes_ Bytes *uuid = bytes_new_copy(node_uuid(n), node_uuid_size(n));
         if (!uuid)
@@ -272,5 +285,5 @@ int rights_delete(Session *s, User *u, const Message *m, Bytes *const *frames)
                         r = stale_mark(s, u, n, s->now.now);
                 return r < 0 ? r : rights_tell(s, u, n);
         }
-        return delete_apply(s, u, n, relayed);
+        return rights_remove(s, u, n, relayed);
 }

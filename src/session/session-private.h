@@ -194,6 +194,10 @@ int journal_state(Session *s, const User *author, RecordState state);
 
 /* ---- session.c ---- */
 
+/* Around every public call. */
+void session_enter(Session *s, SessionTime t, EffectList *effects);
+int session_leave(Session *s, int r);
+
 uint64_t session_hash(const Session *s, const void *data, size_t size); /* keyed, never 0 */
 User *session_find_user(const Session *s, const RoutingId *id);
 User *session_find_name(const Session *s, const void *name, size_t size);
@@ -313,6 +317,10 @@ int rights_created(Session *s, const User *u, Node *n);
 /* Releases every lock of a name; `except` is not told. */
 int rights_release(Session *s, Bytes *owner, const User *except);
 bool rights_may_edit(const Session *s, const User *u, const Node *n);
+/* By the server itself: checks nothing, tells all. */
+int rights_give(Session *s, Node *n, Bytes *owner);
+/* u: who deletes, NULL for the server. frames: the Delete to pass on. */
+int rights_remove(Session *s, User *u, Node *n, Frames *frames);
 
 /* ---- metadata.c ---- */
 

@@ -241,13 +241,13 @@ int session_forbidden(Session *s, User *u, const char *reason, bool honest)
 
 /* ---- calls ---- */
 
-static void session_enter(Session *s, SessionTime t, EffectList *effects)
+void session_enter(Session *s, SessionTime t, EffectList *effects)
 {
         s->now = t;
         s->effects = effects;
 }
 
-static int session_leave(Session *s, int r)
+int session_leave(Session *s, int r)
 {
         if (r == 0 && s->table_dirty && !s->loading)
                 r = table_send_all(s);
@@ -484,6 +484,7 @@ int session_get_user(const Session *s, size_t i, SessionUserInfo *ret)
         const User *u = s->users[i];
         *ret = (SessionUserInfo){
                 .name = (const char *)u->name->data,
+                .id = &u->id,
                 .address = u->address ?: "",
                 .admin = u->admin,
                 .connected = !u->away && !u->lost[CHANNEL_COMMAND],

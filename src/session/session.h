@@ -75,6 +75,26 @@ int session_disconnect(Session *s, SessionTime t, const RoutingId *peer, const c
 /* By user name, for the operator; 1 when there is no such user. */
 int session_kick(Session *s, SessionTime t, const char *name, const char *reason, EffectList *effects);
 
+/* ---- the operator's hand: journalled and sent as if a user had done it, without an author ---- */
+
+/* A whole node, new or in place of the one with this uuid, whose owner stays. `dependencies` is a scanned pickle of a list
+ * of str or of None, `payload` a scanned pickle. 0; 1 while an init is under way. */
+int session_put(Session *s, SessionTime t, const void *uuid, size_t uuid_size, Bytes *dependencies, Bytes *payload,
+                EffectList *effects);
+
+/* After the last session_put() of several: sends them, and lets those in who wait in the lobby of a session that was
+ * empty. */
+int session_put_done(Session *s, SessionTime t, EffectList *effects);
+
+/* 1: there is no such node. */
+int session_delete(Session *s, SessionTime t, const void *uuid, size_t uuid_size, EffectList *effects);
+
+/* Locks a node for a user who is there, or releases it (SCENE_OWNER_COMMON). 1: no such node, 2: no such user. */
+int session_set_owner(Session *s, SessionTime t, const void *uuid, size_t uuid_size, const char *owner,
+                      EffectList *effects);
+
+/* ---- time ---- */
+
 /* Heartbeats, timeouts, latency, and everything else that waits for its time. *ret_next is the CLOCK_MONOTONIC time at
  * which it wants to be called again; any other call may bring that nearer, see session_next_tick(). */
 int session_tick(Session *s, SessionTime t, EffectList *effects, uint64_t *ret_next);
@@ -116,6 +136,7 @@ void session_get_status(const Session *s, SessionStatus *ret);
 /* One user, for the operator. Pointers are borrowed until the next call that changes the session. */
 typedef struct SessionUserInfo {
         const char *name;
+        const RoutingId *id;  /* a secret between it and the server */
         const char *address;  /* "" when it is not known yet */
         bool admin;
         bool connected;       /* false: within its grace time, or expected back after a restart */

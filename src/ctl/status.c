@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl/call.h"
+#include "ctl/format.h"
+#include "ctl/source.h"
+#include "ctl/table.h"
+#include "store/snapshot.h"
+
+#define WATCH_SECONDS 1
+
+/* ---- one session ---- */
+
+static void print_since(const char *what, uint64_t usec)
+{
+        char time[FORMAT_SIZE_MAX], ago[FORMAT_SIZE_MAX];
+
+        format_time(time, sizeof(time), usec);
+        if (usec == 0)
+                printf("%-12s %s", what, time);
+        else
+                printf("%-12s %s (%s ago)", what, time, format_duration(ago, sizeof(ago), ctl_now_usec() - usec));
+}
+
+static int print_users(const Ctl *ctl, json_object *users)
+{
+        _cleanup_table_ Table *t = table_new("~USER|STATUS|~ADDRESS|>LATENCY|>UPDATES|>LOCKED|>BACKLOG");
+        size_t n = json_object_array_length(users);
+
+        if (!t)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                json_object *u = json_object_array_get_idx(users, i);
+
+                table_row(t);
+                table_cell(t, "%s%s", answer_text_of(u, "name"), answer_bool(u, "admin") ? " (admin)" : "");
+                table_cell(t, "%s%s", answer_text_of(u, "status"), answer_bool(u, "behind") ? ", behind" : "");
+                table_cell(t, "%s", answer_text_of(u, "address"));
+                table_cell(t, "%llu ms", (unsigned long long)answer_int(u, "latency_msec"));
+                table_cell(t, "%llu", (unsigned long long)answer_int(u, "updates"));
+                table_cell(t, "%llu", (unsigned long long)answer_int(u, "locked_nodes"));
+                table_size(t, answer_int(u, "backlog_bytes"));
+        }
+        return table_print(t, stdout, ctl->width, ctl->colour);
+}
+
+static ExitStatus print_status(const Ctl *ctl, json_object *o)
+{
+        json_object *users = json_object_object_get(o, "users"), *store = json_object_object_get(o, "store");
+        const char *degraded = answer_text_of(o, "degraded");
+        char size[FORMAT_SIZE_MAX];
+        uint64_t lag;
+
+        printf("%-12s %s, %s\n", "Session", answer_text_of(o, "session"), answer_text_of(o, "state"));
+        if (*degraded) {
+                printf("%s%-12s ", ctl->colour ? "\033[31m" : "", "DEGRADED");
+                ctl_wrap(ctl, degraded);
+                fputs(ctl->colour ? "\033[0m" : "", stdout);
+        }
+        printf("%-12s %llu nodes, %s\n", "Scene", (unsigned long long)answer_int(o, "node_count"),
+               format_size(size, sizeof(size), answer_int(o, "bytes")));
+        printf("%-12s %llu accepted, %llu refused, %llu could not be applied\n", "Updates",
+               (unsigned long long)answer_int(o, "updates"), (unsigned long long)answer_int(o, "refused"),
+               (unsigned long long)answer_int(o, "diverged"));
+        print_since("Saved", answer_time(o, "last_save"));
+        printf("%s%s\n", answer_time(o, "last_save") > 0 ? ", " : "",
+               answer_time(o, "last_save") > 0 ? answer_text_of(o, "last_save_reason") : "");
+        lag = answer_int(store, "sequence") - answer_int(store, "durable_sequence");
+        printf("%-12s %s in the log, %llu snapshots, ", "Disk",
+               format_size(size, sizeof(size), answer_int(store, "log_bytes")),
+               (unsigned long long)answer_int(store, "snapshots"));
+        if (lag == 0)
+                puts("everything durable");
+        else
+                printf("%llu records not durable yet\n", (unsigned long long)lag);
+        print_since("Serving", answer_time(o, "started"));
+        printf("\n%-12s version %s, pid %llu, port %llu\n", "", answer_text_of(o, "version"),
+               (unsigned long long)answer_int(o, "pid"), (unsigned long long)answer_int(o, "port"));
+        if (json_object_array_length(users) == 0) {
+                puts("\nNobody is in the session.");
+        } else {
+                putchar('\n');
+                if (print_users(ctl, users) < 0)
+                        return ctl_fail(ctl, CTL_FAILED, "out of memory");
+        }
+        return *degraded ? CTL_DEGRADED : CTL_OK;
+}
+
+/* A daemon that is not running has left everything in its store. */
+static ExitStatus status_stopped(const Ctl *ctl)
+{
+        _cleanup_store_ Store *store = NULL;
+        StoreSnapshotInfo info = {0};
+        char size[FORMAT_SIZE_MAX];
+        ExitStatus status = source_open_store(ctl, &store);
+        StoreStats stats;
+        bool saved;
+
+        if (status != CTL_OK)
+                return status;
+        saved = store_snapshot_find(store, "latest", &info) == 0;
+        store_get_stats(store, &stats);
+        if (ctl->json) {
+                json_object *o = json_object_new_object();
+
+                json_add_text(o, "session", ctl->instance);
+                json_add_text(o, "state", "stopped");
+                json_add_text(o, "data_dir", ctl->data_dir);
+                json_add_int(o, "node_count", info.node_count);
+                json_add_int(o, "bytes", info.payload_bytes);
+                json_add_time(o, "last_save", info.time_usec);
+                json_add_text(o, "last_save_reason", info.reason);
+                json_add_int(o, "log_bytes", stats.log_bytes);
+                json_add_int(o, "snapshots", stats.n_snapshots);
+                ctl_print_json(o);
+        } else {
+                printf("%-12s %s, not running\n", "Session", ctl->instance);
+                if (saved)
+                        printf("%-12s %llu nodes, %s\n", "Scene", (unsigned long long)info.node_count,
+                               format_size(size, sizeof(size), info.payload_bytes));
+                print_since("Saved", info.time_usec);
+                printf("%s%s\n", saved ? ", " : "", saved ? info.reason : "");
+                printf("%-12s %s in the log, %llu snapshots\n", "Disk", format_size(size, sizeof(size), stats.log_bytes),
+                       (unsigned long long)stats.n_snapshots);
+        }
+        if (saved)
+                store_snapshot_info_done(&info);
+        return CTL_NOT_RUNNING;
+}
+
+static ExitStatus status_once(Ctl *ctl)
+{
+        json_object *o = NULL;
+        ExitStatus status;
+
+        if (!ctl_is_running(ctl))
+                return status_stopped(ctl);
+        status = ctl_call(ctl, "status", NULL, -1, &o);
+        if (status != CTL_OK)
+                return status;
+        if (ctl->json) {
+                status = *answer_text_of(o, "degraded") ? CTL_DEGRADED : CTL_OK;
+                ctl_print_json(o);
+                return status;
+        }
+        status = print_status(ctl, o);
+        json_object_put(o);
+        return status;
+}
+
+ExitStatus verb_status(Ctl *ctl)
+{
+        const struct timespec pause = {.tv_sec = WATCH_SECONDS};
+
+        if (!ctl_has(ctl, OPT_WATCH))
+                return status_once(ctl);
+        for (;;) {
+                ExitStatus status;
+
+                if (ctl->colour)
+                        fputs("\033[H\033[2J", stdout);
+                status = status_once(ctl);
+                if (!ctl->colour)
+                        putchar('\n');
+                if (fflush(stdout) != 0 || (status != CTL_OK && status != CTL_DEGRADED && status != CTL_NOT_RUNNING))
+                        return status;
+                if (clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL) != 0)
+                        return status;
+        }
+}
+
+ExitStatus verb_users(Ctl *ctl)
+{
+        json_object *o = NULL, *users;
+        ExitStatus status = ctl_call(ctl, "status", NULL, -1, &o);
+
+        if (status != CTL_OK)
+                return status;
+        users = json_object_object_get(o, "users");
+        if (ctl->json) {
+                json_object *answer = json_object_new_object();
+
+                json_object_object_add(answer, "users", json_object_get(users));
+                ctl_print_json(answer);
+        } else if (json_object_array_length(users) == 0) {
+                puts("Nobody is in the session.");
+        } else if (print_users(ctl, users) < 0) {
+                status = ctl_fail(ctl, CTL_FAILED, "out of memory");
+        }
+        json_object_put(o);
+        return status;
+}
+
+/* ---- all sessions ---- */
+
+static ExitStatus list_one(const Ctl *ctl, const char *name, Table *t, json_object *array)
+{
+        Ctl one = *ctl;
+        json_object *o = NULL, *line = json_object_new_object();
+        bool running;
+
+        one.instance = name;
+        one.data_dir = NULL;
+        one.socket = NULL;
+        if (asprintf(&one.data_dir, PKGSTATEDIR "/%s", name) < 0 ||
+            asprintf(&one.socket, "/run/scenekeep/%s/control", name) < 0) {
+                json_object_put(line);
+                return CTL_FAILED;
+        }
+        running = ctl_is_running(&one) && ctl_call(&one, "status", NULL, -1, &o) == CTL_OK;
+        table_row(t);
+        table_cell(t, "%s", name);
+        table_cell(t, "%s", running ? answer_text_of(o, "state") : "not running");
+        table_cell(t, "%llu", (unsigned long long)(running ? answer_int(o, "port") : 0));
+        table_cell(t, "%llu", (unsigned long long)(running ? answer_int(o, "user_count") : 0));
+        table_cell(t, "%llu", (unsigned long long)(running ? answer_int(o, "node_count") : 0));
+        table_size(t, running ? answer_int(o, "bytes") : 0);
+        table_cell(t, "%s", running ? answer_text_of(o, "degraded") : "");
+        json_add_text(line, "instance", name);
+        json_add_bool(line, "running", running);
+        json_object_object_add(line, "status", running ? json_object_get(o) : NULL);
+        json_object_array_add(array, line);
+        json_object_put(o);
+        free(one.data_dir);
+        free(one.socket);
+        return CTL_OK;
+}
+
+ExitStatus verb_list(Ctl *ctl)
+{
+        _cleanup_table_ Table *t = table_new("~SESSION|STATE|>PORT|>USERS|>NODES|>SIZE|~DEGRADED");
+        json_object *answer = json_object_new_object(), *array = json_object_new_array();
+        ExitStatus status = CTL_OK;
+        struct dirent **names = NULL;
+        int n = scandir(PKGSTATEDIR, &names, NULL, alphasort);
+
+        json_object_object_add(answer, "sessions", array);
+        if (!t || (n < 0 && errno != ENOENT))
+                status = ctl_fail(ctl, CTL_REFUSED, "cannot look into %s: %s; run this as root", PKGSTATEDIR,
+                                  strerror(errno));
+        for (int i = 0; i < n; i++) {
+                if (status == CTL_OK && names[i]->d_name[0] != '.' && names[i]->d_type == DT_DIR)
+                        status = list_one(ctl, names[i]->d_name, t, array);
+                free(names[i]);
+        }
+        free(names);
+        if (status == CTL_OK && ctl->json) {
+                ctl_print_json(answer);
+                return status;
+        }
+        if (status == CTL_OK && table_n_rows(t) == 0)
+                puts("There are no sessions in " PKGSTATEDIR ".");
+        else if (status == CTL_OK && table_print(t, stdout, ctl->width, ctl->colour) < 0)
+                status = ctl_fail(ctl, CTL_FAILED, "out of memory");
+        json_object_put(answer);
+        return status;
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "daemon/manager-control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "control/protocol.h"
+#include "daemon/event-id.h"
+#include "store/snapshot.h"
+
+const char *control_text(json_object *arguments, const char *key)
+{
+        json_object *v = json_object_object_get(arguments, key);
+
+        return v && json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
+}
+
+bool control_flag(json_object *arguments, const char *key)
+{
+        return json_object_get_boolean(json_object_object_get(arguments, key));
+}
+
+static int run_turn(ManagerControl *c, int k)
+{
+        return manager_check(c->manager, k < 0 ? k : manager_turn(c->manager));
+}
+
+static int done(ControlCall *call)
+{
+        control_answer(call, json_object_new_object());
+        return 0;
+}
+
+static int refuse_without(ControlCall *call, const char *key)
+{
+        control_refuse(call, CONTROL_ERROR_USAGE, "the argument \"%s\" is missing", key);
+        return 0;
+}
+
+/* ---- looking ---- */
+
+static int on_status(void *userdata, ControlCall *call, json_object *arguments)
+{
+        control_answer(call, control_status(userdata));
+        return 0;
+}
+
+/* ---- users ---- */
+
+static int refuse_user(ControlCall *call, const char *name)
+{
+        control_refuse(call, CONTROL_ERROR_NOT_FOUND, "nobody named \"%s\" is in the session: see `scenekeepctl users`",
+                       name);
+        return 0;
+}
+
+static int on_kick(void *userdata, ControlCall *call, json_object *arguments)
+{
+        ManagerControl *c = userdata;
+        Manager *m = c->manager;
+        const char *name = control_text(arguments, "user");
+        int k;
+
+        if (!name)
+                return refuse_without(call, "user");
+        k = session_kick(m->session, manager_time(), name, control_text(arguments, "reason") ?: "kicked by the operator",
+                         executor_effects(m->executor));
+        if (k == 1)
+                return refuse_user(call, name);
+        if (run_turn(c, k) < 0)
+                return k;
+        return done(call);
+}
+
+static bool find_address(const Manager *m, const char *name, char *address, size_t size)
+{
+        SessionUserInfo u;
+
+        for (size_t i = 0; session_get_user(m->session, i, &u) == 0; i++)
+                if (strcmp(u.name, name) == 0 && u.address[0]) {
+                        snprintf(address, size, "%s", u.address);
+                        return true;
+                }
+        return false;
+}
+
+static int on_ban(void *userdata, ControlCall *call, json_object *arguments)
+{
+        ManagerControl *c = userdata;
+        Manager *m = c->manager;
+        const char *who = control_text(arguments, "who");
+        char address[64];
+        json_object *o;
+        int k;
+
+        if (!who)
+                return refuse_without(call, "who");
+        snprintf(address, sizeof(address), "%s", who);
+        if (find_address(m, who, address, sizeof(address))) {
+                k = session_kick(m->session, manager_time(), who, "banned by the operator",
+                                 executor_effects(m->executor));
+                if (run_turn(c, k) < 0)
+                        return k;
+        } else if (!strpbrk(who, ".:")) {
+                return refuse_user(call, who);
+        }
+        if (m->config->failed_login_limit == 0) {
+                control_refuse(call, CONTROL_ERROR_REFUSED,
+                               "nobody is ever shut out here: failed_login_limit is 0 in the configuration");
+                return 0;
+        }
+        if (net_penalise(m->net, address, (unsigned)MIN(m->config->failed_login_limit, 1u << 30)) != 1) {
+                control_refuse(call, CONTROL_ERROR_REFUSED, "%s is not shut out: it is in `allow` of the configuration, or "
+                                                            "was already",
+                               address);
+                return 0;
+        }
+        o = json_object_new_object();
+        json_object_object_add(o, "address", json_object_new_string(address));
+        json_object_object_add(o, "seconds", json_object_new_uint64(m->config->ban_time / USEC_PER_SEC));
+        control_answer(call, o);
+        return 0;
+}
+
+static int on_unban(void *userdata, ControlCall *call, json_object *arguments)
+{
+        ManagerControl *c = userdata;
+        const char *address = control_text(arguments, "address");
+
+        if (!address)
+                return refuse_without(call, "address");
+        if (net_forgive(c->manager->net, address) == 1) {
+                control_refuse(call, CONTROL_ERROR_NOT_FOUND, "%s is not shut out, and nothing is held against it", address);
+                return 0;
+        }
+        return done(call);
+}
+
+static int set_owner(ManagerControl *c, ControlCall *call, const char *uuid, const char *owner)
+{
+        Manager *m = c->manager;
+        int k;
+
+        if (!uuid)
+                return refuse_without(call, "uuid");
+        if (!owner)
+                return refuse_without(call, "user");
+        k = session_set_owner(m->session, manager_time(), uuid, strlen(uuid), owner, executor_effects(m->executor));
+        if (k == 1) {
+                control_refuse(call, CONTROL_ERROR_NOT_FOUND, "there is no node %s", uuid);
+                return 0;
+        }
+        if (k == 2)
+                return refuse_user(call, owner);
+        if (run_turn(c, k) < 0)
+                return k;
+        return done(call);
+}
+
+static int on_lock(void *userdata, ControlCall *call, json_object *arguments)
+{
+        return set_owner(userdata, call, control_text(arguments, "uuid"), control_text(arguments, "user"));
+}
+
+static int on_unlock(void *userdata, ControlCall *call, json_object *arguments)
+{
+        return set_owner(userdata, call, control_text(arguments, "uuid"), SCENE_OWNER_COMMON);
+}
+
+/* ---- snapshots ---- */
+
+static void answer_save(ManagerControl *c, const ControlSave *save, int error)
+{
+        StoreSnapshotInfo info;
+        json_object *o;
+
+        if (error < 0) {
+                control_refuse(save->call, CONTROL_ERROR_FAILED, "the session could not be saved: %s. The journal has every "
+                                                                 "update; see the log",
+                               strerror(-error));
+                return;
+        }
+        error = store_snapshot_find(c->manager->store, "latest", &info);
+        if (error == -ENOENT) {
+                control_refuse(save->call, CONTROL_ERROR_REFUSED, "the session is empty: there is nothing to save");
+                return;
+        }
+        if (error == 0 && save->pin) {
+                int k = store_snapshot_pin(c->manager->store, info.name, true);
+
+                error = MIN(k, 0);
+                if (error < 0)
+                        store_snapshot_info_done(&info);
+        }
+        if (error < 0) {
+                control_refuse(save->call, CONTROL_ERROR_FAILED, "the snapshot cannot be pinned: %s", strerror(-error));
+                return;
+        }
+        o = json_object_new_object();
+        json_object_object_add(o, "name", json_object_new_string(info.name));
+        json_object_object_add(o, "node_count", json_object_new_uint64(info.node_count));
+        json_object_object_add(o, "bytes", json_object_new_uint64(info.payload_bytes));
+        json_object_object_add(o, "pinned", json_object_new_boolean(save->pin || info.pinned));
+        store_snapshot_info_done(&info);
+        control_answer(save->call, o);
+}
+
+void manager_control_saved(Manager *m, int error)
+{
+        ManagerControl *c = m->control;
+        size_t n;
+
+        /* What was asked for while a snapshot was being taken is in the next one. */
+        if (!c || saver_busy(m->saver))
+                return;
+        n = c->n_saves;
+        c->n_saves = 0;
+        for (size_t i = 0; i < n; i++)
+                answer_save(c, &c->saves[i], error);
+        rewind_saved(c, error);
+}
+
+int control_save(ManagerControl *c, ControlCall *call, const char *reason, bool pin)
+{
+        int k;
+
+        if (c->manager->state != MANAGER_SERVING || c->n_saves == ELEMENTSOF(c->saves)) {
+                control_refuse(call, CONTROL_ERROR_REFUSED, "the session is still being loaded, or is being stopped");
+                return 0;
+        }
+        k = manager_save(c->manager, reason);
+        if (k < 0)
+                return k;
+        c->saves[c->n_saves++] = (ControlSave){call, pin};
+        return 0;
+}
+
+static int on_save(void *userdata, ControlCall *call, json_object *arguments)
+{
+        return control_save(userdata, call, "manual", control_flag(arguments, "pin"));
+}
+
+static int set_pin(ManagerControl *c, ControlCall *call, json_object *arguments, bool pinned)
+{
+        const char *name = control_text(arguments, "snapshot");
+        json_object *o;
+        int k;
+
+        if (!name)
+                return refuse_without(call, "snapshot");
+        k = store_snapshot_pin(c->manager->store, name, pinned);
+        if (k == -ENOENT) {
+                control_refuse(call, CONTROL_ERROR_NOT_FOUND, "there is no snapshot \"%s\": see `scenekeepctl snapshots`",
+                               name);
+                return 0;
+        }
+        if (k < 0)
+                return k;
+        o = json_object_new_object();
+        json_object_object_add(o, "changed", json_object_new_boolean(k == 1));
+        control_answer(call, o);
+        return 0;
+}
+
+static int on_pin(void *userdata, ControlCall *call, json_object *arguments)
+{
+        return set_pin(userdata, call, arguments, true);
+}
+
+static int on_unpin(void *userdata, ControlCall *call, json_object *arguments)
+{
+        return set_pin(userdata, call, arguments, false);
+}
+
+/* ---- life ---- */
+
+static const ControlVerb control_verbs[] = {
+        {"status", on_status},
+        {"kick", on_kick},
+        {"ban", on_ban},
+        {"unban", on_unban},
+        {"lock", on_lock},
+        {"unlock", on_unlock},
+        {"save", on_save},
+        {"pin", on_pin},
+        {"unpin", on_unpin},
+        {"restore", rewind_restore},
+        {NULL, NULL},
+};
+
+void manager_control_open(Manager *m)
+{
+        const char *runtime = getenv("RUNTIME_DIRECTORY");
+        ManagerControl *c = calloc(1, sizeof(*c));
+        _cleanup_free_ char *path = NULL;
+        int k = -ENOMEM;
+
+        if (runtime && *runtime)
+                k = asprintf(&path, "%.*s/" CONTROL_SOCKET_NAME, (int)strcspn(runtime, ":"), runtime);
+        else
+                k = asprintf(&path, "%s/" CONTROL_SOCKET_NAME, m->config->data_dir);
+        if (c && k >= 0) {
+                c->manager = m;
+                c->started_wall = manager_time().wall;
+                k = control_server_new(&c->server, m->event, path, control_verbs, c);
+        } else {
+                k = -ENOMEM;
+        }
+        if (k < 0) {
+                log_warning_errno(k, "scenekeepctl cannot ask this daemon: cannot listen on %s", path ?: "its socket");
+                free(c);
+                return;
+        }
+        m->control = c;
+}
+
+void manager_control_close(Manager *m)
+{
+        ManagerControl *c = TAKE_PTR(m->control);
+
+        if (!c)
+                return;
+        rewind_cancel(c);
+        for (size_t i = 0; i < c->n_saves; i++)
+                control_refuse(c->saves[i].call, CONTROL_ERROR_FAILED, "the daemon is being stopped");
+        control_server_free(c->server);
+        free(c);
+}
