@@ -11,6 +11,9 @@
 /* Zero bytes that bytes(n) may make; deepdiff never asks for more than one. */
 #define ZEROES_MAX (INT64_C(1) << 20)
 
+/* So many no machine has, and Python raises. */
+#define ZEROES_IMPOSSIBLE (INT64_C(1) << 47)
+
 /* Heap of a one-character str, and of its place in a list. */
 #define CHARACTER_COST 56
 
@@ -324,7 +327,7 @@ static int to_bytes(DeltaRun *run, Value *v, Value **ret)
                 return r != 0 ? r : give(value_bytes_new(value_data(v), value_size(v)), ret);
         case VALUE_BOOL:
         case VALUE_INT:
-                if (value_int_get(v) < 0)
+                if (value_int_get(v) < 0 || value_int_get(v) >= ZEROES_IMPOSSIBLE)
                         return DELTA_SKIP;
                 if (value_int_get(v) > ZEROES_MAX)
                         return run_refuse(run, DELTA_LIMIT, "bytes() of a huge number");

@@ -44,9 +44,11 @@ static int is_removed(Merge *m, const Value *item, const Value *index, bool *ret
         if (r < 0)
                 return r;
         *ret = r > 0;
-        if (r == 0)
-                run_skip(m->run);
-        return 0;
+        if (r > 0)
+                return 0;
+        run_skip(m->run);
+        r = run_log_value(m->run, want);
+        return r != 0 ? r : run_log_value(m->run, item);
 }
 
 static int keep_item(void *userdata, Value *item)
@@ -118,6 +120,20 @@ static int add_slots(Merge *m)
         return m->is_used ? 0 : -ENOMEM;
 }
 
+/* What is left over is logged, every time with all of it. */
+static int log_stragglers(Merge *m)
+{
+        for (uint32_t s = value_table_first(m->added); s != VALUE_SLOT_END; s = value_table_next(m->added, s)) {
+                int r = m->is_used[s] ? 0 : run_log_value(m->run, value_table_key(m->added, s));
+
+                if (r == 0 && !m->is_used[s])
+                        r = run_log_value(m->run, value_dict_value(m->added, s));
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int use_slot(Merge *m, uint32_t slot)
 {
         m->is_used[slot] = true;
@@ -146,7 +162,7 @@ static int next_added(Merge *m, uint32_t *ret)
 static int merge(Merge *m)
 {
         uint32_t n_added = m->added ? value_table_length(m->added) : 0, n_kept = value_list_length(m->kept);
-        uint32_t straggler = m->added ? value_table_first(m->added) : VALUE_SLOT_END, slot, i = 0;
+        uint32_t straggler = VALUE_SLOT_END, slot, i = 0;
         int r = 0;
 
         while (r == 0 && (i < n_kept || m->n_used < n_added)) {
@@ -158,10 +174,14 @@ static int merge(Merge *m)
                 } else if (i < n_kept) {
                         r = value_list_append(m->result, value_list_get(m->kept, i++));
                 } else {
+                        if (straggler == VALUE_SLOT_END) {
+                                r = log_stragglers(m);
+                                straggler = value_table_first(m->added);
+                        }
                         while (m->is_used[straggler])
                                 straggler = value_table_next(m->added, straggler);
                         run_skip(m->run);
-                        r = use_slot(m, straggler);
+                        r = r != 0 ? r : use_slot(m, straggler);
                 }
         }
         return r;

@@ -91,6 +91,9 @@ static int integer_value(const uint8_t *text, size_t size, bool negative, Value 
         if (base != 10) {
                 if (!are_digits(text + 2, size - 2, base))
                         return NOT_A_LITERAL;
+                /* May have too many decimal digits for Python to write it into a log message. */
+                if (size > NUMBER_DIGITS_MAX / 2)
+                        return OPAQUE_LITERAL;
                 return number_from_digits(text + 2, size - 2, base, negative, ret);
         }
         if (!are_digits(text, size, 10))

@@ -2,6 +2,9 @@
 
 #include "delta/run.h"
 
+#include "delta/number.h"
+#include "delta/repr.h"
+
 int run_refuse(DeltaRun *run, DeltaError error, const char *detail)
 {
         run->detail = detail;
@@ -23,6 +26,19 @@ int run_grow(DeltaRun *run, uint64_t bytes)
                 return run_refuse(run, DELTA_LIMIT, "a conversion or copy that is too large");
         run->size_change += (int64_t)bytes;
         return run_charge(run, bytes / sizeof(Value *));
+}
+
+int run_log_value(DeltaRun *run, const Value *v)
+{
+        _cleanup_text_ Text text = {};
+        int r;
+
+        if (value_type(v) != VALUE_BIGINT && value_type(v) < VALUE_LIST)
+                return 0;
+        r = repr_append(v, &text);
+        if (r == NUMBER_INVALID)
+                return run_refuse(run, DELTA_ABORTED, "number too long for a log message");
+        return r != 0 ? r : run_charge(run, text.size);
 }
 
 int run_parse_path(DeltaRun *run, const Value *key, Path **ret)

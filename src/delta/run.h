@@ -54,6 +54,10 @@ static inline void run_skip(DeltaRun *run)
         run->n_skipped++;
 }
 
+/* deepdiff writes this value into its log, which raises where it holds a number with too many digits for str(). 0,
+ * DELTA_ABORTED, DELTA_LIMIT or -ENOMEM. */
+int run_log_value(DeltaRun *run, const Value *v);
+
 /* Parses the path that is the key of an entry. DELTA_SKIP when it is none that deepdiff can read. */
 int run_parse_path(DeltaRun *run, const Value *key, Path **ret);
 

@@ -116,6 +116,10 @@ static int restore_one(DeltaRun *run, const Path *path)
         r = convert(run, VALUE_GLOBAL_TUPLE, current, &tuple);
         if (r == DELTA_SKIP && !place.slot.container)
                 return run_refuse(run, DELTA_ABORTED, "edited tuple that became something else");
+        if (r == DELTA_SKIP) {
+                r = run_log_value(run, current);
+                return r != 0 ? r : DELTA_SKIP;
+        }
         if (r != 0)
                 return r;
         return place_put(run, path, &place, tuple);

@@ -25,6 +25,10 @@ static int converted_value(DeltaRun *run, const Value *change, const Place *plac
         /* deepdiff fails to write its error message there. */
         if (r == DELTA_SKIP && !place->slot.container)
                 return run_refuse(run, DELTA_ABORTED, "impossible type change of the root");
+        if (r == DELTA_SKIP) {
+                r = run_log_value(run, current);
+                return r != 0 ? r : DELTA_SKIP;
+        }
         if (r == 0 && is_container(*ret) && !is_container(current))
                 r = shape_admit_container(run, place, 1);
         return r;

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "delta/delta.h"
 #include "delta-records.h"
@@ -177,6 +178,16 @@ static void check_shared(const char *name)
         check_file(directory, name);
 }
 
+static void test_own(void **state)
+{
+        _cleanup_free_ char *directory = NULL;
+        const char *top = getenv("top_srcdir");
+
+        assert_true(asprintf(&directory, "%s/tests/data/delta", top ? top : ".") > 0);
+        assert_int_equal(access(directory, R_OK), 0);
+        check_file(directory, "records.mudc");
+}
+
 static void test_generated(void **state)
 {
         check_shared("dev.mudc");
@@ -200,6 +211,7 @@ static void test_blender(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_own),
                 cmocka_unit_test(test_generated),
                 cmocka_unit_test(test_edge_cases),
                 cmocka_unit_test(test_ignoring_order),
