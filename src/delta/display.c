@@ -69,6 +69,11 @@ static int add(Parser *p, Value *v)
         return value_list_append(f->items, v);
 }
 
+static bool is_blank(uint8_t c)
+{
+        return c == ' ' || c == '\t' || c == '\f';
+}
+
 static bool is_word(uint8_t c)
 {
         return isalnum(c) || c == '_' || c == '.';
@@ -90,7 +95,7 @@ static int parse_scalar(Parser *p)
         int r;
 
         if (p->text[p->at] == '+' || p->text[p->at] == '-')
-                for (p->at++; p->at < p->size && (p->text[p->at] == ' ' || p->text[p->at] == '\t');)
+                for (p->at++; p->at < p->size && is_blank(p->text[p->at]);)
                         p->at++;
         if (p->at < p->size && p->text[p->at] == '(')
                 return OPAQUE_LITERAL;
@@ -119,10 +124,10 @@ static int parse_one(Parser *p)
         case '\t':
         case '\f':
                 p->at++;
-                return 0;
+                /* Python minds at the start of a line, but not always. */
+                return p->at == 1 && p->text[0] == '\f' ? OPAQUE_LITERAL : 0;
         case '\n':
         case '\r':
-        case '#':
         case '{':
                 return OPAQUE_LITERAL;
         case '(':

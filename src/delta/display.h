@@ -10,5 +10,5 @@
 typedef int (*ScalarFunc)(const uint8_t *text, size_t size, Value **ret);
 
 /* Tuples of literals without text, in parentheses or bare, such as (), (1, None) or 1, and values in parentheses.
- * 0, NOT_A_LITERAL, OPAQUE_LITERAL (complex numbers, sets, dicts, comments, signs before parentheses) or -ENOMEM. */
+ * 0, NOT_A_LITERAL, OPAQUE_LITERAL (complex numbers, sets, dicts, several lines, signs before parentheses) or -ENOMEM. */
 int display_parse(const uint8_t *text, size_t size, ScalarFunc scalar, Value **ret);

@@ -7,6 +7,7 @@
 
 #include "delta/display.h"
 #include "delta/number.h"
+#include "delta/unicode.h"
 
 static bool is_quote(uint8_t c)
 {
@@ -111,15 +112,18 @@ static int integer_value(const uint8_t *text, size_t size, bool negative, Value 
 
 static int float_value(const uint8_t *text, size_t size, bool negative, Value **ret)
 {
+        bool is_float = false;
         double number;
         Value *v;
         int r;
 
-        /* Excludes inf, nan and blanks, which float() would take. */
-        for (size_t i = 0; i < size; i++)
+        /* Excludes inf, nan, blanks and integers, which float() would take. */
+        for (size_t i = 0; i < size; i++) {
                 if (!isdigit(text[i]) && !strchr("+-._eE", text[i]))
                         return NOT_A_LITERAL;
-        if (size == 0 || text[0] == '+' || text[0] == '-')
+                is_float |= text[i] == '.' || text[i] == 'e' || text[i] == 'E';
+        }
+        if (!is_float || text[0] == '+' || text[0] == '-')
                 return NOT_A_LITERAL;
         r = number_parse_float(text, size, &number);
         if (r != 0)
@@ -172,9 +176,7 @@ static int quoted_value(const uint8_t *text, size_t size, Value **ret)
         size -= 2;
         for (size_t i = 0; i < size; i++) {
                 is_ascii &= text[i] < 0x80;
-                if (text[i] == '\n' || text[i] == '\r' || text[i] == 0)
-                        return NOT_A_LITERAL;
-                if (text[i] == 0xed && text[i + 1] >= 0xa0)
+                if (text[i] == '\n' || text[i] == '\r')
                         return NOT_A_LITERAL;
         }
         if (!is_bytes)
@@ -188,6 +190,11 @@ static int quoted_value(const uint8_t *text, size_t size, Value **ret)
         return 0;
 }
 
+static bool is_word(uint8_t c)
+{
+        return isalnum(c) || c == '_' || c == '.';
+}
+
 /* Is the text made of nothing but numbers, punctuation and the few words that literals without text may have? Texts
  * with other things in them are str, whatever they start with. */
 static bool may_be_literal(const uint8_t *text, size_t size)
@@ -196,16 +203,15 @@ static bool may_be_literal(const uint8_t *text, size_t size)
                 size_t start = i;
                 Value *v;
 
-                if (text[i] == '#')
-                        return true;
-                if (!isalnum(text[i]) && text[i] != '_') {
-                        if (text[i] == 0 || !strchr("(){},:+-. \t\n\r\f", text[i]))
+                if (!is_word(text[i])) {
+                        if (!strchr("(){},:+- \t\n\r\f", text[i]))
                                 return false;
                         continue;
                 }
-                while (i + 1 < size && (isalnum(text[i + 1]) || text[i + 1] == '_'))
+                while (i + 1 < size && is_word(text[i + 1]))
                         i++;
-                if (!isdigit(text[start]) && keyword_value(text + start, i + 1 - start, &v) != 0 &&
+                if ((isalpha(text[start]) || text[start] == '_') &&
+                    keyword_value(text + start, i + 1 - start, &v) != 0 &&
                     !(i + 1 - start == 3 && memcmp(text + start, "set", 3) == 0))
                         return false;
         }
@@ -225,30 +231,46 @@ static bool is_quoted_after_line_end(const uint8_t *text, size_t size)
         size_t i = 0;
         _cleanup_value_ Value *v = NULL;
 
-        while (i < size && strchr(" \t\n\r\f", text[i]) && text[i] != 0)
+        while (i < size && strchr(" \t\n\r\f", text[i]))
                 i++;
         return i > 0 && quoted_value(text + i, size - i, &v) == 0;
+}
+
+/* The length of a text without comment and without the blanks before it. */
+static size_t stripped_size(const uint8_t *text, size_t size, bool *ret_has_lines_behind)
+{
+        const uint8_t *comment = memchr(text, '#', size);
+        size_t n = comment ? (size_t)(comment - text) : size;
+
+        *ret_has_lines_behind = memchr(text + n, '\n', size - n) || memchr(text + n, '\r', size - n);
+        while (n > 0 && (is_blank(text[n - 1]) || text[n - 1] == '\f'))
+                n--;
+        return n;
 }
 
 int literal_parse(const uint8_t *text, size_t size, Value **ret, bool *ret_is_opaque)
 {
         const uint8_t *start = text;
-        size_t n = size;
+        size_t n = size, n_stripped;
+        bool has_lines_behind;
         int r;
 
         assert(size > 0);
 
-        if (contains(text, size, "\\") || contains(text, size, LITERAL_ESCAPE))
+        /* deepdiff does not try the first two, and Python cannot compile the others. */
+        if (contains(text, size, "\\") || contains(text, size, LITERAL_ESCAPE) || memchr(text, 0, size) ||
+            unicode_has_surrogate(text, size))
                 return raw_value(text, size, ret);
         while (n > 0 && is_blank(*start)) {
                 start++;
                 n--;
         }
-        while (n > 0 && (is_blank(start[n - 1]) || start[n - 1] == '\f'))
-                n--;
         r = quoted_value(start, n, ret);
-        if (r == NOT_A_LITERAL && may_be_literal(start, n))
-                r = display_parse(start, n, scalar_value, ret);
+        if (r == NOT_A_LITERAL) {
+                n_stripped = stripped_size(start, n, &has_lines_behind);
+                if (may_be_literal(start, n_stripped))
+                        r = has_lines_behind ? OPAQUE_LITERAL : display_parse(start, n_stripped, scalar_value, ret);
+        }
         if (r <= 0)
                 return r;
         if (r == OPAQUE_LITERAL || is_quoted_after_line_end(start, n)) {

@@ -208,6 +208,16 @@ class Cases:
                 container[key] = target
         return v
 
+    # ---- paths ----
+
+    def path_soup(self):
+        """Texts near the literals that a path may hold."""
+        r = self.rng
+        parts = ["1", "0", "00", "7", "_", ".", "e", "E", "+", "-", " ", "\t", "x", "0x", "0b1", "0o", "f", "j", "J", "None", "True",
+                 "False", "(", ")", ",", "#", "'", '"', "b'", "u'", "a", "é", "\U0001d1c0", "\\", "__", "\n", "\f", ":", "set", "...",
+                 "1e5", "1.5", "٣", "\0", "{", "}", "]", "[", "inf", "nan", "0777", "1_000"]
+        return "root[" + "".join(r.choice(parts) for _ in range(r.choice([1, 1, 2, 2, 3, 4, 6]))) + "]"
+
     # ---- synthetic deltas ----
 
     def element_text(self, key):
