@@ -333,6 +333,12 @@ static int tick_guests(Session *s)
         return 0;
 }
 
+/* What has been heard since the gap stays as it is: a time to come would count as one long past. */
+static uint64_t put_off(const Session *s, uint64_t since, uint64_t gap)
+{
+        return MIN(since + gap, s->now.now);
+}
+
 /* Time in which nobody was listened to does not count against anybody. */
 static void forgive_gap(Session *s)
 {
@@ -341,9 +347,10 @@ static void forgive_gap(Session *s)
         if (gap < TICK_GAP)
                 return;
         for (size_t i = 0; i < s->n_users; i++) {
-                s->users[i]->ttl_heard += gap;
-                s->users[i]->lost_since += gap;
-                s->users[i]->away_since += gap;
+                User *u = s->users[i];
+                u->ttl_heard = put_off(s, u->ttl_heard, gap);
+                u->lost_since = put_off(s, u->lost_since, gap);
+                u->away_since = put_off(s, u->away_since, gap);
         }
 }
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who is there: quitting, crashing, hanging, and names that become free again."""
 
+import signal
 import sys
 import time
 
@@ -55,6 +56,24 @@ def test_ghost_is_no_longer_pinged(quick, fleet):
     bert.crash()
     gone(quick, "bert", quick.admin)
     fleet.wait_until(lambda: not bert.heartbeat.is_alive(), what="the ghost's heartbeat to end")
+
+
+def test_server_that_has_not_run_for_a_while(session, fleet):
+    """A suspended machine, an overloaded host: nobody is taken for gone, least of all who has answered meanwhile."""
+    bert = session.join("bert")
+    mark = session.server.mark()
+    for _ in range(2):
+        session.server.send_signal(signal.SIGSTOP)
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
+            bert.edit(session.uuids[1], lambda d: d.update(name=f"at {time.monotonic()}"))
+            fleet.pump(50)
+        session.server.send_signal(signal.SIGCONT)
+        fleet.settle(session.admin, bert)
+        pings = bert.heartbeat.pings
+        fleet.wait_until(lambda: bert.heartbeat.pings > pings + 1, what="heartbeats to go on")
+    assert "has left" not in session.server.log_since(mark)
+    session.check_same()
 
 
 def test_crashed_in_the_lobby(make_server, fleet):
