@@ -123,13 +123,17 @@ uint64_t ctl_now_usec(void); /* CLOCK_REALTIME */
 
 ExitStatus verb_ban(Ctl *ctl);
 ExitStatus verb_check(Ctl *ctl);
+ExitStatus verb_diff(Ctl *ctl);
+ExitStatus verb_drill(Ctl *ctl);
 ExitStatus verb_export(Ctl *ctl);
 ExitStatus verb_kick(Ctl *ctl);
 ExitStatus verb_list(Ctl *ctl);
 ExitStatus verb_lock(Ctl *ctl);
+ExitStatus verb_log(Ctl *ctl);
 ExitStatus verb_pin(Ctl *ctl);
 ExitStatus verb_restore(Ctl *ctl);
 ExitStatus verb_save(Ctl *ctl);
+ExitStatus verb_scrub(Ctl *ctl);
 ExitStatus verb_show(Ctl *ctl);
 ExitStatus verb_snapshots(Ctl *ctl);
 ExitStatus verb_status(Ctl *ctl);
@@ -137,3 +141,4 @@ ExitStatus verb_unban(Ctl *ctl);
 ExitStatus verb_unlock(Ctl *ctl);
 ExitStatus verb_unpin(Ctl *ctl);
 ExitStatus verb_users(Ctl *ctl);
+ExitStatus verb_verify(Ctl *ctl);

@@ -21,8 +21,15 @@ const Verb verbs[] = {
         {"unpin", "SNAPSHOT", 1, 1, 0, "Let a snapshot go when its time has come", verb_unpin},
         {"show", "[SOURCE [NODE]]", 0, 2, OPT_BIT(OPT_TREE), "Show what is in a snapshot, a file, or was there at a time",
          verb_show},
+        {"log", "[NODE]", 0, 1, OPT_BIT(OPT_USER) | OPT_BIT(OPT_SINCE) | OPT_BIT(OPT_UNTIL) | OPT_BIT(OPT_LIMIT),
+         "Show who changed what, when and how much", verb_log},
+        {"diff", "A [B [NODE]]", 1, 3, 0, "Compare two snapshots, times or files", verb_diff},
         {"restore", "[SNAPSHOT]", 0, 1, OPT_BIT(OPT_AT) | OPT_BIT(OPT_NODE) | OPT_BIT(OPT_UNDO),
          "Bring the session, or single nodes, back to what they were", verb_restore},
+        /* safekeeping */
+        {"verify", "[SNAPSHOT]", 0, 1, OPT_BIT(OPT_ALL), "Compare every digest of a snapshot, or of everything", verb_verify},
+        {"drill", "", 0, 0, 0, "Try to restore the newest snapshot into memory", verb_drill},
+        {"scrub", "", 0, 0, 0, "Read and verify everything on disk", verb_scrub},
         /* in and out */
         {"export", "FILE.db", 1, 1, OPT_BIT(OPT_AT), "Write the session as a file that the add-on opens", verb_export},
 };

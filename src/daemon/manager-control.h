@@ -17,6 +17,7 @@ struct ManagerControl {
         ControlServer *server;
         ControlSave saves[CONTROL_CONNECTIONS_MAX * 2]; /* to be answered when the snapshot is there */
         size_t n_saves;
+        ControlCall *scrub; /* who waits for the end of one */
         struct Rewind *rewind; /* a restore or import under way */
         char undo[STORE_SNAPSHOT_NAME_MAX]; /* what was there before the last restore; "" */
         uint64_t started_wall;
