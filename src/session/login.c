@@ -76,6 +76,11 @@ static bool may_take_over(const Session *s, const User *u, const char *address)
         return gone && u->address && strcmp(u->address, address) == 0;
 }
 
+static bool text_is(MessageText text, const Bytes *b)
+{
+        return text.size == b->size && memcmp(text.data, b->data, b->size) == 0;
+}
+
 /* Fills in why not; "" when the login is good. *ret_guilty: it looks like guessing. */
 static void judge(Session *s, const Message *m, const char *address, char *reason, size_t reason_size,
                   bool *ret_guilty)
@@ -85,7 +90,7 @@ static void judge(Session *s, const Message *m, const char *address, char *reaso
         *ret_guilty = false;
         if (!message_text_is_clean(name.data, name.size, s->limits.max_name)) {
                 snprintf(reason, reason_size, "user name is empty, too long, or has control characters");
-        } else if (name.size == s->common->size && memcmp(name.data, s->common->data, name.size) == 0) {
+        } else if (text_is(name, s->common) || text_is(name, s->server)) {
                 snprintf(reason, reason_size, "user name is reserved");
         } else if (holder && !may_take_over(s, holder, address)) {
                 snprintf(reason, reason_size, "client already logged in");

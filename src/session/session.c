@@ -8,7 +8,7 @@
 #include "session/session-private.h"
 
 /* A message from somebody who has not logged in, and the commands of a user, are bounded on their own. */
-#define GUEST_BYTES_MAX (64u << 10)
+#define GUEST_BYTES_MAX (1u << 20)
 
 /* ---- configuration ---- */
 
