@@ -31,9 +31,14 @@ static int hold(Session *s, User *u, bool is_delete, uint64_t due, const void *u
 /* Until when a command about the node must wait; not later than now: not at all. */
 static uint64_t order_due(const Session *s, const User *u, Node *n)
 {
-        if (u->status != USER_ACTIVE || u->away || u->n_held >= HELD_MAX)
+        if (u->status != USER_ACTIVE || u->n_held >= HELD_MAX)
                 return 0;
         uint64_t sent = stale_last_sent(s, u, n);
+        /* Nothing is known of what a server before this one has sent. */
+        if (u->away)
+                sent = s->now.now;
+        else if (u->returned != 0)
+                sent = MAX(sent, u->returned);
         if (sent == 0)
                 return 0;
         return user_is_queued(u) ? UINT64_MAX : sent + ORDER_DELAY;

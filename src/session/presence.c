@@ -122,6 +122,7 @@ static uint64_t doubt_before(uint64_t wall)
 static int user_is_back(Session *s, User *u)
 {
         u->away = false;
+        u->returned = s->now.now;
         for (size_t i = 0; i < ELEMENTSOF(u->lost); i++)
                 u->lost[i] = false;
         if (u->has_ttl)

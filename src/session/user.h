@@ -64,6 +64,7 @@ typedef struct User {
         uint64_t lost_since;     /* the command connection */
         uint64_t lost_wall[_CHANNEL_MAX];
         uint64_t returning;      /* is back since; brought up to date when its data channel has been quiet */
+        uint64_t returned;       /* when it was back from being away */
         uint64_t doubt_wall;     /* what changed after this wall time may not have reached it */
         uint64_t data_heard;
         uint64_t silent_since;   /* last command; for joins that do not go on after a lost connection */
