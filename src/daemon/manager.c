@@ -80,7 +80,7 @@ static void on_save_finished(void *userdata, int error)
                 m->saved_sequence = m->saving_sequence;
         manager_control_saved(m, error);
         if (m->state == MANAGER_STOPPING && !saver_busy(m->saver))
-                leave(m, error);
+                leave(m, error == -EBUSY ? 0 : error);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)

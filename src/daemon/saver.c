@@ -126,7 +126,10 @@ static void finish(Saver *s, int error, const char *error_text)
         s->scene_snapshot = scene_snapshot_free(s->scene_snapshot);
         s->store_snapshot = store_snapshot_free(s->store_snapshot);
         s->submitted = false;
-        if (error < 0) {
+        if (error == -EBUSY)
+                log_info("Not saved (reason: %s): the session is just being filled, which counts when it is complete",
+                         s->doing.n > 0 ? s->doing.text[0] : "");
+        else if (error < 0) {
                 s->want_all = true;
                 log_event(LOG_ERR, EVENT_SAVE_FAILED,
                           LOG_FIELDS(LOG_TEXT("REASON", s->doing.n > 0 ? s->doing.text[0] : "")),

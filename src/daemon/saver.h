@@ -15,7 +15,8 @@
 
 typedef struct Saver Saver;
 
-/* A save has ended, well (0) or not; the log has been told. */
+/* A save has ended, well (0) or not; the log has been told. -EBUSY: an init is under way, and there is nothing to save
+ * until it is complete. */
 typedef void (*SaverFinishedFunc)(void *userdata, int error);
 
 /* Everything is borrowed and must outlive it. Returns 0 or -errno. */
