@@ -71,6 +71,15 @@ static bool may_transmit(Net *n, Outbox *o)
         return false;
 }
 
+/* Whether a message may be held for the peer. One that cannot be held within the limit beside what is always under way
+ * may exceed it, alone. */
+static bool has_room(const Net *n, const Peer *p, size_t charge)
+{
+        size_t held = peer_held(p), always = 2 * n->window;
+
+        return held + charge <= n->max_backlog || (held <= always && charge + always > n->max_backlog);
+}
+
 static void check_drained(Net *n, Peer *p)
 {
         if (!p->owes_drained)
@@ -81,6 +90,9 @@ static void check_drained(Net *n, Peer *p)
                         flight_wait(p->box[c].flight, n->window / 2);
         if (peer_held(p) > n->max_backlog / 2 || !outbox_is_empty(&p->box[CHANNEL_DATA]) ||
             p->box[CHANNEL_COMMAND].n_queued > PRESENCE_QUEUE_MAX / 4)
+                return;
+        /* What was refused would be refused again: whoever is told would send it at once, for ever. */
+        if (p->refusing && !has_room(n, p, p->refused_charge))
                 return;
         p->owes_drained = p->refusing = false;
         p->refusing_since = 0;
@@ -218,33 +230,20 @@ static int answer_stranger(Net *n, const RoutingId *to, Channel channel, const F
         return r == -ENOMEM ? r : 0;
 }
 
-static int refuse_message(Net *n, Peer *p, bool bulk)
+/* charge: of bulk data, 0 for anything else */
+static int refuse_message(Net *n, Peer *p, size_t charge)
 {
         n->n_refused++;
         p->owes_drained = true;
-        if (bulk && !p->refusing) {
+        if (charge > 0 && !p->refusing) {
                 p->refusing = true;
+                p->refused_charge = charge;
                 p->refusing_since = net_now();
         }
         check_drained(n, p);
         if (n->depth == 0)
                 net_arm_post(n);
         return NET_FULL;
-}
-
-static bool is_over_backlog(const Net *n, const Peer *p, const Frames *frames)
-{
-        size_t queued = peer_queued(p), charge = flight_charge(frames);
-        size_t held = queued + peer_in_flight(p);
-        if (held + charge <= n->max_backlog)
-                return false;
-        if (charge < n->max_backlog)
-                return true;
-        /* Larger than the limit as a whole: let it through alone. */
-        size_t outstanding = queued;
-        for (int c = 0; c < _CHANNEL_MAX; c++)
-                outstanding += flight_outstanding(p->box[c].flight);
-        return outstanding > 0;
 }
 
 static void check_overflow(Net *n, Peer *p)
@@ -287,12 +286,12 @@ int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Fram
                 class = SEND_CONTROL;
                 break;
         case SEND_BULK:
-                if (p->refusing || is_over_backlog(n, p, frames))
-                        return refuse_message(n, p, true);
+                if (p->refusing || !has_room(n, p, flight_charge(frames)))
+                        return refuse_message(n, p, flight_charge(frames));
                 break;
         case SEND_PRESENCE:
                 if (o->n_queued > PRESENCE_QUEUE_MAX)
-                        return refuse_message(n, p, false);
+                        return refuse_message(n, p, 0);
                 break;
         case SEND_PING:
                 if (outbox_has(o, SEND_PING))

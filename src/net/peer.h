@@ -21,6 +21,7 @@ struct Peer {
         bool closing;           /* forgotten by the owner; only its command channel is emptied */
         uint64_t closing_until; /* CLOCK_MONOTONIC */
         bool refusing;          /* SEND_BULK, until it has drained */
+        size_t refused_charge;  /* of what was refused first since */
         bool owes_drained;      /* something was refused, or bulk data waits */
         bool overflown;
         uint64_t refusing_since;

@@ -137,6 +137,36 @@ static void test_larger_than_the_limit_goes_alone(void **state)
         rig_with_peer_done(rig, fd);
 }
 
+/* Being told of room that is not there would make the session send the same again, without end. */
+static void test_no_room_is_promised_that_is_not_there(void **state)
+{
+        static const struct {
+                size_t control, bulk;
+                unsigned n_taken;
+        } cases[] = {
+                { 100, 64 * MIB, 1 },    /* larger than the limit: once, although the table waits as well */
+                { 3 * MIB, 6 * MIB, 0 }, /* under the limit, but not together with what waits */
+                { 3 * MIB, 64 * MIB, 0 },
+        };
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                RoutingId id = rig_id(1);
+                Rig *rig = rig_new(&(NetConfig){ .limits.max_client_backlog = 8 * MIB });
+                assert_int_equal(net_open_peer(rig->net, &id), 0); /* it is not there, and will not come */
+                Frames *control = rig_frames_of_size(cases[i].control, 'c');
+                Frames *bulk = rig_frames_of_size(cases[i].bulk, 'b');
+                assert_int_equal(net_send(rig->net, &id, CHANNEL_COMMAND, SEND_CONTROL, control), 0);
+                unsigned n_taken = 0;
+                while (send_bulk(rig, &id, bulk))
+                        n_taken++;
+                assert_int_equal(n_taken, cases[i].n_taken);
+                rig_for(rig, 50 * 1000);
+                assert_int_equal(rig->n_drained, 0);
+                frames_unref(control);
+                frames_unref(bulk);
+                rig_free(rig);
+        }
+}
+
 static void test_presence_is_refused_early(void **state)
 {
         RoutingId id = rig_id(1);
@@ -275,6 +305,7 @@ int main(void)
                 cmocka_unit_test(test_bulk_stays_under_the_limit),
                 cmocka_unit_test(test_everything_is_given_back),
                 cmocka_unit_test(test_larger_than_the_limit_goes_alone),
+                cmocka_unit_test(test_no_room_is_promised_that_is_not_there),
                 cmocka_unit_test(test_presence_is_refused_early),
                 cmocka_unit_test(test_too_much_control_is_told_once),
                 cmocka_unit_test(test_stalled_peer_slows_nobody),
