@@ -86,6 +86,8 @@ int store_new_segment(Store *s, uint32_t type, uint64_t capacity, uint64_t first
 Segment *store_find_segment(Store *s, uint64_t number);
 /* Takes one out of the table and out of the index; the file stays. */
 void store_forget_segment(Store *s, Segment *segment);
+/* The same by number, unless deduplication has come to point into it since `referenced` was cleared. */
+bool store_forget_unreferenced_segment(Store *s, uint64_t number);
 /* Forgets journal segments before `number` of which nothing was ever written. */
 void store_forget_unwritten_segments(Store *s, uint64_t number);
 /* Maps one; the reference belongs to the caller. -ENOENT. Also returns how much of it is written. */

@@ -141,11 +141,8 @@ static int reclaim_run(WorkerJob *job)
 /* Everything live in the victim is elsewhere, and synced. */
 static void remove_victim(Store *s, const Victim *victim)
 {
-        Segment *segment = store_find_segment(s, victim->number);
-
-        if (!segment || segment->referenced || victim->damaged)
+        if (victim->damaged || !store_forget_unreferenced_segment(s, victim->number))
                 return;
-        store_forget_segment(s, segment);
         s->stats.reclaimed_bytes += victim->size;
         if (victim->moved) {
                 s->snapshot_wants_all = true; /* a whole manifest soon says where everything is now */

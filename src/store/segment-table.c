@@ -161,6 +161,20 @@ void store_forget_segment(Store *s, Segment *segment)
         store_unlock(s);
 }
 
+bool store_forget_unreferenced_segment(Store *s, uint64_t number)
+{
+        bool found = false;
+
+        store_lock(s);
+        for (size_t i = 0; i < s->n_segments && !found; i++)
+                if (s->segments[i]->number == number && !s->segments[i]->referenced) {
+                        forget_locked(s, i);
+                        found = true;
+                }
+        store_unlock(s);
+        return found;
+}
+
 void store_forget_unwritten_segments(Store *s, uint64_t number)
 {
         store_lock(s);
