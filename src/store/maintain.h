@@ -12,7 +12,7 @@
 
 /* Runs one round of reclaim and compaction in the background if none is under way: segments that nothing
  * retained points into are removed, half-dead ones are copied together (copy, fsync, unlink). Begun by the store itself
- * after each snapshot; call it when the configuration changed or on demand. */
+ * after snapshots when the log has grown; call it when retention was changed or on demand. */
 void store_reclaim_begin(Store *s);
 
 /* Reads and verifies everything: all segments, all manifests, at low priority. Figures in StoreStats, damage through

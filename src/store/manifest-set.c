@@ -156,10 +156,10 @@ static int add_up(ManifestSet *set)
                         const uint8_t *p = m->entries + offset;
                         StoreEntry e;
                         bool removed;
-                        size_t n = manifest_decode_entry(p, m->header.entries_size - offset, &e, &removed);
-                        KeySlot *slot = keys_find(&keys, &e);
+                        KeySlot *slot;
 
-                        offset += n;
+                        offset += manifest_decode_entry(p, m->header.entries_size - offset, &e, &removed);
+                        slot = keys_find(&keys, &e);
                         if (slot->entry) /* a newer manifest has spoken */
                                 continue;
                         slot->entry = p;
@@ -167,7 +167,6 @@ static int add_up(ManifestSet *set)
                                 continue;
                         set->entries[set->n_entries++] = p;
                         set->payload_bytes += e.blob.size;
-                        manifest_hash_entry(set->hash, p, n);
                 }
         }
         free(keys.slots);

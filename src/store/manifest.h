@@ -78,7 +78,6 @@ typedef struct ManifestSet {
         const uint8_t **entries; /* encoded, in the chain's buffers */
         size_t n_entries;
         uint64_t payload_bytes;
-        uint64_t hash[4]; /* of what the nodes are, wherever they lie and in whatever order */
 } ManifestSet;
 
 /* Adds up a chain. name_of() gives the file name of a manifest by number, -ENOENT. */
@@ -95,5 +94,5 @@ typedef int (*ManifestEntryFunc)(void *userdata, const StoreEntry *entry);
 int manifest_chain_live(Manifest *const *chain, const bool *retained, size_t n_chain, ManifestEntryFunc func,
                         void *userdata);
 
-/* Adds an entry to a hash like ManifestSet.hash. */
+/* A hash of what the nodes are, wherever they lie and in whatever order. Add each encoded entry to four zeroes. */
 void manifest_hash_entry(uint64_t hash[static 4], const uint8_t *entry, size_t size);

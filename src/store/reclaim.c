@@ -152,6 +152,17 @@ static void remove_victim(Store *s, const Victim *victim)
         store_unlink_segment(s, victim->number);
 }
 
+static uint64_t log_bytes(Store *s)
+{
+        uint64_t bytes = 0;
+
+        store_lock(s);
+        for (size_t i = 0; i < s->n_segments; i++)
+                bytes += s->segments[i]->size;
+        store_unlock(s);
+        return bytes;
+}
+
 static void reclaim_finished(WorkerJob *job, int result)
 {
         Reclaim *reclaim = CONTAINER_OF(job, Reclaim, job);
@@ -165,6 +176,7 @@ static void reclaim_finished(WorkerJob *job, int result)
                 store_problem(s, STORE_WARNING, "Disk space of old data in %s could not be given back: %s. It is tried again "
                               "after the next snapshot.", s->path, strerror(-result));
         content_writer_done(&reclaim->writer);
+        s->reclaim_log_bytes = log_bytes(s);
         live_set_free(reclaim->live);
         free(reclaim->victims);
         free(reclaim);
@@ -188,6 +200,15 @@ void store_reclaim_begin(Store *s)
         store_unlock(s);
         s->reclaim = reclaim;
         worker_submit(s->worker, &reclaim->job, WORKER_LOW);
+}
+
+void reclaim_consider(Store *s, bool idle)
+{
+        uint64_t now = log_bytes(s), grown = now - MIN(now, s->reclaim_log_bytes);
+
+        /* While much happens, when the log has grown by a segment and an eighth; when nothing does, for any growth. */
+        if (idle ? grown > 0 : grown >= s->segment_size + s->reclaim_log_bytes / 8)
+                store_reclaim_begin(s);
 }
 
 void reclaim_cancel(Store *s)

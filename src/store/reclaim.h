@@ -9,5 +9,8 @@
 
 #include "store/internal.h"
 
+/* Begins a round after a snapshot if one is worth it: it reads all manifests. `idle`: nothing had changed. */
+void reclaim_consider(Store *s, bool idle);
+
 /* Makes a round under way end at its next step. */
 void reclaim_cancel(Store *s);

@@ -111,11 +111,23 @@ static int newest_number(Store *s, uint64_t *ret)
         return r;
 }
 
+static void hash_entries(const uint8_t *entries, size_t size, uint64_t hash[static 4])
+{
+        for (size_t offset = 0; offset < size;) {
+                StoreEntry e;
+                bool removed;
+                size_t n = manifest_decode_entry(entries + offset, size - offset, &e, &removed);
+
+                manifest_hash_entry(hash, entries + offset, n);
+                offset += n;
+        }
+}
+
 /* Whether the nodes are what the newest snapshot has. */
 static bool is_unchanged(StoreSnapshot *sn)
 {
         _cleanup_manifest_set_ ManifestSet *set = NULL;
-        uint64_t hash[4] = { 0 }, number;
+        uint64_t hash[4] = { 0 }, newest[4] = { 0 }, number;
 
         if (sn->force || newest_number(sn->store, &number) < 0)
                 return false;
@@ -123,15 +135,15 @@ static bool is_unchanged(StoreSnapshot *sn)
                 return sn->n_entries == 0;
         if (store_read_snapshot_set(sn->store, number, &set) < 0 || set->n_entries != sn->n_entries)
                 return false;
-        for (size_t offset = 0; offset < sn->entries_size;) {
+        hash_entries(sn->entries, sn->entries_size, hash);
+        for (size_t i = 0; i < set->n_entries; i++) {
                 StoreEntry e;
                 bool removed;
-                size_t n = manifest_decode_entry(sn->entries + offset, sn->entries_size - offset, &e, &removed);
 
-                manifest_hash_entry(hash, sn->entries + offset, n);
-                offset += n;
+                manifest_hash_entry(newest, set->entries[i],
+                                    manifest_decode_entry(set->entries[i], SIZE_MAX, &e, &removed));
         }
-        return memcmp(hash, set->hash, sizeof(hash)) == 0;
+        return memcmp(hash, newest, sizeof(hash)) == 0;
 }
 
 static int describe(StoreSnapshot *sn)

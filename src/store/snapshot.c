@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "store/reclaim.h"
 #include "store/snapshot-internal.h"
 
 static StoreSnapshot *snapshot_release(StoreSnapshot *sn)
@@ -200,8 +201,8 @@ static void finish(StoreSnapshot *sn, int error)
         if (sn->done)
                 sn->done(sn->userdata, &result);
         snapshot_release(sn);
-        if (error >= 0 && !result.unchanged)
-                store_reclaim_begin(s);
+        if (error >= 0)
+                reclaim_consider(s, result.unchanged);
 }
 
 static void write_done(WorkerJob *job, int result)

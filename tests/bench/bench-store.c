@@ -205,7 +205,7 @@ static void measure_snapshots(Bench *b, unsigned n, size_t size)
 
 static void measure_load(Bench *b)
 {
-        double start = seconds(CLOCK_MONOTONIC), opened, loaded;
+        double start = seconds(CLOCK_MONOTONIC), opened, loaded, cpu = process_cpu(), cpu_opened;
         StoreRecordView v;
         unsigned n = 0, n_records = 0;
         StoreLoad *l;
@@ -214,6 +214,7 @@ static void measure_load(Bench *b)
 
         open_store(b);
         opened = seconds(CLOCK_MONOTONIC);
+        cpu_opened = process_cpu();
         r = store_load_begin(b->store, NULL, &l);
         if (r < 0)
                 fail("load", r);
@@ -231,8 +232,8 @@ static void measure_load(Bench *b)
                 n_records++;
         loaded = seconds(CLOCK_MONOTONIC);
         store_load_free(l);
-        printf("open %.1f ms, load of %u nodes and %u records %.1f ms\n", (opened - start) * 1e3, n, n_records,
-               (loaded - opened) * 1e3);
+        printf("open %.1f ms (%.1f ms CPU), load of %u nodes and %u records %.1f ms (%.1f ms CPU)\n", (opened - start) * 1e3,
+               (cpu_opened - cpu) * 1e3, n, n_records, (loaded - opened) * 1e3, (process_cpu() - cpu_opened) * 1e3);
 }
 
 int main(int argc, char **argv)
