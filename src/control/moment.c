@@ -188,6 +188,11 @@ Scene *moment_scene(Moment *m)
         return session_scene(m->session);
 }
 
+Session *moment_session(Moment *m)
+{
+        return m->session;
+}
+
 const StoreSnapshotInfo *moment_snapshot(const Moment *m)
 {
         return store_load_snapshot(m->load);

@@ -25,6 +25,9 @@ DEFINE_CLEANUP(Moment *, moment_free)
 /* Complete once moment_step() has returned 0. */
 Scene *moment_scene(Moment *m);
 
+/* The scratch session itself, for going on from there. */
+struct Session *moment_session(Moment *m);
+
 /* The snapshot it began with, or NULL; borrowed. */
 const StoreSnapshotInfo *moment_snapshot(const Moment *m);
 

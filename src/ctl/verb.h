@@ -126,6 +126,7 @@ ExitStatus verb_check(Ctl *ctl);
 ExitStatus verb_diff(Ctl *ctl);
 ExitStatus verb_drill(Ctl *ctl);
 ExitStatus verb_export(Ctl *ctl);
+ExitStatus verb_import(Ctl *ctl);
 ExitStatus verb_kick(Ctl *ctl);
 ExitStatus verb_list(Ctl *ctl);
 ExitStatus verb_lock(Ctl *ctl);

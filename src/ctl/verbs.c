@@ -32,5 +32,6 @@ const Verb verbs[] = {
         {"scrub", "", 0, 0, 0, "Read and verify everything on disk", verb_scrub},
         /* in and out */
         {"export", "FILE.db", 1, 1, OPT_BIT(OPT_AT), "Write the session as a file that the add-on opens", verb_export},
+        {"import", "FILE", 1, 1, 0, "Make the session what a .db or .pkl file holds", verb_import},
 };
 const size_t n_verbs = ELEMENTSOF(verbs);

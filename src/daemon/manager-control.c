@@ -323,6 +323,7 @@ static const ControlVerb control_verbs[] = {
         {"unpin", on_unpin},
         {"scrub", on_scrub},
         {"restore", rewind_restore},
+        {"import", rewind_import},
         {NULL, NULL},
 };
 

@@ -35,6 +35,8 @@ bool control_flag(json_object *arguments, const char *key);
 
 /* manager-rewind.c: back to an earlier state */
 int rewind_restore(void *userdata, ControlCall *call, json_object *arguments);
+/* The nodes of a file (see control/node-stream.h) in place of everything. */
+int rewind_import(void *userdata, ControlCall *call, json_object *arguments);
 /* A save has ended: the one that is taken before anything is changed may have been waited for. */
 void rewind_saved(ManagerControl *c, int error);
 void rewind_cancel(ManagerControl *c);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "control/moment.h"
+#include "control/node-stream.h"
 #include "control/protocol.h"
 #include "daemon/manager-control.h"
 #include "store/snapshot.h"
@@ -11,7 +14,7 @@
 /*
  * Going back, with everyone connected: a snapshot is taken first, the wanted state is loaded beside the living one, and
  * what differs is put, node by node, as if a user had done it: journalled, then sent. Everything is done in slices
- * between other work of the loop.
+ * between other work of the loop. An import is the same with a file in place of an earlier state.
  */
 
 #define LOAD_STEP 1024u
@@ -34,6 +37,9 @@ typedef struct Rewind {
         size_t n_uuids;
         Stage stage;
         Moment *moment;
+        int file; /* an import's nodes; -1: a restore */
+        uint64_t file_offset;
+        Scene *imported; /* their uuids, with nothing in them */
         sd_event_source *source; /* defer */
         Node *next;              /* of the wanted scene while putting, of the living one while deleting */
         size_t n_put, n_deleted, n_same;
@@ -44,6 +50,9 @@ static void rewind_free(Rewind *w)
         w->control->rewind = NULL;
         sd_event_source_disable_unref(w->source);
         moment_free(w->moment);
+        scene_free(w->imported);
+        if (w->file >= 0)
+                close(w->file);
         for (size_t i = 0; i < w->n_uuids; i++)
                 free(w->uuids[i]);
         free(w->uuids);
@@ -78,8 +87,9 @@ static void finish(Rewind *w)
                 fail(w, CONTROL_ERROR_FAILED, "out of memory");
                 return;
         }
-        log_notice("Session restored to %s (%zu nodes brought back, %zu removed, %zu unchanged)",
-                   w->snapshot ?: "an earlier time", w->n_put, w->n_deleted, w->n_same);
+        log_notice("Session %s %s (%zu nodes put, %zu removed, %zu unchanged)",
+                   w->imported ? "replaced by" : "restored to", w->imported ? "an imported one" : w->snapshot ?: "an earlier time",
+                   w->n_put, w->n_deleted, w->n_same);
         json_object_object_add(o, "restored", json_object_new_uint64(w->n_put));
         json_object_object_add(o, "removed", json_object_new_uint64(w->n_deleted));
         json_object_object_add(o, "unchanged", json_object_new_uint64(w->n_same));
@@ -149,6 +159,40 @@ static int put_node(Rewind *w, Node *old, size_t *bytes)
 }
 
 /* 1: more, 0: all done. */
+static int import_slice(Rewind *w)
+{
+        Manager *m = w->control->manager;
+        PickleLimits limits = pickle_limits_default;
+        SessionTime t = manager_time();
+        size_t bytes = 0;
+        int k = 1;
+
+        limits.max_size = m->config->max_message_size;
+        for (size_t i = 0; k == 1 && i < SLICE_NODES && bytes < SLICE_BYTES; i++) {
+                _cleanup_bytes_ Bytes *owner = NULL, *nothing = NULL;
+                StreamedNode n;
+                Node *noted;
+
+                k = node_stream_read(w->file, &w->file_offset, &limits, &n);
+                if (k <= 0)
+                        break;
+                owner = bytes_new_copy(SCENE_OWNER_COMMON, strlen(SCENE_OWNER_COMMON));
+                nothing = bytes_new_copy("", 0);
+                k = owner && nothing ? scene_put(w->imported, n.uuid->data, n.uuid->size, owner, n.dependencies, nothing,
+                                                 t.wall, &noted)
+                                     : -ENOMEM;
+                if (k == 0)
+                        k = session_put(m->session, t, n.uuid->data, n.uuid->size, n.dependencies, n.payload,
+                                        executor_effects(m->executor));
+                bytes += n.payload->size;
+                w->n_put += k == 0;
+                streamed_node_done(&n);
+                k = k < 0 ? k : 1;
+        }
+        return k;
+}
+
+/* 1: more, 0: all done. */
 static int put_slice(Rewind *w)
 {
         Scene *then = moment_scene(w->moment);
@@ -172,7 +216,7 @@ static int put_slice(Rewind *w)
 static int delete_slice(Rewind *w)
 {
         Manager *m = w->control->manager;
-        Scene *now = session_scene(m->session), *then = moment_scene(w->moment);
+        Scene *now = session_scene(m->session), *then = w->imported ?: moment_scene(w->moment);
         size_t n_deleted = 0;
 
         /* From the beginning each time: between two slices anything may have been removed by others. */
@@ -209,7 +253,7 @@ static int step(Rewind *w)
                 w->stage = STAGE_PUTTING;
                 return 1;
         case STAGE_PUTTING:
-                k = put_slice(w);
+                k = w->imported ? import_slice(w) : put_slice(w);
                 if (k != 0)
                         return k;
                 w->stage = STAGE_DELETING;
@@ -258,14 +302,14 @@ void rewind_saved(ManagerControl *c, int error)
         }
         point.snapshot = w->snapshot;
         point.time_usec = w->time_usec;
-        k = moment_begin(c->manager->store, &point, &w->moment);
+        k = w->imported ? 0 : moment_begin(c->manager->store, &point, &w->moment);
         if (k == 0)
                 k = sd_event_add_defer(c->manager->event, &w->source, on_step, w);
         if (k >= 0)
                 k = sd_event_source_set_priority(w->source, SD_EVENT_PRIORITY_IDLE);
         if (k >= 0)
                 k = sd_event_source_set_enabled(w->source, SD_EVENT_ON);
-        w->stage = STAGE_LOADING;
+        w->stage = w->imported ? STAGE_PUTTING : STAGE_LOADING;
         if (k == -ENOENT)
                 fail(w, CONTROL_ERROR_NOT_FOUND, "there is nothing kept from then: see `scenekeepctl snapshots`");
         else if (k == -EUCLEAN)
@@ -361,6 +405,7 @@ int rewind_restore(void *userdata, ControlCall *call, json_object *arguments)
         }
         c->rewind = w;
         w->control = c;
+        w->file = -1;
         w->time_usec = json_object_get_uint64(json_object_object_get(arguments, "time_usec"));
         /* Its full name: "latest" would soon mean another. */
         if (snapshot) {
@@ -372,6 +417,35 @@ int rewind_restore(void *userdata, ControlCall *call, json_object *arguments)
                                                                     : take_uuids(w, uuids);
         if (k == 0)
                 k = manager_save(c->manager, "before-restore");
+        if (k < 0) {
+                rewind_free(w);
+                return k;
+        }
+        w->call = call;
+        return 0;
+}
+
+int rewind_import(void *userdata, ControlCall *call, json_object *arguments)
+{
+        ManagerControl *c = userdata;
+        SceneConfig config = {.limits = pickle_limits_default};
+        Rewind *w;
+        int k;
+
+        if (control_call_file(call) < 0) {
+                control_refuse(call, CONTROL_ERROR_USAGE, "no file came along");
+                return 0;
+        }
+        if (!is_possible(c, call))
+                return 0;
+        w = calloc(1, sizeof(*w));
+        if (!w)
+                return -ENOMEM;
+        c->rewind = w;
+        w->control = c;
+        w->file = fcntl(control_call_file(call), F_DUPFD_CLOEXEC, 3);
+        w->imported = scene_new(&config);
+        k = w->file < 0 ? -errno : w->imported ? manager_save(c->manager, "before-restore") : -ENOMEM;
         if (k < 0) {
                 rewind_free(w);
                 return k;

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+#include "ctl/verb.h"
+#include "scene/scene.h"
+
+/* Makes a stopped session what the scene is, and reads it back. *ret_removed: nodes that were in it and no longer are. */
+ExitStatus import_offline(const Ctl *ctl, const char *data_dir, Scene *scene, uint64_t *ret_removed);
