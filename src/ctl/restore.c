@@ -4,7 +4,7 @@
 
 #include "ctl/call.h"
 #include "ctl/source.h"
-#include "ctl/time-spec.h"
+#include "ctl/workbench.h"
 #include "scene/dependencies.h"
 
 /* ---- --node: the uuids of nodes as they were, and of all that they depend on ---- */
@@ -103,26 +103,129 @@ static ExitStatus read_target(const Ctl *ctl, json_object *arguments)
         return ctl->n_nodes > 0 ? add_nodes(ctl, snapshot ?: ctl->value[OPT_AT], arguments) : CTL_OK;
 }
 
+/* ---- without a daemon ---- */
+
+static bool is_chosen(json_object *uuids, const Node *n)
+{
+        if (!uuids)
+                return true;
+        for (size_t i = 0; i < json_object_array_length(uuids); i++)
+                if (strcmp(json_object_get_string(json_object_array_get_idx(uuids, i)), node_uuid(n)) == 0)
+                        return true;
+        return false;
+}
+
+typedef struct Counts {
+        uint64_t restored, removed, unchanged;
+} Counts;
+
+static int put_chosen(Workbench *w, Scene *then, json_object *uuids, Counts *counts)
+{
+        Scene *now = workbench_scene(w);
+        int r = 0;
+
+        for (Node *n = scene_first(then); r == 0 && n; n = scene_next(then, n)) {
+                _cleanup_bytes_ Bytes *was = NULL, *is = NULL;
+                Node *living = scene_find(now, node_uuid(n), node_uuid_size(n));
+
+                if (!is_chosen(uuids, n))
+                        continue;
+                r = scene_payload(then, n, SIZE_MAX, &was);
+                if (r == 0 && living)
+                        r = scene_payload(now, living, SIZE_MAX, &is);
+                if (r < 0)
+                        break;
+                if (is && bytes_equal(is, was) && bytes_equal(node_dependencies(n), node_dependencies(living))) {
+                        counts->unchanged++;
+                        continue;
+                }
+                r = workbench_put(w, n, was);
+                counts->restored++;
+        }
+        return r;
+}
+
+static int delete_newer(Workbench *w, Scene *then, Counts *counts)
+{
+        Scene *now = workbench_scene(w);
+        int r = 0;
+
+        for (Node *n = scene_first(now), *next; r == 0 && n; n = next) {
+                next = scene_next(now, n);
+                if (scene_find(then, node_uuid(n), node_uuid_size(n)))
+                        continue;
+                r = workbench_delete(w, n);
+                counts->removed++;
+        }
+        return r;
+}
+
+/* The journal keeps what was there before: `restore --at` a time before this one brings it back. */
+static ExitStatus restore_offline(const Ctl *ctl, json_object *uuids, json_object **ret)
+{
+        _cleanup_workbench_ Workbench *w = NULL;
+        Counts counts = {0};
+        Store *store;
+        Source s = {0};
+        ExitStatus status;
+        int r;
+
+        if (ctl_has(ctl, OPT_UNDO))
+                return ctl_fail(ctl, CTL_NOT_RUNNING, "--undo needs the daemon: without one, use --at with the time before");
+        status = workbench_open(ctl, ctl->data_dir, &w);
+        if (status != CTL_OK)
+                return status;
+        store = workbench_store(w);
+        status = source_open(ctl, ctl->n_arguments > 0 ? ctl->arguments[0] : ctl->value[OPT_AT], &store, &s);
+        if (status != CTL_OK)
+                return status;
+        if (s.n_damaged > 0) {
+                source_done(&s);
+                return ctl_fail(ctl, CTL_DEGRADED, "some of it is damaged: choose another snapshot, or single nodes");
+        }
+        r = put_chosen(w, s.scene, uuids, &counts);
+        if (r == 0 && !uuids)
+                r = delete_newer(w, s.scene, &counts);
+        if (r == 0)
+                r = workbench_commit(w);
+        source_done(&s);
+        if (r < 0)
+                return ctl_fail(ctl, CTL_FAILED, "the restore is not complete: %s; repeat it", strerror(-r));
+        *ret = json_object_new_object();
+        json_add_int(*ret, "restored", counts.restored);
+        json_add_int(*ret, "removed", counts.removed);
+        json_add_int(*ret, "unchanged", counts.unchanged);
+        return CTL_OK;
+}
+
 ExitStatus verb_restore(Ctl *ctl)
 {
         json_object *arguments = json_object_new_object(), *o = NULL;
         ExitStatus status = read_target(ctl, arguments);
+        bool running;
 
         if (status != CTL_OK) {
                 json_object_put(arguments);
                 return status;
         }
-        status = ctl_call(ctl, "restore", arguments, -1, &o);
+        running = ctl_is_running(ctl);
+        if (running) {
+                status = ctl_call(ctl, "restore", arguments, -1, &o);
+        } else {
+                status = restore_offline(ctl, json_object_object_get(arguments, "uuids"), &o);
+                json_object_put(arguments);
+        }
         if (status != CTL_OK)
                 return status;
         if (ctl->json) {
                 ctl_print_json(o);
                 return CTL_OK;
         }
-        printf("%llu nodes brought back, %llu removed, %llu were as they should be.\n"
-               "`scenekeepctl restore --undo` takes this back.\n",
+        printf("%llu nodes brought back, %llu removed, %llu were as they should be.\n",
                (unsigned long long)answer_int(o, "restored"), (unsigned long long)answer_int(o, "removed"),
                (unsigned long long)answer_int(o, "unchanged"));
+        if (running)
+                puts("`scenekeepctl restore --undo` takes this back.");
         json_object_put(o);
         return CTL_OK;
 }

@@ -258,6 +258,19 @@ def test_restore_to_a_time(session):
     session.check_same()
 
 
+def test_restore_without_a_daemon(session):
+    saved, before = edited(session)
+    session.server.stop()
+    answer = ctl.good("restore", saved, "--json", *at(session.server)).json
+    assert answer == {"restored": 3, "removed": 1, "unchanged": 6}
+    assert ctl.good("restore", saved, "--json", *at(session.server)).json == {"restored": 0, "removed": 0, "unchanged": 9}
+    ctl.refused(ctl.NOT_RUNNING, "needs the daemon", "restore", "--undo", *at(session.server))
+    session.server.start()
+    session.fleet.wait_active(*session.users)
+    session.fleet.wait_until(lambda: all(content(u) == before for u in session.users), what="the scene to go back")
+    session.check_same()
+
+
 def test_restore_refusals(session):
     folder = at(session.server)
     ctl.refused(ctl.NOT_FOUND, "no snapshot", "restore", "4711", "--json", *folder)
