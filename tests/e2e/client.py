@@ -66,6 +66,8 @@ class Client:
         self.routing_id = routing_id or uuid_module.uuid4().bytes
         self.nodes = {}
         self.users = {}
+        self.mark = str(uuid_module.uuid4())
+        self.marks = 0
         self.errors = []
         self.fatal = []
         self.counts = Counter()

@@ -71,20 +71,24 @@ class Fleet:
     def describe(self):
         return "\n".join("  " + client.describe() for client in self.clients)
 
-    def settle(self, *clients, timeout=None):
-        """Waits until everything that these active clients have sent has reached all of them. Each sends a node and
-        a metadata field behind it; both channels keep their order, so what was sent before has then arrived."""
-        marks = {}
+    def settle(self, *clients, also=(), timeout=None):
+        """Waits until everything that these active clients have sent has reached all of them, and those in `also`.
+        Each sends its mark, a node of its own, and a metadata field behind it; both channels keep their order, so what
+        was sent before has then arrived."""
+        numbers = {}
         for client in clients:
-            mark = new_uuid()
-            marks[client] = mark
-            client.push(mark, {"type_id": "Mark", "from": client.name})
-            client.metadata(mark=mark)
+            client.marks += 1
+            numbers[client] = client.marks
+            client.push(client.mark, {"type_id": "Mark", "of": client.name, "number": client.marks})
+            client.metadata(mark=client.marks)
 
-        def arrived():
-            return all(mark in other.nodes and other.users.get(sender.name, {}).get("metadata", {}).get("mark") == mark
-                       for sender, mark in marks.items() for other in clients if other is not sender)
-        self.wait_until(arrived, timeout, "what was sent to arrive everywhere")
+        def arrived(sender, receiver):
+            node = receiver.nodes.get(sender.mark)
+            user = receiver.users.get(sender.name)
+            return (node and node.data["number"] == numbers[sender]
+                    and user and user["metadata"].get("mark") == numbers[sender])
+        self.wait_until(lambda: all(arrived(s, r) for s in clients for r in (*clients, *also) if r is not s), timeout,
+                        "what was sent to arrive everywhere")
 
     def check_clean(self, *clients):
         """Nothing reached these clients that a stock client would stumble over."""
@@ -101,7 +105,7 @@ class Fleet:
         observer = self.client(address, f"observer {new_uuid()[:8]}", **login).connect()
         observer.wait_state("active", timeout)
         for _ in range(2):
-            self.settle(observer, *clients, timeout=timeout)
+            self.settle(*clients, also=[observer], timeout=timeout)
             try:
                 self.wait_until(lambda: all(c.scene() == observer.scene() for c in clients), timeout or 15.0)
             except Timeout:

@@ -43,8 +43,8 @@ class Load:
         self.sent[node_uuid, user.name] = number
 
         def change(data):
-            data.setdefault("edits", {})[user.name] = number
-            data.setdefault("places", {})[user.name] = [self.rng.random(), number]
+            data["edits"][user.name] = number
+            data["places"][user.name] = [self.rng.random(), number]
         user.edit(node_uuid, change)
         self.edits += 1
 

@@ -224,7 +224,7 @@ def edit_at_random(client, uuids, rng, number):
     key = f"{client.name} {rng.randrange(4)}"
 
     def change(data):
-        props = data.setdefault("props", {})
+        props = data["props"]
         what = rng.random()
         if what < 0.2 and key in props:
             del props[key]

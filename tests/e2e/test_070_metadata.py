@@ -75,7 +75,8 @@ def test_nobody_is_heard_of_before_being_announced(session, fleet):
     fleet.check_clean()
 
 
-def test_metadata_of_somebody_who_has_left(session, fleet):
+def test_metadata_of_somebody_who_has_left(make_session, fleet):
+    session = make_session(reconnect_grace="1s")
     bert, carl = session.join("bert", "carl")
     for i in range(50):
         bert.metadata(frame_current=i)

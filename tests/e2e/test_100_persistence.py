@@ -27,6 +27,12 @@ def leave(session, *users):
         saved(session.server, f"user_disconnect:{user.name}", mark, session.fleet)
 
 
+@pytest.fixture
+def quick(make_session):
+    """A server that lets go of those who quit after a second."""
+    return make_session(reconnect_grace="1s")
+
+
 def edit_everything(session, *users):
     """Something of every kind for a restart to keep."""
     first = users[0]
@@ -38,16 +44,16 @@ def edit_everything(session, *users):
     session.fleet.settle(*users)
 
 
-def test_saved_when_a_user_leaves(session, fleet):
-    bert = session.join("bert")
-    leave(session, bert)
-    data = session.server.metadata()
+def test_saved_when_a_user_leaves(quick, fleet):
+    bert = quick.join("bert")
+    leave(quick, bert)
+    data = quick.server.metadata()
     assert data["reason"] == "user_disconnect:bert"
     assert data["initialized"] is True
-    assert data["node_count"] == len(session.uuids)
+    assert data["node_count"] == len(quick.uuids)
     assert data["user_count"] == 1
     assert {"timestamp", "datetime"} <= set(data)
-    assert session.server.snapshots()
+    assert quick.server.snapshots()
 
 
 def test_interval(make_session, fleet):
@@ -188,23 +194,23 @@ def test_killed_during_an_init_is_a_lobby_again(make_server, fleet, rng):
     fleet.check_same(server.address, bert)
 
 
-def test_five_restarts_in_a_row(session, fleet, rng):
+def test_five_restarts_in_a_row(quick, fleet, rng):
     expected = None
-    leave(session, session.admin)
+    leave(quick, quick.admin)
     for turn in range(5):
-        user = session.connect(f"user {turn}").wait_state("active")
+        user = quick.connect(f"user {turn}").wait_state("active")
         if expected:
             assert user.scene() == expected
         user.push(new_uuid(rng), mesh(f"of turn {turn}", rng))
-        user.edit(rng.choice([u for u in session.uuids if u in user.nodes]), lambda d: d.update(turn=turn))
+        user.edit(rng.choice([u for u in quick.uuids if u in user.nodes]), lambda d: d.update(turn=turn))
         # Read back by another one: then it has arrived.
-        other = session.connect(f"reader {turn}").wait_state("active")
+        other = quick.connect(f"reader {turn}").wait_state("active")
         fleet.settle(user, other)
         expected = user.scene()
-        leave(session, user, other)
-        session.server.guarded = False
-        session.server.restart(rng.choice([signal.SIGTERM, signal.SIGKILL]))
-        session.server.guarded = True
+        leave(quick, user, other)
+        quick.server.guarded = False
+        quick.server.restart(rng.choice([signal.SIGTERM, signal.SIGKILL]))
+        quick.server.guarded = True
 
 
 def test_large_session(make_server, fleet, rng):
@@ -221,9 +227,9 @@ def test_large_session(make_server, fleet, rng):
     assert bert.scene() == expected
 
 
-def test_data_folder_is_private(session, fleet):
-    leave(session, session.admin)
-    for base, folders, files in os.walk(session.server.data_dir):
+def test_data_folder_is_private(quick, fleet):
+    leave(quick, quick.admin)
+    for base, folders, files in os.walk(quick.server.data_dir):
         for name in [".", *folders, *files]:
             mode = os.stat(os.path.join(base, name)).st_mode
             if stat.S_ISSOCK(mode):

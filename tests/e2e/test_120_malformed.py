@@ -111,7 +111,7 @@ def throw(target, channel, shapes, as_user):
 
 def speak_on_ttl(target, user, frames):
     """A message on the ttl channel with a logged-in user's routing id, in place of that user's heartbeat."""
-    if user.heartbeat.is_alive():
+    if user.heartbeat:
         user.heartbeat.stop()
         user._ttl = target.fleet.context.socket(zmq.DEALER)
         user._ttl.setsockopt(zmq.ROUTING_ID, user.routing_id)

@@ -41,8 +41,9 @@ def test_routing_ids_are_not_shown(session, fleet):
     assert bert.routing_id.hex() not in session.server.log()
 
 
-def test_storm_of_logins(session, fleet):
+def test_storm_of_logins(make_session, fleet):
     """A hundred at once, each with a name of its own; then all of them gone."""
+    session = make_session(reconnect_grace="1s")
     bert = session.join("bert")
     crowd = [session.connect(f"user {i}", heartbeat=False) for i in range(100)]
     fleet.wait_until(lambda: all(c.answers for c in crowd), timeout=120)
@@ -147,8 +148,9 @@ def test_more_nodes_than_allowed(make_session, fleet, rng):
 
 
 @pytest.mark.parametrize("name", ["../../etc", "a\nb", "\x1b[31mred", "a\0b", "a" * 64, "❄" * 21, "%s%n", "' OR 1=1"])
-def test_odd_names(session, fleet, name):
+def test_odd_names(make_session, fleet, name):
     """Either refused or served; never a second line in the log, a colour on the terminal or a path on the disk."""
+    session = make_session(reconnect_grace="1s")
     bert = session.join("bert")
     odd = session.connect(name)
     odd.wait_until(lambda: odd.answers)

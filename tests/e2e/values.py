@@ -59,6 +59,12 @@ def new_uuid(rng=random):
     return str(uuid_module.UUID(int=rng.getrandbits(128), version=4))
 
 
+def shared_places():
+    """Dicts in which every user has keys of its own, so that edits of several users at once commute. Two who make the
+    same dict at the same time overwrite each other with any server, so they are there from the start."""
+    return {"props": {}, "edits": {}, "places": {}}
+
+
 def mesh(name, rng=random, vertices=16):
     """Node data of the shape that the add-on makes for a mesh: large buffers in bytes, a few small things beside."""
     return {
@@ -70,6 +76,7 @@ def mesh(name, rng=random, vertices=16):
         "auto_smooth_angle": rng.random(),
         "materials": [(name + "-material", None), None],
         "vertex_groups": {0: "left", 1: "right"},
+        **shared_places(),
     }
 
 
@@ -83,8 +90,8 @@ def item(name, rng=random):
         "color": [1.0, 1.0, 1.0, 1.0],
         "parent_uid": None,
         "modifiers": [{"type": "SUBSURF", "levels": 1}, {"type": "MIRROR", "axis": [True, False, False]}],
-        "props": {},
         "history": [],
+        **shared_places(),
     }
 
 
@@ -96,5 +103,5 @@ def scene(count, rng=random, size=16):
         nodes.append((mesh_id, [], mesh(f"mesh {i}", rng, size)))
         nodes.append((new_uuid(rng), [mesh_id], item(f"object {i}", rng)))
     if count % 2:
-        nodes.append((new_uuid(rng), [n[0] for n in nodes], {"type_id": "Collection", "name": "all"}))
+        nodes.append((new_uuid(rng), [n[0] for n in nodes], {"type_id": "Collection", "name": "all", **shared_places()}))
     return nodes
