@@ -272,9 +272,10 @@ static const char *overdue(Session *s, const User *u)
 
 static int tick_ping(Session *s, User *u)
 {
-        if (!u->has_ttl && !u->away)
+        if (!u->has_ttl && !u->from_before)
                 return 0;
-        uint64_t interval = u->away ? PING_INTERVAL_AWAY : PING_INTERVAL;
+        bool seeking = !u->has_ttl && (s->loading || s->now.now - u->away_since < s->config.timeout_usec);
+        uint64_t interval = seeking ? PING_INTERVAL_AWAY : PING_INTERVAL;
         if (u->ping_sent == 0 || s->now.now - u->ping_sent >= interval) {
                 int r = u->opened ? 0 : emit_open(s, u);
                 if (r == 0)

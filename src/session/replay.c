@@ -130,7 +130,7 @@ int replay_user(Session *s, const void *name, size_t name_size, const RecordUser
         if (!routing_id_equal(&u->id, &record->id))
                 u->opened = false;
         u->id = record->id;
-        u->away = true;
+        u->away = u->from_before = true;
         u->admin = record->flags & RECORD_USER_ADMIN;
         u->expected = record->flags & RECORD_USER_EXPECTED;
         u->initiating = record->flags & RECORD_USER_INITIATING;
@@ -235,7 +235,7 @@ static int release_orphans(Session *s)
 
 static int expect_user(Session *s, User *u)
 {
-        u->away = true;
+        u->away = u->from_before = true;
         u->away_since = s->now.now;
         /* Whatever it has got of its catalog. */
         int r = u->status == USER_SYNCING ? stale_mark_changed_since(s, u, 0) : 0;

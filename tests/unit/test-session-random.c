@@ -99,6 +99,14 @@ static void give_up(SimClient *c, size_t *n_stuck)
         sim_leave(c, false);
 }
 
+/* No message has thrown it out, and nobody has forgotten it. */
+static void check_well(const SimClient *c, uint64_t seed)
+{
+        if (c->raised || strcmp(c->reason, "server lost") == 0)
+                fail_msg("seed %llu after %.3f s: %s %s", (unsigned long long)seed, (double)(c->sim->now / SIM_MSEC) / 1e3 - 1e3,
+                         c->name, c->reason);
+}
+
 static void settle(Sim *sim)
 {
         for (size_t i = 0; i < sim->n_clients; i++)
@@ -149,16 +157,12 @@ static void run_course(uint64_t seed, const Course *course)
                         /* Ordinary people move the mouse. */
                         if (sim.clients[i].state == SIM_ACTIVE && sim_random(&sim, 20) == 0)
                                 sim_metadata(&sim.clients[i], "view_matrix", round);
-                        if (sim.clients[i].raised)
-                                fail_msg("seed %llu round %u: %s %s", (unsigned long long)seed, round,
-                                         sim.clients[i].name, sim.clients[i].reason);
+                        check_well(&sim.clients[i], seed);
                 }
         }
         settle(&sim);
         for (size_t i = 0; i < sim.n_clients; i++)
-                if (sim.clients[i].raised)
-                        fail_msg("seed %llu at the end: %s %s", (unsigned long long)seed, sim.clients[i].name,
-                                 sim.clients[i].reason);
+                check_well(&sim.clients[i], seed);
         const char *difference = sim_compare(&sim);
         if (difference)
                 fail_msg("seed %llu: %s", (unsigned long long)seed, difference);
