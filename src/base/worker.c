@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/clock.h"
 #include "base/worker.h"
 
 #include <errno.h>
@@ -29,14 +30,6 @@ struct Worker {
         uint64_t progress;           /* atomic */
         uint64_t last_progress_usec; /* atomic; 0 while idle */
 };
-
-static uint64_t monotonic_usec(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static void list_append(JobList *l, WorkerJob *job)
 {
@@ -90,7 +83,7 @@ static void step_locked(Worker *w)
         int r;
 
         w->running = job;
-        __atomic_store_n(&w->last_progress_usec, monotonic_usec(), __ATOMIC_RELAXED);
+        __atomic_store_n(&w->last_progress_usec, clock_monotonic_usec(), __ATOMIC_RELAXED);
         pthread_mutex_unlock(&w->mutex);
 
         r = job->run(job);
@@ -311,7 +304,7 @@ void worker_progress(Worker *w)
 {
         __atomic_add_fetch(&w->progress, 1, __ATOMIC_RELAXED);
         if (w->threaded)
-                __atomic_store_n(&w->last_progress_usec, monotonic_usec(), __ATOMIC_RELAXED);
+                __atomic_store_n(&w->last_progress_usec, clock_monotonic_usec(), __ATOMIC_RELAXED);
 }
 
 uint64_t worker_progress_count(const Worker *w)
@@ -322,7 +315,7 @@ uint64_t worker_progress_count(const Worker *w)
 uint64_t worker_stalled_usec(const Worker *w)
 {
         uint64_t since = __atomic_load_n(&w->last_progress_usec, __ATOMIC_RELAXED);
-        uint64_t now = monotonic_usec();
+        uint64_t now = clock_monotonic_usec();
 
         return since == 0 || now < since ? 0 : now - since;
 }

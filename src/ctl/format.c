@@ -6,10 +6,10 @@
 #include <time.h>
 #include <wchar.h>
 
+#include "base/clock.h"
 #include "base/macros.h"
 #include "ctl/format.h"
 
-#define USEC_PER_SEC UINT64_C(1000000)
 
 char *format_size(char *buffer, size_t size, uint64_t bytes)
 {

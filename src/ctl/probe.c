@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include "base/clock.h"
 #include "base/bytes.h"
 #include "ctl/probe.h"
 #include "pickle/reader.h"
@@ -16,19 +17,11 @@
 #define N_QUESTIONS 5u
 #define ANSWER_MAX 4096u
 
-static uint64_t now_usec(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 /* 1: ready, 0: the deadline is over, negative errno. */
 static int wait_fd(int fd, short events, uint64_t deadline)
 {
         for (;;) {
-                uint64_t now = now_usec();
+                uint64_t now = clock_monotonic_usec();
                 struct pollfd p = {.fd = fd, .events = events};
                 int r;
 
@@ -81,7 +74,7 @@ static ProbeResult read_signature(int fd, uint64_t deadline)
 
 static ProbeResult try_address(const struct addrinfo *a, uint64_t deadline, PortProbe *p)
 {
-        uint64_t begin = now_usec();
+        uint64_t begin = clock_monotonic_usec();
         int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
         socklen_t size = sizeof(error);
         ProbeResult result;
@@ -100,7 +93,7 @@ static ProbeResult try_address(const struct addrinfo *a, uint64_t deadline, Port
         if (error != 0) {
                 result = result_of_errno(error);
         } else {
-                p->connect_usec = now_usec() - begin;
+                p->connect_usec = clock_monotonic_usec() - begin;
                 result = read_signature(fd, deadline);
         }
         close(fd);
@@ -110,7 +103,7 @@ static ProbeResult try_address(const struct addrinfo *a, uint64_t deadline, Port
 void probe_port(const char *host, uint16_t port, unsigned timeout_msec, PortProbe *ret)
 {
         struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list = NULL;
-        uint64_t deadline = now_usec() + (uint64_t)timeout_msec * 1000;
+        uint64_t deadline = clock_monotonic_usec() + (uint64_t)timeout_msec * 1000;
         PortProbe p = {.result = PROBE_NO_ADDRESS};
         char service[8];
         int r;
@@ -158,7 +151,7 @@ static int receive(void *socket, uint64_t deadline, ServerProbe *p)
 {
         for (unsigned n = 0;; n++) {
                 zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
-                uint64_t now = now_usec();
+                uint64_t now = clock_monotonic_usec();
                 uint8_t buffer[ANSWER_MAX];
                 int size, more = 0;
                 size_t more_size = sizeof(more);
@@ -190,7 +183,7 @@ static int ask(void *socket, unsigned timeout_msec, ServerProbe *p)
         static const uint8_t question[] = {0x80, 4, 0x8c, 7, 'R', 'Q', '_', 'I', 'N', 'F', 'O', '.'};
 
         for (unsigned i = 0; i < N_QUESTIONS; i++) {
-                uint64_t begin = now_usec(), took;
+                uint64_t begin = clock_monotonic_usec(), took;
                 int r;
 
                 if (zmq_send(socket, kind, sizeof(kind), ZMQ_SNDMORE) < 0 ||
@@ -199,7 +192,7 @@ static int ask(void *socket, unsigned timeout_msec, ServerProbe *p)
                 r = receive(socket, begin + (uint64_t)timeout_msec * 1000, p);
                 if (r <= 0 || p->malformed)
                         return r < 0 ? r : 0;
-                took = now_usec() - begin;
+                took = clock_monotonic_usec() - begin;
                 /* The first includes the connection's handshake. */
                 if (i == 0 || took < p->round_trip_usec)
                         p->round_trip_usec = took;

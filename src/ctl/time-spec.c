@@ -5,10 +5,10 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/macros.h"
 #include "ctl/time-spec.h"
 
-#define USEC_PER_SEC UINT64_C(1000000)
 #define SECONDS_MAX INT64_C(253402300799) /* the end of the year 9999 */
 
 static const char *skip_blanks(const char *p)

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "daemon/notify.h"
 
 static char last_status[256];
@@ -31,11 +31,7 @@ void notify_status(const char *status)
 
 void notify_reloading(void)
 {
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-                   (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic_usec());
 }
 
 void notify_reloaded(void)

@@ -53,7 +53,7 @@ static void refuse(Connection *c)
 int net_penalise(Net *n, const char *address, unsigned weight)
 {
         Address a;
-        if (address_parse(address, &a) < 0 || address_table_penalise(n->addresses, &a, weight, net_now()) <= 0)
+        if (address_parse(address, &a) < 0 || address_table_penalise(n->addresses, &a, weight, clock_monotonic_usec()) <= 0)
                 return 0;
         Address network = address_network(&a);
         for (size_t i = 0; i < n->connections.n_slots; i++) {
@@ -81,7 +81,7 @@ bool net_admit(void *net, const char *address)
          * known to be the one it gets now or less, and above those of all that had its descriptor before. */
         for (int i = 0; i < _CHANNEL_MAX; i++)
                 net_monitor_drain(&n->channel[i]);
-        if (address_parse(address, &a) < 0 || !address_table_is_banned(n->addresses, &a, net_now(), NULL))
+        if (address_parse(address, &a) < 0 || !address_table_is_banned(n->addresses, &a, clock_monotonic_usec(), NULL))
                 return true;
         char text[ADDRESS_TEXT_MAX];
         report_bad(n, address_format(&a, text), NET_BAD_BANNED);
@@ -131,7 +131,7 @@ void net_settle_lost(NetChannel *channel)
 static void connection_gone(NetChannel *channel, Connection *c)
 {
         Net *n = channel->net;
-        uint64_t now = net_now();
+        uint64_t now = clock_monotonic_usec();
         connection_table_remove(&n->connections, c);
         if (c->is_counted)
                 address_table_disconnect(n->addresses, &c->address, now);
@@ -160,7 +160,7 @@ static void connection_gone(NetChannel *channel, Connection *c)
 static void connection_accepted(NetChannel *channel, int fd)
 {
         Net *n = channel->net;
-        uint64_t now = net_now();
+        uint64_t now = clock_monotonic_usec();
         Connection *c = connection_table_find(&n->connections, fd);
         if (c) /* closed without a word: its routing id was taken over */
                 connection_gone(&n->channel[c->channel], c);

@@ -3,6 +3,7 @@
 
 /* What the files of a Net share. Functions here run in the loop's thread. */
 
+#include "base/clock.h"
 #include "net/address-table.h"
 #include "net/connection.h"
 #include "net/inbound.h"
@@ -47,7 +48,6 @@ struct Net {
         uint64_t n_refused, n_bad[_NET_BAD_MAX];
 };
 
-uint64_t net_now(void); /* CLOCK_MONOTONIC, microseconds */
 
 /* Around everything that the loop calls: callbacks that have become due, and turns that nobody will announce, are
  * seen to when the outermost one is left. */

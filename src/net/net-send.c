@@ -212,7 +212,7 @@ void net_close_peer(Net *n, const RoutingId *id)
         }
         p->closing = true;
         p->owes_drained = p->refusing = false;
-        p->closing_until = net_now() + CLOSING_TIMEOUT;
+        p->closing_until = clock_monotonic_usec() + CLOSING_TIMEOUT;
         net_arm_sweep(n);
 }
 
@@ -238,7 +238,7 @@ static int refuse_message(Net *n, Peer *p, size_t charge)
         if (charge > 0 && !p->refusing) {
                 p->refusing = true;
                 p->refused_charge = charge;
-                p->refusing_since = net_now();
+                p->refusing_since = clock_monotonic_usec();
         }
         check_drained(n, p);
         if (n->depth == 0)
@@ -329,13 +329,13 @@ static size_t unsent(const Net *n)
 
 size_t net_flush(Net *n, uint64_t timeout_usec)
 {
-        uint64_t deadline = net_now() + timeout_usec;
+        uint64_t deadline = clock_monotonic_usec() + timeout_usec;
         n->depth++; /* callbacks are for the loop */
         for (;;) {
                 for (int i = 0; i < _CHANNEL_MAX; i++)
                         net_channel_catch_up(&n->channel[i]);
                 net_pump(n, NULL, UINT_MAX);
-                uint64_t now = net_now();
+                uint64_t now = clock_monotonic_usec();
                 if (unsent(n) == 0 || now >= deadline)
                         break;
                 struct pollfd p = { .fd = n->wake_fd, .events = POLLIN };

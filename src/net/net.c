@@ -24,13 +24,6 @@
 #define SWEEP_INTERVAL 1000000
 #define SWEEP_ACCURACY 250000
 
-uint64_t net_now(void)
-{
-        struct timespec ts;
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 /* Calls back about one peer. It may be gone after any of the calls. */
 static void tell(Net *n, Peer *p)
 {
@@ -94,7 +87,7 @@ static void arm_timer(sd_event_source *source, bool *armed, uint64_t interval)
         if (*armed)
                 return;
         *armed = true;
-        sd_event_source_set_time(source, net_now() + interval);
+        sd_event_source_set_time(source, clock_monotonic_usec() + interval);
         sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
@@ -148,7 +141,7 @@ static int on_wake(sd_event_source *s, int fd, uint32_t revents, void *userdata)
                 return -errno;
         net_enter(n);
         net_wake(n);
-        net_reap(n, net_now());
+        net_reap(n, clock_monotonic_usec());
         net_leave(n);
         return 0;
 }
@@ -175,7 +168,7 @@ static int on_retry(sd_event_source *s, uint64_t usec, void *userdata)
         for (int i = 0; i < _CHANNEL_MAX; i++)
                 net_channel_catch_up(&n->channel[i]);
         net_pump(n, NULL, ~(1u << OUTBOX_WINDOW));
-        net_reap(n, net_now());
+        net_reap(n, clock_monotonic_usec());
         net_leave(n);
         return 0;
 }
@@ -186,7 +179,7 @@ static int on_sweep(sd_event_source *s, uint64_t usec, void *userdata)
         n->sweep_armed = false;
         net_enter(n);
         net_sweep(n);
-        bool closing = net_reap(n, net_now());
+        bool closing = net_reap(n, clock_monotonic_usec());
         net_leave(n);
         if (closing || n->connections.n_connections > 0)
                 net_arm_sweep(n);
@@ -363,8 +356,8 @@ void net_resume_reading(Net *n, unsigned channels)
 
 int net_drain(Net *n, uint64_t timeout_usec)
 {
-        uint64_t deadline = net_now() + timeout_usec;
-        uint64_t quiet_since = net_now();
+        uint64_t deadline = clock_monotonic_usec() + timeout_usec;
+        uint64_t quiet_since = clock_monotonic_usec();
         struct pollfd fds[_CHANNEL_MAX];
         for (int i = 0; i < _CHANNEL_MAX; i++)
                 fds[i] = (struct pollfd){ .fd = channel_fd(&n->channel[i]), .events = POLLIN };
@@ -378,11 +371,11 @@ int net_drain(Net *n, uint64_t timeout_usec)
                                 return r;
                         }
                         if (n_read > 0)
-                                quiet_since = net_now();
+                                quiet_since = clock_monotonic_usec();
                 }
                 net_leave(n);
                 /* What the kernel holds needs a moment to pass through the I/O thread. */
-                uint64_t now = net_now();
+                uint64_t now = clock_monotonic_usec();
                 if (now >= deadline || now - quiet_since > 10 * 1000)
                         return 0;
                 if (poll(fds, _CHANNEL_MAX, 1) < 0 && errno != EINTR)
@@ -412,7 +405,7 @@ void net_get_status(const Net *n, NetStatus *ret)
 {
         *ret = (NetStatus){
                 .n_connections = n->connections.n_connections,
-                .n_banned = address_table_count_banned(n->addresses, net_now()),
+                .n_banned = address_table_count_banned(n->addresses, clock_monotonic_usec()),
                 .n_refused = n->n_refused,
         };
         memcpy(ret->n_received, n->n_received, sizeof ret->n_received);

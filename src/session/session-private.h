@@ -3,13 +3,11 @@
 
 /* The inside of the session, for the files of this room only. */
 
+#include "base/clock.h"
 #include "base/u64-map.h"
 #include "session/message.h"
 #include "session/session.h"
 #include "session/user.h"
-
-#define USEC_PER_MSEC UINT64_C(1000)
-#define USEC_PER_SEC UINT64_C(1000000)
 
 /* A Delete or Right goes to a receiver on another connection than the data before it. A client handles one message of
  * each per turn, so a short while after the data was taken is enough, unless Blender stalls for longer than this; a

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "base/clock.h"
 #include "store/index.h"
 #include "store/journal.h"
 #include "store/load.h"
@@ -73,7 +74,6 @@ void store_unlock(Store *s);
 /* Says something to the user; main thread only. */
 _printf_(3, 4) void store_problem(Store *s, StoreLevel level, const char *format, ...);
 
-uint64_t store_monotonic_usec(void);
 
 /* ---- segments (segment-table.c); all lock by themselves ---- */
 

@@ -24,7 +24,7 @@ static int sync_run(WorkerJob *job)
 {
         SyncJob *sync = CONTAINER_OF(job, SyncJob, job);
         Io *io = sync->store->io;
-        uint64_t start = store_monotonic_usec();
+        uint64_t start = clock_monotonic_usec();
         int r = 0;
 
         /* The name before the content: a segment that nobody finds might as well not be there. */
@@ -37,7 +37,7 @@ static int sync_run(WorkerJob *job)
         /* Tried again with the next sync if it fails: nothing depends on it but what an empty log means. */
         if (r >= 0)
                 (void)identity_set_begun(sync->store, true);
-        sync->usec = store_monotonic_usec() - start;
+        sync->usec = clock_monotonic_usec() - start;
         return r;
 }
 
@@ -98,7 +98,7 @@ static void sync_failed(Store *s, int error)
         journal_set_degraded(s, "Syncing", name, error);
         j->folder_dirty = true;
         j->n_sync_failures++;
-        j->retry_usec = store_monotonic_usec() + j->retry_delay_usec;
+        j->retry_usec = clock_monotonic_usec() + j->retry_delay_usec;
         j->retry_delay_usec = MIN(j->retry_delay_usec * 2, RETRY_DELAY_MAX_USEC);
         if (!old || !moved)
                 n_old = 0;

@@ -113,7 +113,7 @@ static void write_failed(Store *s, Segment *segment, int error)
 
         segment_name(segment->number, name);
         journal_set_degraded(s, "Writing", name, error);
-        j->retry_usec = store_monotonic_usec() + j->retry_delay_usec;
+        j->retry_usec = clock_monotonic_usec() + j->retry_delay_usec;
         if (segment->size > segment->header_size)
                 (void)s->io->ftruncate(s->io, file->fd, (off_t)segment->size);
         else if (file && !file->syncing) {
@@ -179,7 +179,7 @@ int journal_commit(Store *s)
 {
         Journal *j = &s->journal;
 
-        if (j->unwritten && (!j->degraded || store_monotonic_usec() >= j->retry_usec))
+        if (j->unwritten && (!j->degraded || clock_monotonic_usec() >= j->retry_usec))
                 (void)journal_write(s);
         if (j->unwritten)
                 return j->hole && j->hole_sequence > j->valid ? STORE_LOST : STORE_HELD;

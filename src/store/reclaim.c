@@ -97,7 +97,7 @@ static int copy_blob(Reclaim *reclaim, Victim *victim, const StoreLocation *loca
 static int copy_step(Reclaim *reclaim)
 {
         const LiveSet *live = reclaim->live;
-        uint64_t start = store_monotonic_usec(), bytes = 0;
+        uint64_t start = clock_monotonic_usec(), bytes = 0;
 
         while (reclaim->next_victim < reclaim->n_victims) {
                 Victim *victim = &reclaim->victims[reclaim->next_victim];
@@ -114,7 +114,7 @@ static int copy_step(Reclaim *reclaim)
                                 return r;
                         bytes += location->size;
                         worker_progress(reclaim->store->worker);
-                        if (bytes >= STEP_BYTES || store_monotonic_usec() - start > STEP_USEC)
+                        if (bytes >= STEP_BYTES || clock_monotonic_usec() - start > STEP_USEC)
                                 return WORKER_AGAIN;
                 }
         }

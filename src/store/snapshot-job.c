@@ -55,11 +55,11 @@ static int materialise_one(StoreSnapshot *sn, Materialise *m, uint64_t *ret_size
 int snapshot_materialise_run(WorkerJob *job)
 {
         StoreSnapshot *sn = CONTAINER_OF(job, StoreSnapshot, job);
-        uint64_t start = store_monotonic_usec(), bytes = 0;
+        uint64_t start = clock_monotonic_usec(), bytes = 0;
         int r = 0;
 
         while (r >= 0 && sn->next_materialise < sn->n_materialise && bytes < STEP_BYTES &&
-               store_monotonic_usec() - start < STEP_USEC) {
+               clock_monotonic_usec() - start < STEP_USEC) {
                 uint64_t size = 0;
 
                 r = materialise_one(sn, &sn->materialise[sn->next_materialise++], &size);
@@ -70,7 +70,7 @@ int snapshot_materialise_run(WorkerJob *job)
                 r = WORKER_AGAIN;
         else if (r >= 0)
                 r = content_writer_finish(&sn->writer);
-        sn->worker_usec += store_monotonic_usec() - start;
+        sn->worker_usec += clock_monotonic_usec() - start;
         return r;
 }
 
@@ -228,7 +228,7 @@ static void write_metadata(StoreSnapshot *sn)
 int snapshot_write_run(WorkerJob *job)
 {
         StoreSnapshot *sn = CONTAINER_OF(job, StoreSnapshot, job);
-        uint64_t start = store_monotonic_usec();
+        uint64_t start = clock_monotonic_usec();
         int r;
 
         sn->step = "Finding the payloads of the snapshot";
@@ -247,6 +247,6 @@ int snapshot_write_run(WorkerJob *job)
                 if (!sn->unchanged)
                         sn->retention_error = snapshot_retention(sn->store);
         }
-        sn->worker_usec += store_monotonic_usec() - start;
+        sn->worker_usec += clock_monotonic_usec() - start;
         return r;
 }

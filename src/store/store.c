@@ -22,22 +22,6 @@
 #define RETRY_USEC_DEFAULT UINT64_C(1000000)
 #define QUEUE_LIMIT_DEFAULT (UINT64_C(1) << 30)
 
-uint64_t store_monotonic_usec(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static uint64_t realtime_usec(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 void store_problem(Store *s, StoreLevel level, const char *format, ...)
 {
         char *text;
@@ -81,7 +65,7 @@ static Store *store_new(const StoreOptions *options)
         s->io = options->io ?: io_system();
         s->worker = options->worker;
         s->events = options->events;
-        s->now_usec = options->now_usec ?: realtime_usec;
+        s->now_usec = options->now_usec ?: clock_realtime_usec;
         s->flags = options->flags;
         s->segment_size = options->segment_size ?: SEGMENT_SIZE_DEFAULT;
         s->queue_limit = options->queue_limit ?: QUEUE_LIMIT_DEFAULT;
