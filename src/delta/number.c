@@ -18,6 +18,34 @@
 /* Bytes that hold every finite double as an integer, sign included. */
 #define DOUBLE_BYTES_MAX 136
 
+/* The next decimal of the same length; false at 9.99...9, where it has another exponent. */
+static bool increment_decimal(char *text)
+{
+        for (char *p = strchr(text, 'e'); p-- > text;) {
+                if (*p == '.')
+                        continue;
+                if (*p < '9') {
+                        ++*p;
+                        return true;
+                }
+                *p = '0';
+        }
+        return false;
+}
+
+/* Writes the number with so many digits; whether they read back as the same number. */
+static bool is_decimal(double number, int precision, char text[NUMBER_FLOAT_TEXT_MAX])
+{
+        int exponent;
+
+        snprintf(text, NUMBER_FLOAT_TEXT_MAX, "%.*e", precision - 1, number);
+        if (precision >= 17 || strtod(text, NULL) == number)
+                return true;
+        /* Below a power of two the next number is nearer than above: the nearest decimal may lie there, outside the
+         * range that reads back, and the one above inside. */
+        return frexp(number, &exponent) == 0.5 && increment_decimal(text) && strtod(text, NULL) == number;
+}
+
 /* Digits and exponent of the shortest decimal: 0.DDDD * 10^point; at most 17 digits. */
 static size_t shortest_digits(double number, char digits[18], int *ret_point)
 {
@@ -26,11 +54,8 @@ static size_t shortest_digits(double number, char digits[18], int *ret_point)
         char text[NUMBER_FLOAT_TEXT_MAX];
         size_t n = 0;
 
-        for (;; precision++) {
-                snprintf(text, sizeof(text), "%.*e", precision - 1, number);
-                if (precision >= 17 || strtod(text, NULL) == number)
-                        break;
-        }
+        while (!is_decimal(number, precision, text))
+                precision++;
         *ret_point = (int)strtol(strchr(text, 'e') + 1, NULL, 10) + 1;
         for (const char *p = text; *p != 'e'; p++)
                 if (*p != '.')
