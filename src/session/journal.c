@@ -65,7 +65,7 @@ RecordUser user_record(const User *u)
                 .id = u->id,
         };
         if (u->address && strlen(u->address) <= RECORD_ADDRESS_MAX)
-                strcpy(record.address, u->address);
+                memcpy(record.address, u->address, strlen(u->address) + 1);
         return record;
 }
 
