@@ -8,19 +8,25 @@
 /* With sync = "always": so much may wait for the disk before clients are held back by TCP. */
 #define HELD_BYTES_MAX (64u << 20)
 
+/* A turn with more than this to send ends early, so that the limits of outboxes see it before it has grown. */
+#define TURN_BYTES_MAX (16u << 20)
+
 /* ---- network ---- */
 
 static int on_message(void *userdata, Channel channel, const RoutingId *from, const char *address,
                       Bytes *const *frames, size_t n_frames)
 {
         Manager *m = userdata;
-        return session_receive(m->session, manager_time(), channel, from, address, frames, n_frames,
-                               executor_effects(m->executor));
+        EffectList *effects = executor_effects(m->executor);
+        int k = session_receive(m->session, manager_time(), channel, from, address, frames, n_frames, effects);
+        if (k >= 0 && effects->bytes > TURN_BYTES_MAX)
+                k = manager_turn(m);
+        return manager_check(m, k);
 }
 
 static int on_turn_end(void *userdata)
 {
-        return manager_turn(userdata);
+        return manager_check(userdata, manager_turn(userdata));
 }
 
 static void on_peer_lost(void *userdata, Channel channel, const RoutingId *peer)

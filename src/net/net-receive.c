@@ -26,6 +26,11 @@ static int deliver(NetChannel *channel, Inbound *in)
                 return 0;
         }
 
+        /* Its answers have filled what may be held for it: it is about to be let go, and gets no more. */
+        const Peer *p = peer_table_find(&n->peers, &id);
+        if (p && p->overflown)
+                return 0;
+
         char text[ADDRESS_TEXT_MAX];
         Address a;
         if (c)

@@ -170,7 +170,7 @@ int net_open_peer(Net *n, const RoutingId *id)
         if (p) {
                 if (!p->closing)
                         return 0;
-                p->closing = false;
+                p->closing = p->overflown = false;
                 for (int c = 0; c < _CHANNEL_MAX; c++)
                         if (p->box[c].connected)
                                 peer_table_set_due(&n->peers, p, PEER_DUE_CONNECTED << c);

@@ -35,6 +35,7 @@ void effect_list_clear(EffectList *list)
         for (size_t i = 0; i < list->n_items; i++)
                 effect_done(&list->items[i]);
         list->n_items = 0;
+        list->bytes = 0;
 }
 
 void effect_list_done(EffectList *list)
@@ -42,13 +43,6 @@ void effect_list_done(EffectList *list)
         effect_list_clear(list);
         free(list->items);
         *list = (EffectList){};
-}
-
-void effect_list_truncate(EffectList *list, size_t n_items)
-{
-        for (size_t i = n_items; i < list->n_items; i++)
-                effect_done(&list->items[i]);
-        list->n_items = MIN(list->n_items, n_items);
 }
 
 Effect *effect_list_push(EffectList *list, EffectKind kind)

@@ -112,13 +112,12 @@ typedef struct Effect {
 typedef struct EffectList {
         Effect *items;
         size_t n_items, n_allocated;
+        size_t bytes; /* of all messages in it, one that goes to several counted for each */
 } EffectList;
 
 /* Empties the list, releasing what the effects own; keeps the allocation. */
 void effect_list_clear(EffectList *list);
 /* Releases everything. */
 void effect_list_done(EffectList *list);
-/* Releases the effects from the n-th on. */
-void effect_list_truncate(EffectList *list, size_t n_items);
 /* A new zeroed effect at the end, NULL when memory is short. */
 Effect *effect_list_push(EffectList *list, EffectKind kind);

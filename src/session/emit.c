@@ -16,6 +16,7 @@ int emit_send(Session *s, const User *u, Channel channel, SendClass class, Frame
         e->send.class = class;
         e->send.frames = frames_ref(frames);
         e->send.node_id = id;
+        s->effects->bytes += frames->size;
         return 0;
 }
 
@@ -28,6 +29,7 @@ int emit_send_guest(Session *s, const RoutingId *to, Channel channel, Frames *fr
         e->send.channel = channel;
         e->send.class = SEND_ANSWER;
         e->send.frames = frames_ref(frames);
+        s->effects->bytes += frames->size;
         return 0;
 }
 
