@@ -3,6 +3,9 @@
 
 #include "session/session-private.h"
 
+/* About so large is the head of a record of rights; more of them take several. */
+#define RIGHT_META_SIZE (1u << 20)
+
 static Effect *journal_push(Session *s, RecordKind kind, const User *author)
 {
         Effect *e = effect_list_push(s->effects, EFFECT_JOURNAL);
@@ -82,21 +85,31 @@ int journal_state(Session *s, const User *author, RecordState state)
         return meta ? journal(s, RECORD_STATE, author, NULL, meta, NULL) : -ENOMEM;
 }
 
-int journal_right(Session *s, const User *author, const Bytes *owner, const Value *uuids)
+/* A record of the first uuids from *at on, which moves behind them. */
+static int journal_right_part(Session *s, const User *author, const Bytes *owner, const Value *uuids, uint32_t *at)
 {
         size_t size = 1 + owner->size;
-        for (uint32_t i = 0; i < value_list_length(uuids); i++)
-                size += 1 + value_size(value_list_get(uuids, i));
+        uint32_t end = *at;
+        for (; end < value_list_length(uuids) && size < RIGHT_META_SIZE; end++)
+                size += 1 + value_size(value_list_get(uuids, end));
         uint8_t *p;
         _cleanup_bytes_ Bytes *meta = bytes_new_uninitialised(size, &p);
         if (!meta)
                 return -ENOMEM;
         *p++ = (uint8_t)owner->size;
         p = mempcpy(p, owner->data, owner->size);
-        for (uint32_t i = 0; i < value_list_length(uuids); i++) {
-                const Value *uuid = value_list_get(uuids, i);
+        for (; *at < end; ++*at) {
+                const Value *uuid = value_list_get(uuids, *at);
                 *p++ = (uint8_t)value_size(uuid);
                 p = mempcpy(p, value_data(uuid), value_size(uuid));
         }
         return journal(s, RECORD_RIGHT, author, NULL, meta, NULL);
+}
+
+int journal_right(Session *s, const User *author, const Bytes *owner, const Value *uuids)
+{
+        int r = 0;
+        for (uint32_t i = 0; r == 0 && i < value_list_length(uuids);)
+                r = journal_right_part(s, author, owner, uuids, &i);
+        return r;
 }

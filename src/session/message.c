@@ -9,6 +9,13 @@
 /* The longest pickle of a small int that some Python writes: protocol, frame, LONG1, stop. */
 #define TYPE_PICKLE_MAX 32u
 
+/* Of a dependency pickle: beside it a record holds an owner and a reason. */
+#define DEPENDENCIES_MAX (STORE_META_MAX - 4096u)
+
+/* A command that others get as it came may be no larger than what it says: so much for each uuid, and for the rest. */
+#define COMMAND_UUID_SIZE (SCENE_UUID_MAX + 16u)
+#define COMMAND_REST_SIZE 4096u
+
 /* ---- text ---- */
 
 /* Length of the UTF-8 sequence at p, 0 when it is malformed, overlong, a surrogate, or beyond Unicode. */
@@ -89,12 +96,27 @@ MessageType message_peek_type(Bytes *const *frames, size_t n_frames)
 
 /* ---- Node and Commit ---- */
 
+/* Counts what a uuid takes in a pickle, however it is written: as often as it is named, with opcode, length and memo. */
+static int count_dependency(void *userdata, const void *uuid, size_t size)
+{
+        size_t *total = userdata;
+        *total += size + 4;
+        return size > SCENE_UUID_MAX ? 1 : 0;
+}
+
+/* They go into the head of a record, which has a limit. */
 static int parse_dependencies(Bytes *pickle, const char **ret_reason)
 {
-        int r = dependencies_read(pickle, NULL, NULL);
-        if (r == 1)
-                *ret_reason = "has dependencies that are not a list of texts";
-        return r;
+        size_t total = 0;
+        *ret_reason = "has more dependencies than can be kept";
+        if (pickle->size > DEPENDENCIES_MAX)
+                return 1;
+        int r = dependencies_each(pickle, count_dependency, &total);
+        if (r < 0 || (r == 0 && total <= DEPENDENCIES_MAX))
+                return r;
+        if (r > 0)
+                *ret_reason = "has dependencies that are not a list of uuids";
+        return 1;
 }
 
 static int parse_node(MessageNode *node, const MessageLimits *limits, Bytes *const *frames, const char **ret_reason)
@@ -274,7 +296,12 @@ static int parse_kick(Message *m)
         return 0;
 }
 
-static int parse_command_data(Message *m, const MessageLimits *limits, const char **ret_reason)
+static bool is_in_proportion(const Bytes *pickle, size_t n_uuids)
+{
+        return pickle->size <= COMMAND_REST_SIZE + n_uuids * COMMAND_UUID_SIZE;
+}
+
+static int parse_command_data(Message *m, const MessageLimits *limits, const Bytes *pickle, const char **ret_reason)
 {
         switch (m->type) {
         case MESSAGE_AUTH:
@@ -290,13 +317,13 @@ static int parse_command_data(Message *m, const MessageLimits *limits, const cha
                 return parse_server_snapshot(m, limits, ret_reason);
         case MESSAGE_DELETE:
                 *ret_reason = "deletes something that is no node";
-                if (!value_is_uuid(m->data))
+                if (!value_is_uuid(m->data) || !is_in_proportion(pickle, 1))
                         return 1;
                 m->uuid = value_text(m->data);
                 return 0;
         case MESSAGE_RIGHT:
                 *ret_reason = "is a change of rights of the wrong form";
-                return parse_right(m, limits);
+                return parse_right(m, limits) || !is_in_proportion(pickle, value_list_length(m->uuids));
         case MESSAGE_KICK:
                 *ret_reason = "kicks nobody";
                 return parse_kick(m);
@@ -327,7 +354,7 @@ static int parse_command_channel(Message *m, const MessageLimits *limits, Bytes 
         int r = pickle_read(frames[2], PICKLE_PROFILE_DATA, &limits->pickle, &m->data, NULL);
         if (r != 0)
                 return r < 0 ? r : 1;
-        return parse_command_data(m, limits, ret_reason);
+        return parse_command_data(m, limits, frames[2], ret_reason);
 }
 
 int message_parse(Message *m, const MessageLimits *limits, Channel channel, Bytes *const *frames, size_t n_frames,

@@ -54,6 +54,8 @@ int metadata_message(Session *s, User *u, const Message *m, Bytes *const *frames
         int r = join_evidence(s, u, true);
         if (r < 0)
                 return r;
+        if (frames[2]->size > s->config.max_metadata)
+                return session_forbidden(s, u, "has more metadata than is allowed (see max_metadata)", false);
         _cleanup_value_ Value *metadata = metadata_value(u);
         if (!metadata)
                 return -ENOMEM;

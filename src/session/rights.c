@@ -92,27 +92,78 @@ static void early_right_note(Session *s, const User *u, const Value *uuid, Bytes
         };
 }
 
-/* Sorts the nodes that may be changed and are into `changed`, tells the sender about those that may not be. Uuids
- * that are not known yet are noted. *ret_whole: nothing was refused, the message may be passed on as it is. */
-static int rights_sort(Session *s, const User *u, const Message *m, Bytes *owner, Value *changed,
-                       bool *ret_whole)
+/* What a Right asks for, sorted. */
+typedef struct RightsSorted {
+        Value *allowed, *refused;
+        Value *changed; /* those of the allowed that have another owner now */
+        bool repeated; /* names a node more than once */
+        U64Map seen;
+} RightsSorted;
+
+static void rights_sorted_done(RightsSorted *sorted)
+{
+        value_unref(sorted->allowed);
+        value_unref(sorted->refused);
+        value_unref(sorted->changed);
+        u64_map_done(&sorted->seen);
+}
+
+static int rights_sort_one(Session *s, const Node *n, bool allowed, const Bytes *owner, RightsSorted *sorted)
+{
+        if (!allowed)
+                return append_uuid(sorted->refused, n);
+        int r = append_uuid(sorted->allowed, n);
+        return r == 0 && !bytes_equal(node_owner(s->scene, n), owner) ? append_uuid(sorted->changed, n) : r;
+}
+
+/* Uuids that are not known yet are noted. */
+static int rights_sort(Session *s, const User *u, const Message *m, Bytes *owner, RightsSorted *sorted)
 {
         for (uint32_t i = 0; i < value_list_length(m->uuids); i++) {
                 const Value *uuid = value_list_get(m->uuids, i);
                 const Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
-                int r = 0;
-                if (!n)
+                if (!n) {
                         early_right_note(s, u, uuid, owner);
-                if (n && !may_change(s, u, n, owner)) {
-                        *ret_whole = false;
-                        r = rights_tell(s, u, n);
-                } else if (n && !bytes_equal(node_owner(s->scene, n), owner)) {
-                        r = append_uuid(changed, n);
+                        continue;
                 }
+                int r = u64_map_set(&sorted->seen, node_id(n), 1);
+                if (r > 0)
+                        sorted->repeated = true;
+                else if (r == 0)
+                        r = rights_sort_one(s, n, may_change(s, u, n, owner), owner, sorted);
                 if (r < 0)
                         return r;
         }
         return 0;
+}
+
+/* Tells the user which of the nodes this owner has. */
+static int rights_tell_owner(Session *s, const User *u, const Bytes *owner, const Value *uuids)
+{
+        _cleanup_value_ Value *owned = value_list_new();
+        if (!owned)
+                return -ENOMEM;
+        for (uint32_t i = 0; i < value_list_length(uuids); i++) {
+                const Value *uuid = value_list_get(uuids, i);
+                const Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
+                int r = bytes_equal(node_owner(s->scene, n), owner) ? append_uuid(owned, n) : 0;
+                if (r < 0)
+                        return r;
+        }
+        return value_list_length(owned) == 0 ? 0 : emit_command(s, u, MESSAGE_RIGHT, right_data(owner, owned));
+}
+
+static int rights_refuse(Session *s, User *u, const Value *refused)
+{
+        if (value_list_length(refused) == 0)
+                return 0;
+        int r = rights_tell_owner(s, u, s->common, refused);
+        for (size_t i = 0; r == 0 && i < scene_n_owners(s->scene); i++) {
+                const Bytes *owner = scene_owner_at(s->scene, i);
+                if (owner)
+                        r = rights_tell_owner(s, u, owner, refused);
+        }
+        return r < 0 ? r : session_forbidden(s, u, "wanted to change rights of nodes that somebody else has locked", true);
 }
 
 static int rights_apply(Session *s, User *u, Bytes *owner, const Value *changed)
@@ -175,22 +226,24 @@ int rights_message(Session *s, User *u, const Message *m, Bytes *const *frames)
         if (r < 0)
                 return r;
         _cleanup_bytes_ Bytes *owner = bytes_new_copy(m->name.data, m->name.size);
-        _cleanup_value_ Value *changed = value_list_new();
-        if (!owner || !changed)
+        _cleanup_(rights_sorted_done) RightsSorted sorted = {
+                .allowed = value_list_new(), .refused = value_list_new(), .changed = value_list_new(),
+        };
+        if (!owner || !sorted.allowed || !sorted.refused || !sorted.changed)
                 return -ENOMEM;
-        bool whole = true;
-        r = rights_sort(s, u, m, owner, changed, &whole);
-        if (r == 0 && !whole)
-                r = session_forbidden(s, u, "wanted to change rights of nodes that somebody else has locked", true);
+        r = rights_sort(s, u, m, owner, &sorted);
         if (r == 0)
-                r = rights_apply(s, u, owner, changed);
+                r = rights_refuse(s, u, sorted.refused);
+        if (r == 0)
+                r = rights_apply(s, u, owner, sorted.changed);
         if (r < 0)
                 return r;
-        if (!whole && value_list_length(changed) == 0)
+        bool whole = value_list_length(sorted.refused) == 0 && !sorted.repeated;
+        if (!whole && value_list_length(sorted.allowed) == 0)
                 return 0;
         _cleanup_frames_ Frames *relayed = NULL;
         if (!whole) {
-                r = answer_new(s, MESSAGE_RIGHT, right_data(owner, changed), &relayed);
+                r = answer_new(s, MESSAGE_RIGHT, right_data(owner, sorted.allowed), &relayed);
                 if (r < 0)
                         return r;
         } else {
@@ -201,7 +254,7 @@ int rights_message(Session *s, User *u, const Message *m, Bytes *const *frames)
                         bytes_ref(frames[i]);
         }
         r = emit_frames_all(s, NULL, SEND_CONTROL, relayed);
-        return r < 0 ? r : rights_repeat(s, changed);
+        return r < 0 ? r : rights_repeat(s, sorted.changed);
 }
 
 /* ---- Delete ---- */

@@ -11,10 +11,10 @@ import tap  # first: it says which packages are missing
 import pytest
 
 import wire
-from client import DATA
+from client import COMMAND, DATA
 from server import ADMIN_PASSWORD
 from values import item, mesh, new_uuid
-from wire import COMMON
+from wire import COMMON, Kind
 
 
 def unmoved(session, fleet, *users):
@@ -134,6 +134,75 @@ def test_flood_of_one_user_starves_nobody(session, fleet, rng):
     eve.nodes[victim].data = wire.load(frames[4])
     fleet.wait_until(lambda: not eve.unsent)
     session.check_same(timeout=120)
+
+
+def test_dependencies_beyond_a_record(session, fleet, rng):
+    """What cannot be journalled must not end the server."""
+    bert, eve = session.join("bert", "eve")
+    greedy = [new_uuid(rng) for _ in range(3)]
+    lists = [f"{i:0100}" for i in range(200_000)], ["x" * 1000], ["a" * 100] * 300_000
+    for uuid, dependencies in zip(greedy, lists):
+        eve.send(DATA, wire.node_frames(uuid, COMMON, dependencies, item("greedy", rng)))
+        eve.send(DATA, wire.commit_frames(session.uuids[1], dependencies, wire.dump({})))
+    fleet.wait_until(lambda: not eve.unsent)
+    unmoved(session, fleet, session.admin, bert)
+    assert not set(greedy) & set(bert.nodes)
+
+
+def test_right_that_repeats_itself(session, fleet):
+    """Half a million times the same two nodes: one answer, one record, one message to the others."""
+    bert, eve = session.join("bert", "eve")
+    bert.lock(session.uuids[0])
+    fleet.settle(session.admin, bert, eve)
+    before, seen = session.server.memory(), eve.counts[Kind.RIGHT]
+    eve.right([session.uuids[0]] * 500_000, "eve")
+    fleet.wait_until(lambda: eve.counts[Kind.RIGHT] > seen)
+    eve.right([session.uuids[2]] * 500_000 + [session.uuids[0]], "eve")
+    fleet.wait_until(lambda: bert.nodes[session.uuids[2]].owner == "eve")
+    fleet.settle(session.admin, bert, eve)
+    assert eve.nodes[session.uuids[0]].owner == "bert"
+    assert eve.counts[Kind.RIGHT] <= seen + 3
+    assert session.server.memory() < before + session.server.allowance(100_000_000)
+    unmoved(session, fleet, session.admin, bert)
+
+
+def test_commands_padded_with_junk(session, fleet, rng):
+    """What is passed on as it came is no larger than what it says."""
+    bert, eve = session.join("bert", "eve")
+    junk = b"\x80\x04B" + (10_000_000).to_bytes(4, "little") + bytes(10_000_000) + b"0"
+    for kind, data in ((Kind.DELETE, session.uuids[3]), (Kind.RIGHT, {"uuid": [session.uuids[3]], "owner": "eve"}),
+                       (Kind.UPDATE_USER_METADATA, {"color": "red"})):
+        eve.send(COMMAND, [wire.dump(int(kind)), b"eve", junk + wire.dump(data)[2:]])
+    fleet.wait_until(lambda: not eve.unsent)
+    unmoved(session, fleet, session.admin, bert)
+    for user in (session.admin, bert):
+        assert user.nodes[session.uuids[3]].owner == COMMON
+        assert "color" not in user.users["eve"]["metadata"]
+
+
+def test_asking_for_a_large_node_without_end(session, fleet, rng):
+    """Each answer is as large as the node; the one who asks does not read."""
+    bert = session.join("bert")
+    large = new_uuid(rng)
+    bert.push(large, mesh("large", rng, 300_000))
+    fleet.settle(session.admin, bert)
+    size = len(wire.dump(bert.nodes[large].data))
+    eve = session.connect("eve", heartbeat=False)
+    fleet.wait_until(lambda: eve.answers)
+    eve.paused = True
+    before, peak = session.server.memory(), 0
+    eve.command(Kind.SNAPSHOT, {"STATE": "REQUEST_INIT"})
+    for _ in range(400):
+        eve.command(Kind.SNAPSHOT, {"STATE": "GET", "ID": large})
+
+    def refused():
+        nonlocal peak
+        peak = max(peak, session.server.memory())
+        return session.server.logged("eve has left: your connection is too slow")
+    fleet.wait_until(refused)
+    print(f"{400 * size >> 20} MB asked for, {(peak - before) >> 20} MB held at most")
+    assert peak < before + session.server.allowance(128 << 20) + 10 * size
+    unmoved(session, fleet, session.admin, bert)
 
 
 def test_more_nodes_than_allowed(make_session, fleet, rng):
