@@ -271,12 +271,13 @@ class Story:
 
     def big_session_stops_in_time(self):
         """a session of 2 GB is saved within the time that systemctl stop allows"""
-        user = self.session.connect("zoe").wait_state("active")
+        # It is the stop that is measured here, not how a slow disk and a busy machine take 2 GB in.
+        user = self.session.connect("zoe", timeout=120).wait_state("active")
         block = os.urandom(64 << 20)
         for i in range(32):
             user.push(new_uuid(self.random), {"type_id": "Image", "name": f"big {i}", "pixels": block + bytes([i])})
             self.fleet.wait_until(lambda: not user.unsent, 120, "the image to be sent")
-        size = wait_for(lambda: self._size() > 2 << 30 and self._size(), "2 GB on disk", 120, self.fleet.pump)
+        size = wait_for(lambda: self._size() > 2 << 30 and self._size(), "2 GB on disk", 240, self.fleet.pump)
         user.disconnect()
         begin = time.monotonic()
         self.systemctl("stop", "scenekeep.socket")
