@@ -8,8 +8,8 @@
 
 #define TOKEN_INTERVAL (16 * 1024)
 
-/* Below this copying is cheaper than a shared reference that two threads fight for. */
-#define COPY_MAX 1024
+/* Frames up to this size libzmq keeps inside zmq_msg_t. */
+#define INLINE_MAX 29
 
 /* Frames pass to the I/O thread through libzmq's pipes, which order everything; a race checker does not see that. So it
  * is said again, with a store and a load that cost nothing. */
@@ -108,9 +108,18 @@ static void frame_done(void *data, void *hint)
         bytes_unref(hint);
 }
 
-static int message_init_frame(zmq_msg_t *m, Bytes *b)
+void flight_cache_clear(FlightCache *c)
 {
-        if (b->size < COPY_MAX) {
+        if (!c->frames)
+                return;
+        for (uint32_t i = 0; i < c->frames->n_frames; i++)
+                zmq_msg_close(&c->frame[i]);
+        c->frames = frames_unref(c->frames);
+}
+
+static int cache_init_frame(zmq_msg_t *m, Bytes *b)
+{
+        if (b->size <= INLINE_MAX) {
                 if (zmq_msg_init_size(m, b->size) < 0)
                         return -ENOMEM;
                 memcpy(zmq_msg_data(m), b->data, b->size);
@@ -119,6 +128,23 @@ static int message_init_frame(zmq_msg_t *m, Bytes *b)
         if (zmq_msg_init_data(m, (void *)b->data, b->size, frame_done, b) < 0)
                 return -ENOMEM;
         bytes_ref(b);
+        return 0;
+}
+
+static int cache_fill(FlightCache *c, Frames *frames)
+{
+        if (c->frames == frames)
+                return 0;
+        flight_cache_clear(c);
+        for (uint32_t i = 0; i < frames->n_frames; i++) {
+                int r = cache_init_frame(&c->frame[i], frames->frame[i]);
+                if (r < 0) {
+                        while (i > 0)
+                                zmq_msg_close(&c->frame[--i]);
+                        return r;
+                }
+        }
+        c->frames = frames_ref(frames);
         return 0;
 }
 
@@ -153,29 +179,33 @@ static int send_routing_id(void *socket, const RoutingId *to)
 }
 
 /* All frames are made before the first is sent: a message that was begun cannot be taken back. */
-static int message_init(zmq_msg_t m[static FRAMES_MAX], const Frames *frames, Flight *f, size_t charge, bool token)
+static int message_init(zmq_msg_t m[static FRAMES_MAX], FlightCache *cache, Frames *frames, Flight *f, size_t charge,
+                        bool token)
 {
-        for (uint32_t i = 0; i < frames->n_frames; i++) {
-                bool last = i + 1 == frames->n_frames;
-                int r = token && last ? message_init_token(&m[i], frames->frame[i], f, charge)
-                                      : message_init_frame(&m[i], frames->frame[i]);
-                if (r < 0) {
-                        while (i > 0)
-                                zmq_msg_close(&m[--i]);
+        int r = cache_fill(cache, frames);
+        if (r < 0)
+                return r;
+        uint32_t n_shared = frames->n_frames - token;
+        if (token) {
+                r = message_init_token(&m[n_shared], frames->frame[n_shared], f, charge);
+                if (r < 0)
                         return r;
-                }
+        }
+        for (uint32_t i = 0; i < n_shared; i++) {
+                zmq_msg_init(&m[i]);
+                zmq_msg_copy(&m[i], &cache->frame[i]);
         }
         return 0;
 }
 
-int flight_send(Flight *f, void *socket, const RoutingId *to, const Frames *frames)
+int flight_send(Flight *f, FlightCache *cache, void *socket, const RoutingId *to, Frames *frames)
 {
         assert(frames->n_frames > 0);
         size_t charge = flight_charge(frames);
         bool token = f && f->n_unvouched + charge >= f->token_interval;
 
         zmq_msg_t m[FRAMES_MAX];
-        int r = message_init(m, frames, f, charge, token);
+        int r = message_init(m, cache, frames, f, charge, token);
         if (r < 0)
                 return r;
         if (f)

@@ -18,7 +18,18 @@
 #include "base/frames.h"
 #include "base/routing-id.h"
 
+#include <zmq.h>
+
 typedef struct Flight Flight;
+
+/* The last message that was sent, in libzmq's form, since it mostly goes to several peers one after the other: each
+ * gets references to these frames instead of frames of its own. Holds the message until it is cleared. */
+typedef struct FlightCache {
+        Frames *frames; /* NULL: empty */
+        zmq_msg_t frame[FRAMES_MAX];
+} FlightCache;
+
+void flight_cache_clear(FlightCache *c);
 
 /* The wake_fd is an eventfd that must outlive every message in flight. */
 Flight *flight_new(size_t window, int wake_fd);
@@ -42,4 +53,4 @@ void flight_wait(Flight *f, size_t below);
 /* Sends one message through the ROUTER `socket`, without waiting and whole or not at all; flight may be NULL. Returns
  * 0, -EAGAIN when the socket's high-water mark for the peer is reached, -EHOSTUNREACH when the peer is not
  * connected, -ENOMEM. */
-int flight_send(Flight *f, void *socket, const RoutingId *to, const Frames *frames);
+int flight_send(Flight *f, FlightCache *cache, void *socket, const RoutingId *to, Frames *frames);

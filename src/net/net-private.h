@@ -40,6 +40,7 @@ struct Net {
         unsigned depth; /* of calls from the loop */
         NetCallbacks callbacks;
         void *userdata;
+        FlightCache cache;
         size_t max_backlog, max_message_size, window;
         unsigned max_connections, turn_messages;
         uint64_t handshake_timeout;

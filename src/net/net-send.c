@@ -38,11 +38,11 @@ static void outbox_connected(Net *n, Outbox *o)
                 net_arm_post(n);
 }
 
-static int transmit(Net *n, Outbox *o, const Frames *frames)
+static int transmit(Net *n, Outbox *o, Frames *frames)
 {
         NetChannel *c = &n->channel[o->channel];
         c->must_look = true;
-        int r = flight_send(o->flight, c->socket, &o->peer->id, frames);
+        int r = flight_send(o->flight, &n->cache, c->socket, &o->peer->id, frames);
         if (r == 0) {
                 o->state = OUTBOX_OPEN;
                 n->n_sent[o->channel]++;
@@ -216,11 +216,11 @@ void net_close_peer(Net *n, const RoutingId *id)
         net_arm_sweep(n);
 }
 
-static int answer_stranger(Net *n, const RoutingId *to, Channel channel, const Frames *frames)
+static int answer_stranger(Net *n, const RoutingId *to, Channel channel, Frames *frames)
 {
         NetChannel *c = &n->channel[channel];
         c->must_look = true;
-        int r = flight_send(NULL, c->socket, to, frames);
+        int r = flight_send(NULL, &n->cache, c->socket, to, frames);
         if (n->depth == 0)
                 net_arm_post(n);
         if (r == 0) {
@@ -347,5 +347,6 @@ size_t net_flush(Net *n, uint64_t timeout_usec)
                 }
         }
         n->depth--;
+        flight_cache_clear(&n->cache);
         return unsent(n);
 }

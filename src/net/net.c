@@ -53,6 +53,7 @@ void net_leave(Net *n)
                 n->depth--;
                 return;
         }
+        flight_cache_clear(&n->cache);
         /* Bounded: a callback's effects may make others due. */
         for (unsigned i = 0; n->peers.first_due && i < 1024; i++)
                 tell(n, n->peers.first_due);
@@ -315,6 +316,7 @@ Net *net_free(Net *n)
         sd_event_source_disable_unref(n->sweep_source);
         sd_event_source_disable_unref(n->wake_source);
         sd_event_source_disable_unref(n->zap_source);
+        flight_cache_clear(&n->cache);
         for (int i = 0; i < _CHANNEL_MAX; i++)
                 channel_done(&n->channel[i]);
         zap_done(&n->zap);
