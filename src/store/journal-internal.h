@@ -31,6 +31,7 @@ void journal_clear_degraded(Store *s);
 
 /* journal-write.c */
 JournalFile *journal_find_file(Journal *j, const Segment *segment);
+int journal_add_file(Journal *j, Segment *segment, int fd);
 void journal_close_file(Store *s, JournalFile *file);
 /* Writes what is unwritten. 0, or a negative errno after having put the rest aside for another segment. */
 int journal_write(Store *s);

@@ -209,7 +209,7 @@ void journal_finish(Store *s)
                 journal_mark(s);
         }
         if (j->unwritten)
-                store_problem(s, STORE_ERROR, "%" PRIu64 " bytes could not be written to %s before the end and are lost: %s",
+                store_problem(s, STORE_ERROR, "%" PRIu64 " bytes could not be written to %s before the end and may be lost: %s",
                               j->held_bytes, s->path, j->degraded ?: "the disk refuses");
 }
 

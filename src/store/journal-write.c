@@ -15,6 +15,18 @@ JournalFile *journal_find_file(Journal *j, const Segment *segment)
         return NULL;
 }
 
+int journal_add_file(Journal *j, Segment *segment, int fd)
+{
+        JournalFile *files = reallocarray(j->files, j->n_files + 1, sizeof(JournalFile));
+
+        if (!files)
+                return -ENOMEM;
+        j->files = files;
+        j->files[j->n_files++] = (JournalFile){ .segment = segment, .fd = fd, .dirty = true };
+        j->folder_dirty = true; /* its name may not be on the disk either */
+        return 0;
+}
+
 void journal_close_file(Store *s, JournalFile *file)
 {
         Journal *j = &s->journal;
@@ -42,31 +54,26 @@ static int open_file(Store *s, Segment *segment, JournalFile **ret)
         Journal *j = &s->journal;
         uint8_t header[sizeof(FormatSegment)];
         char name[SEGMENT_NAME_SIZE];
-        JournalFile *files;
         int fd, r;
 
         *ret = journal_find_file(j, segment);
         if (*ret)
                 return 0;
-        files = reallocarray(j->files, j->n_files + 1, sizeof(JournalFile));
-        if (!files)
-                return -ENOMEM;
-        j->files = files;
         segment_name(segment->number, name);
         fd = s->io->openat(s->io, s->log_dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return fd;
         segment_encode_header(segment, s->id, s->now_usec(), header);
         r = io_pwrite_all(s->io, fd, header, sizeof(header), 0);
+        if (r >= 0)
+                r = journal_add_file(j, segment, fd);
         if (r < 0) {
                 s->io->close(s->io, fd);
                 (void)s->io->unlinkat(s->io, s->log_dirfd, name);
                 return r;
         }
         store_set_segment_size(s, segment, sizeof(header), 0);
-        j->folder_dirty = true;
-        j->files[j->n_files] = (JournalFile){ .segment = segment, .fd = fd, .dirty = true };
-        *ret = &j->files[j->n_files++];
+        *ret = &j->files[j->n_files - 1];
         return 0;
 }
 

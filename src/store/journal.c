@@ -2,6 +2,7 @@
 #include "store/journal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -385,11 +386,33 @@ void journal_mark(Store *s)
                 j->marked = j->durable;
 }
 
+/* So that the first sync covers it. */
+static int adopt_file(Store *s, Segment *segment)
+{
+        char name[SEGMENT_NAME_SIZE];
+        int fd, r;
+
+        if (journal_find_file(&s->journal, segment))
+                return 0;
+        segment_name(segment->number, name);
+        fd = s->io->openat(s->io, s->log_dirfd, name, O_RDWR | O_NOFOLLOW, 0);
+        if (fd < 0)
+                return fd;
+        r = journal_add_file(&s->journal, segment, fd);
+        if (r < 0)
+                s->io->close(s->io, fd);
+        return r;
+}
+
 int journal_adopt(Store *s, Segment *segment, const RecordHead *head)
 {
-        Pending *p = calloc(1, sizeof(Pending) + (head->blob_start - head->offset));
+        Pending *p;
         int r;
 
+        r = adopt_file(s, segment);
+        if (r < 0)
+                return r;
+        p = calloc(1, sizeof(Pending) + (head->blob_start - head->offset));
         if (!p)
                 return -ENOMEM;
         p->segment = segment;

@@ -56,6 +56,7 @@ static void on_moved(void *userdata, uint64_t segment)
 {
         Scenario *sc = CONTAINER_OF(userdata, Scenario, fixture);
 
+        sc->n_moved++;
         for (unsigned i = 0; i < SCENARIO_KEYS; i++)
                 if (sc->at[i].segment == segment)
                         (void)store_location_refresh(sc->fixture.store, &sc->at[i]);
@@ -237,6 +238,23 @@ static void change_some(Scenario *sc, unsigned n)
         commit(sc);
 }
 
+/* A killed process syncs nothing; what it had committed is in the kernel and, until the next life syncs it, nowhere else. */
+static void end_life(Scenario *sc, bool killed)
+{
+        StoreStats stats;
+
+        store_get_stats(sc->fixture.store, &stats);
+        sc->reclaimed_bytes += stats.reclaimed_bytes;
+        killed = killed && sc->fault && !stopped(sc) && sc->committed == sc->appended;
+        if (killed)
+                sc->fault->dead = true;
+        fixture_close(&sc->fixture);
+        if (killed) {
+                sc->fault->dead = false;
+                memset(sc->fixture.n_problems, 0, sizeof(sc->fixture.n_problems)); /* nobody lives to tell */
+        }
+}
+
 void scenario_run(Scenario *sc)
 {
         for (unsigned life = 0; life < 3; life++) {
@@ -259,7 +277,7 @@ void scenario_run(Scenario *sc)
                 change_some(sc, 3);
                 sync_all(sc);
                 change_some(sc, 2);
-                fixture_close(&sc->fixture);
+                end_life(sc, life == 0 && !sc->end_cleanly);
         }
         fixture_close(&sc->fixture);
 }

@@ -24,6 +24,9 @@ typedef struct Scenario {
         StoreLocation at[SCENARIO_KEYS];
         bool dirty[SCENARIO_KEYS];
         unsigned n_snapshots; /* complete */
+        unsigned n_moved;     /* segments that compaction emptied */
+        uint64_t reclaimed_bytes;
+        bool end_cleanly; /* each life: otherwise the first ends like a killed process */
         size_t step;          /* recorded steps of the power log when durable was told: see on_durable */
         struct {
                 size_t step;
