@@ -28,7 +28,7 @@ static const OptSpec specs[_OPT_MAX] = {
         [OPT_UNTIL] = {0, "until", "TIME", "only up to this time"},
         [OPT_LIMIT] = {'n', "limit", "N", "at most so many, the newest"},
         [OPT_AT] = {0, "at", "TIME", "as it was at this time"},
-        [OPT_NODE] = {0, "node", "NAME|UUID", "only this node and what it depends on; may be repeated"},
+        [OPT_NODE] = {0, "node", "NAME|UUID", "this node and what it needs; repeatable"},
         [OPT_UNDO] = {0, "undo", NULL, "back to before the last restore"},
         [OPT_PIN] = {0, "pin", NULL, "keep it for ever"},
         [OPT_DRY_RUN] = {0, "dry-run", NULL, "say what would be done, and do nothing"},
@@ -36,10 +36,6 @@ static const OptSpec specs[_OPT_MAX] = {
         [OPT_ALL] = {'a', "all", NULL, "all of them"},
         [OPT_REASON] = {0, "reason", "TEXT", "what the user is told"},
         [OPT_TIMEOUT] = {0, "timeout", "SECONDS", "how long to wait"},
-        [OPT_YES] = {'y', "yes", NULL, "do not ask"},
-        [OPT_PORT] = {'p', "port", "PORT", "first of the three ports"},
-        [OPT_PURGE] = {0, "purge", NULL, "remove the data as well"},
-        [OPT_KEEP] = {0, "keep", "N", "how many to keep"},
 };
 
 static void print_options(FILE *f, uint64_t set)
@@ -68,7 +64,7 @@ static void print_help(FILE *f)
         }
         fprintf(f, "\nOptions of every verb:\n");
         print_options(f, OPT_EVERY);
-        fprintf(f, "\n`scenekeepctl VERB --help` shows a verb's own options; scenekeepctl(1) explains everything.\n");
+        fprintf(f, "\n`scenekeepctl VERB --help` shows its options; scenekeepctl(1) has examples.\n");
 }
 
 static void print_verb_help(const Verb *v, FILE *f)

@@ -45,10 +45,6 @@ typedef enum Opt {
         OPT_ALL,
         OPT_REASON,
         OPT_TIMEOUT,
-        OPT_YES,
-        OPT_PORT,
-        OPT_PURGE,
-        OPT_KEEP,
         _OPT_MAX,
 } Opt;
 
@@ -131,6 +127,8 @@ ExitStatus verb_kick(Ctl *ctl);
 ExitStatus verb_list(Ctl *ctl);
 ExitStatus verb_lock(Ctl *ctl);
 ExitStatus verb_log(Ctl *ctl);
+ExitStatus verb_metrics(Ctl *ctl);
+ExitStatus verb_migrate(Ctl *ctl);
 ExitStatus verb_pin(Ctl *ctl);
 ExitStatus verb_restore(Ctl *ctl);
 ExitStatus verb_save(Ctl *ctl);

@@ -6,7 +6,8 @@ const Verb verbs[] = {
         {"status", "", 0, 0, OPT_BIT(OPT_WATCH), "Show how the session is doing", verb_status},
         {"list", "", 0, 0, 0, "Show all sessions of this machine", verb_list},
         {"users", "", 0, 0, 0, "Show who is in the session", verb_users},
-        {"check", "HOST [PORT]", 1, 2, OPT_BIT(OPT_TIMEOUT), "Ask a server as a client would: are its ports reachable",
+        {"metrics", "", 0, 0, 0, "Print figures for Prometheus", verb_metrics},
+        {"check", "HOST [PORT]", 1, 2, OPT_BIT(OPT_TIMEOUT), "See whether a server can be reached from here",
          verb_check},
         /* managing */
         {"kick", "USER", 1, 1, OPT_BIT(OPT_REASON), "Put somebody out of the session", verb_kick},
@@ -19,19 +20,20 @@ const Verb verbs[] = {
         {"snapshots", "", 0, 0, 0, "List the snapshots, newest first", verb_snapshots},
         {"pin", "SNAPSHOT", 1, 1, 0, "Keep a snapshot whatever its age", verb_pin},
         {"unpin", "SNAPSHOT", 1, 1, 0, "Let a snapshot go when its time has come", verb_unpin},
-        {"show", "[SOURCE [NODE]]", 0, 2, OPT_BIT(OPT_TREE), "Show what is in a snapshot, a file, or was there at a time",
+        {"show", "[SOURCE [NODE]]", 0, 2, OPT_BIT(OPT_TREE), "Show the nodes of a snapshot, time or file",
          verb_show},
         {"log", "[NODE]", 0, 1, OPT_BIT(OPT_USER) | OPT_BIT(OPT_SINCE) | OPT_BIT(OPT_UNTIL) | OPT_BIT(OPT_LIMIT),
          "Show who changed what, when and how much", verb_log},
         {"diff", "A [B [NODE]]", 1, 3, 0, "Compare two snapshots, times or files", verb_diff},
         {"restore", "[SNAPSHOT]", 0, 1, OPT_BIT(OPT_AT) | OPT_BIT(OPT_NODE) | OPT_BIT(OPT_UNDO),
-         "Bring the session, or single nodes, back to what they were", verb_restore},
+         "Go back to what was, whole or by node", verb_restore},
         /* safekeeping */
-        {"verify", "[SNAPSHOT]", 0, 1, OPT_BIT(OPT_ALL), "Compare every digest of a snapshot, or of everything", verb_verify},
+        {"verify", "[SNAPSHOT]", 0, 1, OPT_BIT(OPT_ALL), "Compare all digests of a snapshot, or all", verb_verify},
         {"drill", "", 0, 0, 0, "Try to restore the newest snapshot into memory", verb_drill},
         {"scrub", "", 0, 0, 0, "Read and verify everything on disk", verb_scrub},
         /* in and out */
         {"export", "FILE.db", 1, 1, OPT_BIT(OPT_AT), "Write the session as a file that the add-on opens", verb_export},
         {"import", "FILE", 1, 1, 0, "Make the session what a .db or .pkl file holds", verb_import},
+        {"migrate", "DIR", 1, 1, OPT_BIT(OPT_DRY_RUN), "Take over the old server's docker set-up", verb_migrate},
 };
 const size_t n_verbs = ELEMENTSOF(verbs);
