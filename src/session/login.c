@@ -60,11 +60,11 @@ static bool version_is_accepted(const Session *s, MessageText version)
 static void describe_version(const Session *s, MessageText version, char *reason, size_t reason_size)
 {
         char given[16] = "unknown";
-        if (version.data && version.size > 0 && version.size < sizeof given &&
-            strspn((const char *)version.data, "0123456789.") >= version.size) {
-                memcpy(given, version.data, version.size);
-                given[version.size] = '\0';
-        }
+        char copy[sizeof given] = "";
+        if (version.data && version.size < sizeof copy)
+                memcpy(copy, version.data, version.size);
+        if (copy[0] && strspn(copy, "0123456789.") == version.size)
+                memcpy(given, copy, sizeof given);
         snprintf(reason, reason_size, "wrong client version (%s != %s)", given, s->config.accepted_versions[0] ?: "");
 }
 
