@@ -46,7 +46,7 @@ bool attribute_exists(const Value *v, const Value *name)
         if (!known || value_type(name) != VALUE_STR)
                 return false;
         size = value_size(name);
-        if (memchr(value_data(name), ' ', size))
+        if (size == 0 || memchr(value_data(name), ' ', size))
                 return false;
         at = memmem(known, strlen(known), value_data(name), size);
         for (; at; at = memmem(at + 1, strlen(at + 1), value_data(name), size))
