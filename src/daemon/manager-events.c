@@ -142,6 +142,8 @@ static void on_problem(void *userdata, StoreLevel level, const char *text)
 static void on_durable(void *userdata, uint64_t sequence)
 {
         Manager *m = userdata;
+        if (!m->net) /* not there yet, or gone already */
+                return;
         manager_check(m, executor_durable(m->executor, sequence));
         if (m->reading_held && executor_held_bytes(m->executor) < HELD_BYTES_MAX / 2) {
                 m->reading_held = false;
@@ -158,6 +160,8 @@ static void on_degraded(void *userdata, const char *reason)
 static void on_segment_moved(void *userdata, uint64_t segment)
 {
         Manager *m = userdata;
+        if (!m->session)
+                return;
         Scene *scene = session_scene(m->session);
         for (Node *n = scene_first(scene); n; n = scene_next(scene, n)) {
                 StoreLocation location;

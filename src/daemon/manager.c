@@ -304,7 +304,7 @@ Manager *manager_free(Manager *m)
         manager_control_close(m);
         restore_free(m->restore);
         saver_free(m->saver);
-        net_free(m->net);
+        m->net = net_free(m->net);
         store_close(m->store);
         worker_free(m->worker);
         executor_free(m->executor);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The process ends at random moments under load: whatever anybody saw is there afterwards."""
 
+import os
 import signal
 import sys
 import time
@@ -10,6 +11,7 @@ import tap  # first: it says which packages are missing
 import pytest
 
 from load import Load
+from values import item, new_uuid
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -71,6 +73,26 @@ def test_killed_again_and_again(make_session, fleet, rng):
     newcomer = session.join("newcomer")
     missing = load.missing_from(newcomer.nodes)
     assert not missing, f"{len(missing)} lost: {missing[:10]}"
+
+
+def test_start_that_fails_after_a_kill(make_session, fleet, rng):
+    """The log holds what was never synced, which is done first; then the start ends for another reason."""
+    session = make_session(sync_interval="1min")
+    server = session.server
+    session.admin.push(new_uuid(rng), item("not synced", rng))
+    fleet.settle(session.admin)
+    server.guarded = False
+    server.kill()
+    server.admin_password, path = None, os.path.join(server.data_dir, "admin-password")
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write("readable by everybody")
+    os.chmod(path, 0o644)
+    server.start(wait=False)
+    assert server.wait_exit() == 1, server.tail()
+    assert "Cannot keep the admin password" in server.log()
+    os.chmod(path, 0o600)
+    server.start()
+    server.guarded = True
 
 
 def test_torn_end_of_the_log(make_session, fleet, rng):
