@@ -93,7 +93,6 @@ int net_channel_turn(NetChannel *c, bool even_if_paused, unsigned *ret_n_read)
 
         net_enter(n);
         c->is_ready = false;
-        net_monitor_drain(c);
         if (c->n_paused == 0 || even_if_paused)
                 n_read = read_messages(c, &drained);
         else
