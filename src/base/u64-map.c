@@ -96,3 +96,12 @@ const U64MapEntry *u64_map_next(const U64Map *m, const U64MapEntry *e)
                         return e;
         return NULL;
 }
+
+const U64MapEntry *u64_map_take(U64Map *m, const U64MapEntry *e)
+{
+        /* What moves into the hole comes from behind it: from the rest of the walk, or around the end, seen already. */
+        u64_map_remove(m, e->key);
+        if (m->n == 0)
+                return NULL;
+        return e->key != 0 ? e : u64_map_next(m, e);
+}

@@ -34,5 +34,9 @@ int u64_map_set(U64Map *m, uint64_t key, uint64_t value);
 /* Whether it was there. */
 bool u64_map_remove(U64Map *m, uint64_t key);
 
+/* Removes an entry that u64_map_next() has returned, and returns what to go on with; NULL is the end. All of a walk that
+ * removes as it goes costs no more than one that does not; an entry may be seen twice. */
+const U64MapEntry *u64_map_take(U64Map *m, const U64MapEntry *e);
+
 /* Every entry once, in no useful order; NULL begins, NULL is the end. The map must not change meanwhile. */
 const U64MapEntry *u64_map_next(const U64Map *m, const U64MapEntry *e);

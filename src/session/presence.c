@@ -359,14 +359,8 @@ static void forgive_gap(Session *s)
 static void expire_rights(Session *s)
 {
         for (const U64MapEntry *e = u64_map_next(&s->recent_rights, NULL); e;) {
-                uint64_t key = e->key;
-                bool old = e->value + DOUBT_WINDOW < s->now.wall || !scene_find_id(s->scene, key);
-                if (!old) {
-                        e = u64_map_next(&s->recent_rights, e);
-                } else {
-                        u64_map_remove(&s->recent_rights, key);
-                        e = u64_map_next(&s->recent_rights, NULL);
-                }
+                bool old = e->value + DOUBT_WINDOW < s->now.wall || !scene_find_id(s->scene, e->key);
+                e = old ? u64_map_take(&s->recent_rights, e) : u64_map_next(&s->recent_rights, e);
         }
 }
 

@@ -112,15 +112,8 @@ bool stale_is_race(const Session *s, const User *u, Node *n)
 
 void stale_expire(Session *s, User *u)
 {
-        for (const U64MapEntry *e = u64_map_next(&u->repaired, NULL); e;) {
-                if (s->now.now - e->value < DOUBT_WINDOW) {
-                        e = u64_map_next(&u->repaired, e);
-                } else {
-                        /* Removal may move another entry here, or drop the whole table. */
-                        u64_map_remove(&u->repaired, e->key);
-                        e = u64_map_next(&u->repaired, NULL);
-                }
-        }
+        for (const U64MapEntry *e = u64_map_next(&u->repaired, NULL); e;)
+                e = s->now.now - e->value < DOUBT_WINDOW ? u64_map_next(&u->repaired, e) : u64_map_take(&u->repaired, e);
 }
 
 /* ---- sending ---- */
