@@ -5,6 +5,9 @@
 
 #define PENALTY_BAD_ROUTING_ID 5
 
+/* What follows a turn takes time by its bytes: they are hashed and written before the loop gets on. */
+#define TURN_BYTES_MAX (8u * 1024 * 1024)
+
 static int deliver(NetChannel *channel, Inbound *in)
 {
         Net *n = channel->net;
@@ -63,8 +66,9 @@ void net_channel_catch_up(NetChannel *c)
 static int read_messages(NetChannel *c, bool *ret_drained)
 {
         unsigned i, n_paused = c->n_paused;
+        size_t size = 0;
         *ret_drained = false;
-        for (i = 0; i < c->net->turn_messages; i++) {
+        for (i = 0; i < c->net->turn_messages && size < TURN_BYTES_MAX; i++) {
                 Inbound in;
                 int r = inbound_read(&in, c->socket);
                 if (r == 0) {
@@ -73,6 +77,7 @@ static int read_messages(NetChannel *c, bool *ret_drained)
                 }
                 if (r < 0)
                         return r;
+                size += in.size;
                 r = deliver(c, &in);
                 inbound_done(&in);
                 if (r < 0)

@@ -152,6 +152,41 @@ static void test_turns_are_fair(void **state)
         rig_free(rig);
 }
 
+#define LARGE (3u * 1024 * 1024)
+
+static int count_in_turn(Rig *rig, Channel channel, const RoutingId *from, Bytes *const *frames, size_t n_frames)
+{
+        static unsigned turn, n;
+        if (rig->n_turns != turn)
+                n = 0;
+        turn = rig->n_turns;
+        n++;
+        *(unsigned *)rig->userdata = MAX(n, *(unsigned *)rig->userdata);
+        return 0;
+}
+
+static void test_turns_are_short(void **state)
+{
+        Rig *rig = rig_new(&(NetConfig){ .start_paused = true });
+        RoutingId id = rig_id(1);
+        unsigned most = 0;
+        rig->on_message = count_in_turn;
+        rig->userdata = &most;
+        void *s = rig_client(rig, CHANNEL_DATA, &id);
+        char *text = malloc(LARGE);
+        memset(text, 'x', LARGE - 1);
+        text[LARGE - 1] = 0;
+        for (int i = 0; i < 20; i++)
+                client_say(s, text);
+        rig_for(rig, 300 * 1000); /* for libzmq to receive */
+        net_resume_reading(rig->net, NET_ALL_CHANNELS);
+        rig_until(rig, rig->n_messages == 20);
+        assert_in_range(most, 1, 3); /* 8 MiB, and the message that reached them */
+        free(text);
+        zmq_close(s);
+        rig_free(rig);
+}
+
 static void test_pause_and_resume(void **state)
 {
         Rig *rig = rig_new(NULL);
@@ -378,6 +413,7 @@ int main(void)
                 cmocka_unit_test(test_bytes_pass_exactly),
                 cmocka_unit_test(test_order_is_kept_across_turns),
                 cmocka_unit_test(test_turns_are_fair),
+                cmocka_unit_test(test_turns_are_short),
                 cmocka_unit_test(test_pause_and_resume),
                 cmocka_unit_test(test_pause_from_inside_holds_at_once),
                 cmocka_unit_test(test_answer_to_stranger),
