@@ -177,6 +177,8 @@ static int enter(Hasher *h, Value *v)
 {
         bool is_table = value_is_dict(v) || value_is_set(v);
 
+        if (h->n == DELTA_NESTING_MAX)
+                return run_refuse(h->run, DELTA_LIMIT, "value nested too deep to be hashed");
         if (h->n == h->capacity) {
                 size_t capacity = MAX(h->capacity * 2, (size_t)16);
                 Frame *frames = reallocarray(h->frames, capacity, sizeof(Frame));

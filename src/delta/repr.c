@@ -5,8 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "delta/delta.h"
 #include "delta/number.h"
 #include "delta/unicode.h"
+
+/* Python itself gives up at about a thousand. */
+#define NESTING_MAX 1000
 
 typedef struct Frame {
         const Value *v;
@@ -138,6 +142,8 @@ static int open_container(Writer *w, const Value *v)
 
         if (value_is_set(v) && value_table_length(v) == 0)
                 return text_append_string(w->text, value_type(v) == VALUE_SET ? "set()" : "frozenset()");
+        if (w->n == NESTING_MAX)
+                return DELTA_LIMIT;
         if (w->n == w->capacity) {
                 size_t capacity = MAX(w->capacity * 2, (size_t)16);
                 Frame *frames = reallocarray(w->frames, capacity, sizeof(Frame));

@@ -16,6 +16,10 @@
 /* What deepdiff logs and skips. Only between functions of this room, never from delta_apply(). */
 #define DELTA_SKIP 1000
 
+/* Levels that a walk over values goes down. While a delta is applied the graph may be deeper than it is allowed to be
+ * in the end, and even cyclic. */
+#define DELTA_NESTING_MAX 1000
+
 /* Elementary steps (values looked at, bytes converted) that one delta may cost: about a second. Genuine ones stay
  * below a thousandth of it; deepdiff needs hours for what is beyond. */
 #define DELTA_WORK_MAX (UINT64_C(1) << 28)

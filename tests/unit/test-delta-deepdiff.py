@@ -13,10 +13,12 @@ import struct
 import subprocess
 import sys
 
-INTERPRETER = os.environ.get("SCENEKEEP_DEEPDIFF_PYTHON")
-if INTERPRETER and "SCENEKEEP_REEXEC" not in os.environ:
-    os.environ["SCENEKEEP_REEXEC"] = "1"
-    os.execv(INTERPRETER, [INTERPRETER] + sys.argv)
+SEED = int(os.environ.get("SCENEKEEP_SEED") or random.SystemRandom().randrange(2**32))
+if "SCENEKEEP_REEXEC" not in os.environ:
+    # The order of sets depends on the hash seed, and the cases on that order.
+    os.environ.update(SCENEKEEP_REEXEC="1", SCENEKEEP_SEED=str(SEED), PYTHONHASHSEED=str(SEED % 2**32))
+    interpreter = os.environ.get("SCENEKEEP_DEEPDIFF_PYTHON") or sys.executable
+    os.execv(interpreter, [interpreter] + sys.argv)
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -32,7 +34,6 @@ except ImportError:
 from canonical import dump, is_plain_tree, sharing
 from delta_cases import OPTIONS, Cases
 
-SEED = int(os.environ.get("SCENEKEEP_SEED") or random.SystemRandom().randrange(2**32))
 ROUNDS = int(os.environ.get("SCENEKEEP_ROUNDS") or 150)
 MODERN = deepdiff.__version__ == "8.1.1"
 FAMILIES = (os.environ.get("SCENEKEEP_FAMILIES") or

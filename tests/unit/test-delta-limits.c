@@ -144,6 +144,19 @@ static void test_cycle_through_type_change(void **state)
         assert_refused(root, delta, DELTA_LIMIT);
 }
 
+/* A cycle is only looked for in the end; until then walks must not follow it for ever. */
+static void test_cycle_in_fingerprint(void **state)
+{
+        _cleanup_value_ Value *root = list_of(value_int_new(1)), *five = value_int_new(5), *item = nested(1);
+        Value *x = list_of(value_int_new(0)), *indexes = value_dict_new(), *delta = value_dict_new();
+
+        assert_int_equal(value_dict_set(indexes, five, item, NULL), 0);
+        put(delta, "values_changed", dict_of("root", dict_of("new_value", value_ref(x))));
+        put(delta, "iterable_item_added", dict_of("root[0]", x));
+        put(delta, "iterable_items_added_at_indexes", dict_of("root", indexes));
+        assert_refused(root, delta, DELTA_LIMIT);
+}
+
 static void test_own_categories(void **state)
 {
         _cleanup_value_ Value *root = dict_of("a", value_int_new(1));
@@ -323,6 +336,7 @@ int main(void)
                 cmocka_unit_test(test_depth_through_alias),
                 cmocka_unit_test(test_cycle),
                 cmocka_unit_test(test_cycle_through_type_change),
+                cmocka_unit_test(test_cycle_in_fingerprint),
                 cmocka_unit_test(test_own_categories),
                 cmocka_unit_test(test_doubling_is_linear),
                 cmocka_unit_test(test_doubling_in_fingerprints),
