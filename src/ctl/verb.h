@@ -117,6 +117,7 @@ uint64_t ctl_now_usec(void); /* CLOCK_REALTIME */
 
 /* ---- the verbs ---- */
 
+ExitStatus verb_backup(Ctl *ctl);
 ExitStatus verb_ban(Ctl *ctl);
 ExitStatus verb_check(Ctl *ctl);
 ExitStatus verb_diff(Ctl *ctl);

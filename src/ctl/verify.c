@@ -6,6 +6,7 @@
 #include "ctl/format.h"
 #include "ctl/source.h"
 #include "ctl/table.h"
+#include "ctl/verify.h"
 #include "store/maintain.h"
 #include "store/snapshot.h"
 
@@ -106,7 +107,8 @@ static ExitStatus report(const Verification *v)
         return v->n_damaged > 0 ? CTL_DEGRADED : CTL_OK;
 }
 
-static ExitStatus verify(Ctl *ctl, const char *snapshot, bool drill, bool scrub)
+/* ret_damaged: nothing is printed then. */
+static ExitStatus verify(const Ctl *ctl, const char *snapshot, bool drill, bool scrub, uint64_t *ret_damaged)
 {
         _cleanup_worker_ Worker *worker = NULL;
         _cleanup_table_ Table *table = table_new("CHECKED|>NODES|>SIZE|>DAMAGED");
@@ -135,6 +137,8 @@ static ExitStatus verify(Ctl *ctl, const char *snapshot, bool drill, bool scrub)
         if (status == CTL_OK && (r < 0 || v.error < 0))
                 status = ctl_fail(ctl, v.n_damaged > 0 ? CTL_DEGRADED : CTL_FAILED, "%s could not be read through: %s",
                                   ctl->data_dir, strerror(r < 0 ? -r : -v.error));
+        else if (status == CTL_OK && ret_damaged)
+                *ret_damaged = v.n_damaged;
         else if (status == CTL_OK)
                 status = report(&v);
         store_close(store);
@@ -143,18 +147,23 @@ static ExitStatus verify(Ctl *ctl, const char *snapshot, bool drill, bool scrub)
         return status;
 }
 
+ExitStatus verify_everything(const Ctl *ctl, uint64_t *ret_damaged)
+{
+        return verify(ctl, NULL, false, true, ret_damaged);
+}
+
 ExitStatus verb_verify(Ctl *ctl)
 {
         bool all = ctl_has(ctl, OPT_ALL);
 
         if (all && ctl->n_arguments > 0)
                 return ctl_fail(ctl, CTL_USAGE, "--all checks everything: it goes without a snapshot");
-        return verify(ctl, all ? NULL : ctl->n_arguments > 0 ? ctl->arguments[0] : "latest", true, all);
+        return verify(ctl, all ? NULL : ctl->n_arguments > 0 ? ctl->arguments[0] : "latest", true, all, NULL);
 }
 
 ExitStatus verb_drill(Ctl *ctl)
 {
-        return verify(ctl, "latest", true, false);
+        return verify(ctl, "latest", true, false, NULL);
 }
 
 ExitStatus verb_scrub(Ctl *ctl)
@@ -164,7 +173,7 @@ ExitStatus verb_scrub(Ctl *ctl)
         ExitStatus status;
 
         if (!ctl_is_running(ctl))
-                return verify(ctl, NULL, false, true);
+                return verify(ctl, NULL, false, true, NULL);
         status = ctl_call(ctl, "scrub", NULL, -1, &o);
         if (status != CTL_OK)
                 return status;
