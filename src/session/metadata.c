@@ -21,12 +21,17 @@ static bool is_transient(const Value *key)
         return false;
 }
 
+/* What has been accepted must be readable again, whatever the limits were then: its size is bounded. */
+static const PickleLimits kept_limits = {
+        .max_size = SIZE_MAX, .max_depth = VALUE_HASH_DEPTH_MAX, .max_memo = UINT32_MAX, .max_values = UINT32_MAX,
+};
+
 Value *metadata_value(const User *u)
 {
         Value *v = NULL;
         if (!u->metadata)
                 return value_dict_new();
-        return pickle_read(u->metadata, PICKLE_PROFILE_DATA, &pickle_limits_default, &v, NULL) == 0 ? v : NULL;
+        return pickle_read(u->metadata, PICKLE_PROFILE_DATA, &kept_limits, &v, NULL) == 0 ? v : NULL;
 }
 
 static bool has_lasting(const Value *fields)

@@ -180,6 +180,20 @@ def test_commands_padded_with_junk(session, fleet, rng):
         assert "color" not in user.users["eve"]["metadata"]
 
 
+def test_metadata_nested_as_deep_as_allowed(make_session, fleet):
+    """What has been accepted can be read again, for the user table and by the next process."""
+    session = make_session(pickle_max_depth=1000)
+    bert, eve = session.join("bert", "eve")
+    for depth in (199, 203, 230, *range(245, 256), 500):
+        nested = b"\x80\x04}\x8c\x06nested" + b"]" * depth + b"a" * (depth - 1) + b"s."
+        eve.send(COMMAND, [wire.dump(int(Kind.UPDATE_USER_METADATA)), b"eve", nested])
+        eve.metadata(color=str(depth))
+    fleet.wait_until(lambda: bert.users["eve"]["metadata"].get("color") == "500")
+    carl = session.join("carl")
+    session.server.restart()
+    unmoved(session, fleet, session.admin, bert, carl)
+
+
 def test_asking_for_a_large_node_without_end(session, fleet, rng):
     """Each answer is as large as the node; the one who asks does not read."""
     bert = session.join("bert")
