@@ -338,11 +338,11 @@ bool client_take(Client *c, Stamp *ret)
         return true;
 }
 
-int client_data_fd(const Client *c)
+int socket_fd(void *socket)
 {
         int fd = -1;
         size_t size = sizeof fd;
-        if (zmq_getsockopt(c->data, ZMQ_FD, &fd, &size) < 0)
+        if (zmq_getsockopt(socket, ZMQ_FD, &fd, &size) < 0)
                 die("no descriptor: %s", zmq_strerror(errno));
         return fd;
 }

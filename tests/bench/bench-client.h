@@ -49,5 +49,5 @@ bool client_take(Client *c, Stamp *ret);
 /* Answers heartbeats and discards what comes on the command channel. */
 void client_attend(Client *c);
 
-int client_data_fd(const Client *c);
+int socket_fd(void *socket); /* ZMQ_FD: announces changes only */
 uint64_t now_nsec(void);

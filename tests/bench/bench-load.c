@@ -30,7 +30,8 @@ typedef struct Load {
         size_t size;
         double seconds, rate;
         Client *clients; /* 0 sends */
-        struct pollfd *fds;
+        struct pollfd *fds; /* the data channels of the receivers, then all heartbeats */
+        unsigned n_fds;
         NodeMessage *messages;
         uint64_t *newest; /* sequence by node */
         uint64_t n_sent, n_taken;
@@ -55,10 +56,13 @@ static void take_all(Load *l, unsigned i, bool record)
 static void receive(Load *l, uint64_t wait_nsec, bool record)
 {
         struct timespec ts = { .tv_sec = (time_t)(wait_nsec / SECOND), .tv_nsec = (long)(wait_nsec % SECOND) };
-        int n = ppoll(l->fds, l->n_receivers, &ts, NULL);
+        int n = ppoll(l->fds, l->n_fds, &ts, NULL);
         for (unsigned i = 0; n > 0 && i < l->n_receivers; i++)
                 if (l->fds[i].revents)
                         take_all(l, i + 1, record);
+        for (unsigned i = l->n_receivers; n > 0 && i < l->n_fds; i++)
+                if (l->fds[i].revents)
+                        client_attend(&l->clients[i - l->n_receivers]);
         uint64_t now = now_nsec();
         if (now - l->attended_at < SECOND / 5)
                 return;
@@ -119,7 +123,7 @@ static void run_at_rate(Load *l, uint64_t until)
                         next += interval;
                         continue;
                 }
-                receive(l, next - now, true);
+                receive(l, next - now < SECOND / 10 ? next - now : SECOND / 10, true); /* heartbeats are due, too */
         }
 }
 
@@ -177,7 +181,7 @@ static void *allocate(size_t n, size_t size)
 static void set_up(Load *l, void *context)
 {
         l->clients = allocate(l->n_receivers + 1, sizeof *l->clients);
-        l->fds = allocate(l->n_receivers, sizeof *l->fds);
+        l->fds = allocate(2 * l->n_receivers + 1, sizeof *l->fds);
         l->newest = allocate(l->n_nodes, sizeof *l->newest);
         l->messages = allocate(l->n_nodes, sizeof *l->messages);
         for (unsigned i = 0; i < l->n_nodes; i++)
@@ -193,8 +197,13 @@ static void set_up(Load *l, void *context)
                         client_attend(&l->clients[k]);
         }
         for (unsigned i = 0; i < l->n_receivers; i++)
-                l->fds[i] = (struct pollfd){ .fd = client_data_fd(&l->clients[i + 1]), .events = POLLIN };
+                l->fds[i] = (struct pollfd){ .fd = socket_fd(l->clients[i + 1].data), .events = POLLIN };
+        l->n_fds = l->n_receivers;
+        for (unsigned i = 0; i <= l->n_receivers && !l->endpoint.raw; i++)
+                l->fds[l->n_fds++] = (struct pollfd){ .fd = socket_fd(l->clients[i].ttl), .events = POLLIN };
         /* A descriptor announces what comes after a look that found nothing. */
+        for (unsigned i = 0; i <= l->n_receivers; i++)
+                client_attend(&l->clients[i]);
         for (unsigned i = 1; i <= l->n_receivers; i++)
                 take_all(l, i, false);
         /* Let what the joins have set off come to rest, and a raw forwarder hear of everyone: push until all have one. */
