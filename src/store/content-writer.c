@@ -58,7 +58,7 @@ static int open_segment(ContentWriter *w, uint64_t record_size)
                 return w->fd;
         w->segment = segment;
         w->folder_dirty = true;
-        segment_encode_header(segment, s->id, s->now_usec(), header);
+        segment_encode_header(segment, s->id, header);
         w->end = sizeof(header);
         w->unsynced_bytes += sizeof(header);
         return io_pwrite_all(s->io, w->fd, header, sizeof(header), 0);
@@ -154,7 +154,7 @@ int content_writer_finish(ContentWriter *w)
         for (size_t i = 0; i < w->n_locations; i++)
                 (void)index_put(&s->index, &w->locations[i]);
         for (size_t i = 0; i < w->n_segments; i++)
-                w->segments[i]->sealed = w->segments[i]->indexed = true;
+                w->segments[i]->sealed = w->segments[i]->indexed = w->segments[i]->referenced = true;
         store_unlock(s);
         w->n_segments = 0; /* the table's from now on */
         return 0;

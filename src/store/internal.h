@@ -54,6 +54,7 @@ struct Store {
         unsigned chain_length;
         uint64_t chain_entries;    /* in the manifests that build on the last whole one */
         struct Reclaim *reclaim; /* under way */
+        bool reclaim_wanted;     /* as soon as no snapshot is under way */
         uint64_t reclaim_log_bytes; /* size of the log after the last one */
         struct Scrub *scrub;     /* under way */
         StoreStats stats;

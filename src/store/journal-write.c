@@ -63,7 +63,7 @@ static int open_file(Store *s, Segment *segment, JournalFile **ret)
         fd = s->io->openat(s->io, s->log_dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return fd;
-        segment_encode_header(segment, s->id, s->now_usec(), header);
+        segment_encode_header(segment, s->id, header);
         r = io_pwrite_all(s->io, fd, header, sizeof(header), 0);
         if (r >= 0)
                 r = journal_add_file(j, segment, fd);

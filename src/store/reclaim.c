@@ -188,6 +188,11 @@ void store_reclaim_begin(Store *s)
 
         if (s->reclaim || s->closing)
                 return;
+        /* What a snapshot under way has written is in no manifest yet, and what a record that is not written points to
+         * is in no segment: neither could be told from what is dead. */
+        s->reclaim_wanted = s->snapshot || store_commit(s) > 0;
+        if (s->reclaim_wanted)
+                return;
         reclaim = calloc(1, sizeof(Reclaim));
         if (!reclaim)
                 return; /* the next snapshot begins another */
@@ -207,7 +212,7 @@ void reclaim_consider(Store *s, bool idle)
         uint64_t now = log_bytes(s), grown = now - MIN(now, s->reclaim_log_bytes);
 
         /* While much happens, when the log has grown by a segment and an eighth; when nothing does, for any growth. */
-        if (idle ? grown > 0 : grown >= s->segment_size + s->reclaim_log_bytes / 8)
+        if (s->reclaim_wanted || (idle ? grown > 0 : grown >= s->segment_size + s->reclaim_log_bytes / 8))
                 store_reclaim_begin(s);
 }
 

@@ -119,7 +119,8 @@ int store_new_segment(Store *s, uint32_t type, uint64_t capacity, uint64_t first
         if (s->next_segment > SEGMENT_NUMBER_MAX)
                 r = -ENOSPC;
         else {
-                segment = segment_new(s->next_segment, type, capacity, first_sequence, follows, flags);
+                segment = segment_new(s->next_segment, type, s->now_usec(), capacity, first_sequence, follows,
+                                      flags);
                 r = segment ? insert_locked(s, segment) : -ENOMEM;
         }
         store_unlock(s);

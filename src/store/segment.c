@@ -70,8 +70,8 @@ bool segment_parse_name(const char *name, uint64_t *ret)
         return true;
 }
 
-Segment *segment_new(uint64_t number, uint32_t type, uint64_t capacity, uint64_t first_sequence, uint64_t follows,
-                     uint32_t flags)
+Segment *segment_new(uint64_t number, uint32_t type, uint64_t now_usec, uint64_t capacity, uint64_t first_sequence,
+                     uint64_t follows, uint32_t flags)
 {
         Segment *s = calloc(1, sizeof(Segment));
 
@@ -84,6 +84,7 @@ Segment *segment_new(uint64_t number, uint32_t type, uint64_t capacity, uint64_t
         s->header_intact = true;
         s->first_sequence = first_sequence;
         s->follows = follows;
+        s->created_usec = now_usec;
         s->capacity = capacity;
         s->superseded = UINT64_MAX;
         /* Before the first bytes of randomness of the boot nothing of ours runs: this neither blocks nor fails. */
@@ -92,21 +93,19 @@ Segment *segment_new(uint64_t number, uint32_t type, uint64_t capacity, uint64_t
         return s;
 }
 
-void segment_encode_header(Segment *s, const uint8_t store_id[static 16], uint64_t now_usec,
-                           uint8_t ret[static sizeof(FormatSegment)])
+void segment_encode_header(const Segment *s, const uint8_t store_id[static 16], uint8_t ret[static sizeof(FormatSegment)])
 {
         FormatSegment f = {
                 .header_size = htole32(s->header_size),
                 .type = htole32(s->type),
                 .number = htole64(s->number),
-                .created_usec = htole64(now_usec),
+                .created_usec = htole64(s->created_usec),
                 .first_sequence = htole64(s->first_sequence),
                 .follows = htole64(s->follows),
                 .record_mark = s->record_mark, /* eight bytes, not a number */
                 .flags = htole32(s->flags),
         };
 
-        s->created_usec = now_usec;
         memcpy(f.magic, FORMAT_SEGMENT_MAGIC, sizeof(f.magic));
         memcpy(f.store_id, store_id, sizeof(f.store_id));
         digest_buffer(&f, offsetof(FormatSegment, digest), f.digest);

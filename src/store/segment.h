@@ -38,7 +38,7 @@ typedef struct Segment {
         bool sealed;  /* nothing is written to it any more */
         bool set_aside; /* damage was found in it and it was linked into aside/ */
         bool broken_reported;
-        bool referenced; /* deduplication pointed into it since reclaim last looked */
+        bool referenced; /* since reclaim last looked, deduplication pointed into it or a snapshot began with it */
         bool references_known;
         StoreLocation *references; /* payloads elsewhere that records in it point to */
         size_t n_references;
@@ -59,10 +59,9 @@ void segment_name(uint64_t number, char ret[static SEGMENT_NAME_SIZE]);
 bool segment_parse_name(const char *name, uint64_t *ret);
 
 /* A segment to be written: header fields from the arguments, record_mark at random. */
-Segment *segment_new(uint64_t number, uint32_t type, uint64_t capacity, uint64_t first_sequence, uint64_t follows,
-                     uint32_t flags);
-void segment_encode_header(Segment *s, const uint8_t store_id[static 16], uint64_t now_usec,
-                           uint8_t ret[static sizeof(FormatSegment)]);
+Segment *segment_new(uint64_t number, uint32_t type, uint64_t now_usec, uint64_t capacity, uint64_t first_sequence,
+                     uint64_t follows, uint32_t flags);
+void segment_encode_header(const Segment *s, const uint8_t store_id[static 16], uint8_t ret[static sizeof(FormatSegment)]);
 
 /* Reads a segment's header. Returns 0; 1 when the file is too short to hold anything (a creation cut short);
  * -EPROTONOSUPPORT when it is of a newer, incompatible format; other negative errno. A damaged header is no error:

@@ -201,8 +201,7 @@ static void finish(StoreSnapshot *sn, int error)
         if (sn->done)
                 sn->done(sn->userdata, &result);
         snapshot_release(sn);
-        if (error >= 0)
-                reclaim_consider(s, result.unchanged);
+        reclaim_consider(s, result.unchanged);
 }
 
 static void write_done(WorkerJob *job, int result)

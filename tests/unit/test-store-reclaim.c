@@ -314,6 +314,7 @@ static void test_hole(void **state)
                 options.path = path;
                 options.flags = STORE_OPEN_ADOPT_COPY;
                 options.io = NULL;
+                options.events = (StoreEvents){ 0 };
                 assert_int_equal(store_open(&options, &copy, NULL), 0);
                 assert_int_equal(store_load_begin(copy, NULL, &l), 0);
                 while ((r = store_load_next_record(l, &v)) > 0)
