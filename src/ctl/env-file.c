@@ -160,7 +160,7 @@ static int read_line(EnvFile *f, unsigned line, const char *p, const char *end)
         if (key_size == 0 || p == end || *p != '=')
                 return add_fault(f, line, "this is not KEY=value, a comment or blank");
         p = skip_blanks(p + 1, end);
-        value = malloc((size_t)(end - p) + 1);
+        value = calloc(1, (size_t)(end - p) + 1);
         if (!value)
                 return -ENOMEM;
         if (p < end && (*p == '"' || *p == '\''))
