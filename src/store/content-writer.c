@@ -47,8 +47,8 @@ static int open_segment(ContentWriter *w, uint64_t record_size)
         if (!segments)
                 return -ENOMEM;
         w->segments = segments;
-        r = store_new_segment(s, FORMAT_SEGMENT_CONTENT, MAX(s->segment_size, sizeof(header) + record_size), 0, 0, 0,
-                              &segment);
+        r = store_new_segment(s, FORMAT_SEGMENT_CONTENT, MAX(s->segment_size, sizeof(header) + record_size),
+                              0, 0, 0, &segment);
         if (r < 0)
                 return r;
         w->segments[w->n_segments++] = segment;
@@ -103,7 +103,8 @@ static int write_record(ContentWriter *w, uint16_t kind, const void *key, size_t
         record_encode_head(&header, NULL, key, NULL, head);
         iov[0] = (struct iovec){ .iov_base = head, .iov_len = head_size };
         iov[1] = (struct iovec){ .iov_base = (void *)blob->data, .iov_len = blob->size };
-        iov[2] = (struct iovec){ .iov_base = (void *)padding, .iov_len = format_align(blob->size) - blob->size };
+        iov[2] = (struct iovec){ .iov_base = (void *)padding,
+                                 .iov_len = format_align(blob->size) - blob->size };
         r = io_pwritev_all(w->store->io, w->fd, iov, ELEMENTSOF(iov), (off_t)w->end, NULL);
         if (r < 0)
                 return r;

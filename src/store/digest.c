@@ -14,8 +14,8 @@ struct Digest {
 static EVP_MD *sha256;
 static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
 
-/* OpenSSL 3 looks an algorithm up by name in each EVP_Digest() with EVP_sha256(); fetched once, a small digest costs
- * half of that. */
+/* OpenSSL 3 looks an algorithm up by name in each EVP_Digest() with EVP_sha256(); fetched once, a small
+ * digest costs half of that. */
 static void sha256_fetch(void)
 {
         sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);

@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* SHA-256. Usable on any thread. These cannot fail but for memory (a few hundred bytes), which ends the process:
- * a store that cannot hash must not go on. */
+/* SHA-256. Usable on any thread. These cannot fail but for memory (a few hundred bytes), which ends the
+ * process: a store that cannot hash must not go on. */
 
 #define DIGEST_SIZE 32
 

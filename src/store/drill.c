@@ -33,7 +33,8 @@ static int restore_node(Drill *drill, const uint8_t *entry)
         drill->n_nodes++;
         if (e.blob.size == 0)
                 return 0;
-        intact = store_refresh(drill->store, &e.blob) >= 0 && store_map_blob(drill->store, &e.blob, &mapped) >= 0;
+        intact = store_refresh(drill->store, &e.blob) >= 0 &&
+                 store_map_blob(drill->store, &e.blob, &mapped) >= 0;
         if (intact) {
                 copy = bytes_new_copy(mapped->data, mapped->size);
                 if (!copy)

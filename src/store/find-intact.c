@@ -20,9 +20,11 @@ static bool is_candidate(const Search *search, StoreLocation *blob)
 {
         _cleanup_bytes_ Bytes *bytes = NULL;
 
-        if (search->damaged && blob->segment == search->damaged->segment && blob->offset == search->damaged->offset)
+        if (search->damaged && blob->segment == search->damaged->segment &&
+            blob->offset == search->damaged->offset)
                 return false;
-        return store_refresh(search->store, blob) >= 0 && store_blob_get_verified(search->store, blob, &bytes) >= 0;
+        return store_refresh(search->store, blob) >= 0 &&
+               store_blob_get_verified(search->store, blob, &bytes) >= 0;
 }
 
 static int keep_entry(Search *search, const StoreEntry *e, uint64_t sequence)
@@ -99,7 +101,8 @@ static int search_journal(Search *search)
 
         r = store_reader_new(search->store, search->sequence + 1, 0, search->key, search->key_size, &reader);
         while (r >= 0 && (r = store_reader_next(reader, &view)) > 0) {
-                if (r == STORE_LOAD_GAP || view.kind != search->whole_kind || (view.flags & STORE_RECORD_REFUSED))
+                if (r == STORE_LOAD_GAP || view.kind != search->whole_kind ||
+                    (view.flags & STORE_RECORD_REFUSED))
                         continue;
                 if (is_candidate(search, &view.blob))
                         r = keep_record(search, &view);
@@ -107,8 +110,9 @@ static int search_journal(Search *search)
         return r;
 }
 
-int store_find_intact(Store *s, uint16_t whole_kind, const void *key, size_t key_size, const StoreLocation *damaged,
-                      StoreEntry *ret_entry, StoreRecordView *ret_record, uint64_t *ret_sequence, void **ret_memory)
+int store_find_intact(Store *s, uint16_t whole_kind, const void *key, size_t key_size,
+                      const StoreLocation *damaged, StoreEntry *ret_entry, StoreRecordView *ret_record,
+                      uint64_t *ret_sequence, void **ret_memory)
 {
         Search search = {
                 .store = s,

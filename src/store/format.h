@@ -83,7 +83,8 @@ typedef struct FormatRecord {
         uint64_t time_usec;
         uint64_t durable; /* when this was written, records up to this one were known to be durable */
         uint64_t blob_size;
-        uint64_t blob_segment; /* where the payload is: here, or elsewhere if STORE_RECORD_REFERENCE; 0 if none */
+        uint64_t blob_segment; /* where the payload is: here, or elsewhere if STORE_RECORD_REFERENCE; 0 if
+                                  none */
         uint64_t blob_offset;
         uint8_t blob_digest[STORE_DIGEST_SIZE]; /* SHA-256 of the payload; zero if none */
 } FormatRecord;
@@ -103,7 +104,7 @@ typedef struct FormatManifest {
         uint64_t time_usec;
         uint64_t sequence;
         uint8_t store_id[16];
-        uint64_t previous_number;                     /* the manifest that this one changes; 0: this one is whole */
+        uint64_t previous_number; /* the manifest that this one changes; 0: this one is whole */
         uint8_t previous_digest[STORE_DIGEST_SIZE];   /* the digest that closes that file */
         uint64_t entry_count;                         /* in this file */
         uint64_t node_count;                          /* of the snapshot */

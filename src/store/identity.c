@@ -20,7 +20,8 @@ int identity_lock(Store *s, char **ret_error)
 
         if (read_only && (s->flags & STORE_OPEN_BESIDE))
                 return 0;
-        fd = s->io->openat(s->io, s->dirfd, LOCK_NAME, read_only ? O_RDONLY : O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+        fd = s->io->openat(s->io, s->dirfd, LOCK_NAME, read_only ? O_RDONLY : O_RDWR | O_CREAT | O_NOFOLLOW,
+                           0600);
         if (fd == -ENOENT && read_only)
                 return 0;
         if (fd < 0)
@@ -35,8 +36,10 @@ int identity_lock(Store *s, char **ret_error)
                 s->lock_fd = fd;
         }
         if (r == -EAGAIN || r == -EACCES) {
-                if (asprintf(ret_error, "Another process has the store in %s open. Two may not: stop the other one, or "
-                             "give this one a folder of its own.", s->path) < 0)
+                if (asprintf(ret_error,
+                             "Another process has the store in %s open. Two may not: stop the other one, or "
+                             "give this one a folder of its own.",
+                             s->path) < 0)
                         *ret_error = NULL;
                 return -EBUSY;
         }
@@ -52,7 +55,8 @@ static int look_at_folder(Store *s, FormatIdentity *ret)
         ret->folder_inode = stx.stx_ino;
         ret->folder_birth_usec = 0;
         if (stx.stx_mask & STATX_BTIME)
-                ret->folder_birth_usec = (uint64_t)stx.stx_btime.tv_sec * 1000000 + stx.stx_btime.tv_nsec / 1000;
+                ret->folder_birth_usec =
+                        (uint64_t)stx.stx_btime.tv_sec * 1000000 + stx.stx_btime.tv_nsec / 1000;
         return 0;
 }
 
@@ -132,7 +136,8 @@ static int check_copy(Store *s, const FormatIdentity *f)
                 return 0;
         s->copied = true;
         if (!(s->flags & STORE_OPEN_ADOPT_COPY))
-                store_problem(s, STORE_NOTICE, "The store in %s is a copy: it was made in another folder. %s", s->path,
+                store_problem(s, STORE_NOTICE, "The store in %s is a copy: it was made in another folder. %s",
+                              s->path,
                               s->flags & STORE_OPEN_READ_ONLY
                                       ? "It is read as it is."
                                       : "It goes on as a store of its own, under a new id.");
@@ -144,9 +149,12 @@ int identity_open(Store *s, char **ret_error)
         FormatIdentity f;
         int r = read_identity(s, &f);
 
-        if (r == -EPROTONOSUPPORT && asprintf(ret_error, "The store in %s was written by a newer version of scenekeep, in a "
-                                              "format that this one does not know. Nothing was touched; install the newer "
-                                              "version.", s->path) < 0)
+        if (r == -EPROTONOSUPPORT &&
+            asprintf(ret_error,
+                     "The store in %s was written by a newer version of scenekeep, in a "
+                     "format that this one does not know. Nothing was touched; install the newer "
+                     "version.",
+                     s->path) < 0)
                 *ret_error = NULL;
         if (r == 0) {
                 memcpy(s->id, f.store_id, sizeof(s->id));
@@ -159,8 +167,10 @@ int identity_open(Store *s, char **ret_error)
         if (r == -ENOENT && (s->flags & STORE_OPEN_EXISTING))
                 return r;
         if (r == -EUCLEAN || r == -EIO) {
-                store_problem(s, STORE_WARNING, "%s/%s is damaged: it is kept in aside/ and made anew, and the store gets a "
-                              "new id.", s->path, FORMAT_IDENTITY_NAME);
+                store_problem(s, STORE_WARNING,
+                              "%s/%s is damaged: it is kept in aside/ and made anew, and the store gets a "
+                              "new id.",
+                              s->path, FORMAT_IDENTITY_NAME);
                 store_set_aside(s, s->dirfd, FORMAT_IDENTITY_NAME, false);
                 r = -ENOENT;
         }

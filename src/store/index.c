@@ -19,8 +19,8 @@ void index_done(Index *x)
         *x = (Index){ 0 };
 }
 
-/* Multilinear hashing of four 64-bit words with 128-bit keys, of which the upper half is kept: strongly universal
- * (Lemire and Kaser, "Strongly universal string hashing is fast"). */
+/* Multilinear hashing of four 64-bit words with 128-bit keys, of which the upper half is kept: strongly
+ * universal (Lemire and Kaser, "Strongly universal string hashing is fast"). */
 static uint64_t digest_tag(const Index *x, const uint8_t digest[static STORE_DIGEST_SIZE])
 {
         unsigned __int128 sum = x->key[4];

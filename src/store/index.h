@@ -4,8 +4,8 @@
 /*
  * Index: which payload lies where, by digest. A hash table of 24 bytes a payload:
  * instead of the digest it keeps a 64-bit tag, made of all of it by a hash with a random
- * key that nobody outside can know, so that no two digests with equal tags can be made on purpose. Whoever needs
- * certainty compares the bytes (deduplication does).
+ * key that nobody outside can know, so that no two digests with equal tags can be made on purpose. Whoever
+ * needs certainty compares the bytes (deduplication does).
  */
 
 #include "store/store.h"

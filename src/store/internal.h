@@ -83,8 +83,8 @@ int store_read_segments(Store *s, char **ret_error);
 /* A new segment to be written, in the table from now on. */
 int store_new_segment(Store *s, uint32_t type, uint64_t capacity, uint64_t first_sequence, uint64_t follows,
                       uint32_t flags, Segment **ret);
-/* NULL if there is none of that number. Segments go only on the main thread; the worker may hold on to the result only
- * for what reclaim cannot take from under it. */
+/* NULL if there is none of that number. Segments go only on the main thread; the worker may hold on to the
+ * result only for what reclaim cannot take from under it. */
 Segment *store_find_segment(Store *s, uint64_t number);
 /* Takes one out of the table and out of the index; the file stays. */
 void store_forget_segment(Store *s, Segment *segment);
@@ -107,7 +107,8 @@ void store_set_segment_size(Store *s, Segment *segment, uint64_t size, uint64_t 
 int store_map_blob(Store *s, const StoreLocation *location, Bytes **ret);
 /* Any thread. */
 bool store_blob_matches(const Bytes *blob, const StoreLocation *location);
-/* Looks a payload up by digest and notes that it is going to be pointed to, so that reclaim leaves it. Any thread. */
+/* Looks a payload up by digest and notes that it is going to be pointed to, so that reclaim leaves it. Any
+ * thread. */
 bool store_find_payload(Store *s, StoreLocation *location);
 /* Brings a location up to date: 1 changed, 0 right, -ENOENT. Any thread. */
 int store_refresh(Store *s, StoreLocation *location);

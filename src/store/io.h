@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * Io: every call with which the store touches a disk, in one table, so that tests can stop the world at each of
- * them, tear writes and refuse syncs. All functions return negative errno on failure, and are called from both
- * threads. Reading of segments goes through mmap() and is not in the table; damage is made in the files themselves.
+ * Io: every call with which the store touches a disk, in one table, so that tests can stop the world at each
+ * of them, tear writes and refuse syncs. All functions return negative errno on failure, and are called from
+ * both threads. Reading of segments goes through mmap() and is not in the table; damage is made in the files
+ * themselves.
  */
 
 #include <dirent.h>
@@ -34,16 +35,16 @@ struct Io {
 /* The real thing; needs no release. */
 Io *io_system(void);
 
-/* Loops over short writes and EINTR. Returns 0 or a negative errno; *ret_written (may be NULL) says how many bytes
- * got through in either case. iov is consumed. */
+/* Loops over short writes and EINTR. Returns 0 or a negative errno; *ret_written (may be NULL) says how many
+ * bytes got through in either case. iov is consumed. */
 int io_pwritev_all(Io *io, int fd, struct iovec *iov, int n_iov, off_t offset, size_t *ret_written);
 int io_pwrite_all(Io *io, int fd, const void *data, size_t size, off_t offset);
 
 /* Reads exactly size bytes: 0, -EUCLEAN when the file is shorter, negative errno. */
 int io_pread_all(Io *io, int fd, void *buffer, size_t size, off_t offset);
 
-/* Writes a file so that it is either the old or the new one whatever happens: temporary name, fsync, rename, fsync
- * of the folder. */
+/* Writes a file so that it is either the old or the new one whatever happens: temporary name, fsync, rename,
+ * fsync of the folder. */
 int io_write_file_atomic(Io *io, int dirfd, const char *name, const struct iovec *iov, int n_iov, mode_t mode);
 
 /* Opens a folder below dirfd, making it (mode, and fsync of the parent) when it is missing. */

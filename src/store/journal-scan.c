@@ -237,19 +237,24 @@ static void report(Store *s, const Scan *scan)
 
         for (size_t i = 0; i < result->n_items; i++) {
                 if (result->items[i].gap)
-                        store_problem(s, STORE_ERROR, "Records %" PRIu64 " to %" PRIu64 " of the journal in %s are lost: "
+                        store_problem(s, STORE_ERROR,
+                                      "Records %" PRIu64 " to %" PRIu64 " of the journal in %s are lost: "
                                       "the disk has damaged them. Everything else is kept; check the disk.",
                                       previous + 1, result->items[i].sequence - 1, s->path);
                 previous = result->items[i].sequence;
         }
         if (result->missing_last > 0)
-                store_problem(s, STORE_ERROR, "The last records, %" PRIu64 " to %" PRIu64 ", of the journal in %s are lost: "
+                store_problem(s, STORE_ERROR,
+                              "The last records, %" PRIu64 " to %" PRIu64 ", of the journal in %s are lost: "
                               "the disk has damaged them. Everything before is kept; check the disk.",
                               previous + 1, result->missing_last, s->path);
         if (result->cut_records > 0)
-                store_problem(s, STORE_WARNING, "The journal in %s was cut after record %" PRIu64 ": the %" PRIu64 " records "
-                              "(%" PRIu64 " bytes) after it were being written when the machine stopped, and are "
-                              "incomplete.", s->path, result->valid, result->cut_records, result->cut_bytes);
+                store_problem(s, STORE_WARNING,
+                              "The journal in %s was cut after record %" PRIu64 ": the %" PRIu64 " records "
+                              "(%" PRIu64
+                              " bytes) after it were being written when the machine stopped, and are "
+                              "incomplete.",
+                              s->path, result->valid, result->cut_records, result->cut_bytes);
         for (size_t i = 0; i < scan->n_damage; i++) {
                 const Damage *d = &scan->damage[i];
                 bool tail = d->end == d->segment->size;
@@ -259,12 +264,16 @@ static void report(Store *s, const Scan *scan)
                 /* After a clean end nothing is unfinished. */
                 if (tail && result->n_gaps == 0 && s->closed_durable < result->valid) {
                         if (d->segment == scan->segments[scan->n_segments - 1])
-                                store_problem(s, STORE_NOTICE, "%" PRIu64 " bytes at the end of %s/log/%s are an unfinished "
-                                              "record and were cut.", d->end - d->start, s->path, name);
+                                store_problem(s, STORE_NOTICE,
+                                              "%" PRIu64 " bytes at the end of %s/log/%s are an unfinished "
+                                              "record and were cut.",
+                                              d->end - d->start, s->path, name);
                         continue;
                 }
-                store_problem(s, STORE_ERROR, "%s/log/%s is damaged from byte %" PRIu64 " to %" PRIu64 ". It is kept in "
-                              "aside/; check the disk.", s->path, name, d->start, d->end);
+                store_problem(s, STORE_ERROR,
+                              "%s/log/%s is damaged from byte %" PRIu64 " to %" PRIu64 ". It is kept in "
+                              "aside/; check the disk.",
+                              s->path, name, d->start, d->end);
                 store_set_aside(s, s->log_dirfd, name, false);
         }
 }

@@ -4,9 +4,9 @@
 /*
  * JournalScan: which records the log holds after a given one, in order, told from their
  * heads. It decides what is a torn tail and what is rot. Every record says up to which sequence the
- * journal was durable when it was written; so a damaged one at or below the highest such number has rotted: it is
- * lost, and those behind it stay. Above it, what was in the air when the power went may be there in part: the
- * journal is cut before the first record that is missing or damaged.
+ * journal was durable when it was written; so a damaged one at or below the highest such number has rotted:
+ * it is lost, and those behind it stay. Above it, what was in the air when the power went may be there in
+ * part: the journal is cut before the first record that is missing or damaged.
  */
 
 #include "store/segment.h"
@@ -29,7 +29,8 @@ typedef struct JournalScan {
         uint64_t sequence;     /* highest number met, valid or not */
         uint64_t valid;        /* last number that counts */
         uint64_t time_usec;    /* of the last record */
-        uint64_t missing_last; /* records up to this one are known to have been and are missing at the end; 0: none */
+        uint64_t missing_last; /* records up to this one are known to have been and are missing at the end; 0:
+                                  none */
         uint64_t cut_records;
         uint64_t cut_bytes;
         size_t n_gaps;

@@ -83,8 +83,8 @@ static void sync_succeeded(Store *s, SyncJob *sync)
         journal_clear_degraded(s);
 }
 
-/* Which pages reached the disk is unknown, and the kernel may have marked the others as clean: another fdatasync
- * of the same file would succeed and mean nothing. So all that is not durable is written anew. */
+/* Which pages reached the disk is unknown, and the kernel may have marked the others as clean: another
+ * fdatasync of the same file would succeed and mean nothing. So all that is not durable is written anew. */
 static void sync_failed(Store *s, int error)
 {
         Journal *j = &s->journal;
@@ -209,7 +209,9 @@ void journal_finish(Store *s)
                 journal_mark(s);
         }
         if (j->unwritten)
-                store_problem(s, STORE_ERROR, "%" PRIu64 " bytes could not be written to %s before the end and may be lost: %s",
+                store_problem(s, STORE_ERROR,
+                              "%" PRIu64
+                              " bytes could not be written to %s before the end and may be lost: %s",
                               j->held_bytes, s->path, j->degraded ?: "the disk refuses");
 }
 

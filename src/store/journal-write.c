@@ -86,7 +86,8 @@ static void mark_written(Store *s, Pending *p)
         j->unwritten = p->next;
 }
 
-/* Writes neighbours in one file with one call. Whole records that got through count, even if the call failed. */
+/* Writes neighbours in one file with one call. Whole records that got through count, even if the call failed.
+ */
 static int write_run(Store *s, JournalFile *file)
 {
         static const uint8_t padding[FORMAT_ALIGNMENT];
@@ -99,14 +100,16 @@ static int write_run(Store *s, JournalFile *file)
         for (unsigned n = 0; p && p->segment == file->segment && n < RUN_PENDINGS_MAX; p = p->next, n++) {
                 iov[n_iov++] = (struct iovec){ .iov_base = p->head, .iov_len = p->head_size };
                 if (p->blob) {
-                        iov[n_iov++] = (struct iovec){ .iov_base = (void *)p->blob->data, .iov_len = p->blob->size };
+                        iov[n_iov++] =
+                                (struct iovec){ .iov_base = (void *)p->blob->data, .iov_len = p->blob->size };
                         iov[n_iov++] = (struct iovec){ .iov_base = (void *)padding,
                                                        .iov_len = pending_blob_size(p) - p->blob->size };
                 }
         }
         file->dirty = true;
         r = io_pwritev_all(s->io, file->fd, iov, n_iov, (off_t)start, &written);
-        for (Pending *q = s->journal.unwritten; q != p && q->offset + pending_size(q) <= start + written; q = q->next)
+        for (Pending *q = s->journal.unwritten; q != p && q->offset + pending_size(q) <= start + written;
+             q = q->next)
                 mark_written(s, q);
         return r;
 }
@@ -131,8 +134,8 @@ static void write_failed(Store *s, Segment *segment, int error)
         (void)journal_replace_from(s, j->unwritten);
 }
 
-/* A disk that is slow to sync must not make us hold ever more: payloads that are in the kernel can be had from there,
- * which costs certainty only if that very sync fails as well. */
+/* A disk that is slow to sync must not make us hold ever more: payloads that are in the kernel can be had
+ * from there, which costs certainty only if that very sync fails as well. */
 static void spill(Store *s)
 {
         Journal *j = &s->journal;

@@ -62,14 +62,15 @@ static void enqueue(Journal *j, Pending *p, bool written)
         j->held_bytes += p->held;
 }
 
-/* Decides where a record goes: behind the last one, or into a new segment when that is full. A jump in the numbers
- * has to be declared by a segment's header. */
+/* Decides where a record goes: behind the last one, or into a new segment when that is full. A jump in the
+ * numbers has to be declared by a segment's header. */
 static int place(Store *s, Pending *p)
 {
         Journal *j = &s->journal;
         uint64_t size = pending_size(p);
         uint64_t sequence = p->header.sequence ?: j->valid + 1;
-        bool full = j->active && j->active_end > j->active->header_size && j->active_end + size > s->segment_size;
+        bool full =
+                j->active && j->active_end > j->active->header_size && j->active_end + size > s->segment_size;
 
         if (full || (j->active && sequence != j->valid + 1)) {
                 store_seal_segment(s, j->active);
@@ -77,7 +78,8 @@ static int place(Store *s, Pending *p)
         }
         if (!j->active) {
                 bool lost = j->hole_sequence > j->valid && j->hole_sequence < sequence;
-                int r = store_new_segment(s, FORMAT_SEGMENT_JOURNAL, MAX(s->segment_size, sizeof(FormatSegment) + size),
+                int r = store_new_segment(s, FORMAT_SEGMENT_JOURNAL,
+                                          MAX(s->segment_size, sizeof(FormatSegment) + size),
                                           p->header.sequence ?: j->sequence + 1, j->valid,
                                           lost ? FORMAT_SEGMENT_AFTER_LOSS : 0, &j->active);
                 if (r < 0)
@@ -164,8 +166,11 @@ void journal_set_degraded(Store *s, const char *what, const char *segment, int e
 
         s->stats.n_failures++;
         j->error = error;
-        if (asprintf(&text, "%s %s/log/%s failed: %s. Everything is held in memory and written when the disk allows it; "
-                     "free space or repair the disk.", what, s->path, segment, strerror(-error)) < 0)
+        if (asprintf(&text,
+                     "%s %s/log/%s failed: %s. Everything is held in memory and written when the disk allows "
+                     "it; "
+                     "free space or repair the disk.",
+                     what, s->path, segment, strerror(-error)) < 0)
                 return;
         if (j->degraded && strcmp(j->degraded, text) == 0) {
                 free(text);
@@ -230,8 +235,8 @@ int store_blob_get(Store *s, const StoreLocation *location, Bytes **ret)
         return store_map_blob(s, location, ret);
 }
 
-/* Looks for the payload in the log. What is found is compared byte by byte, so that what has rotted there is not
- * pointed to while we have it intact. */
+/* Looks for the payload in the log. What is found is compared byte by byte, so that what has rotted there is
+ * not pointed to while we have it intact. */
 static bool deduplicate(Store *s, const StoreRecord *record, StoreLocation *location)
 {
         _cleanup_bytes_ Bytes *there = NULL;
@@ -252,14 +257,16 @@ static bool deduplicate(Store *s, const StoreRecord *record, StoreLocation *loca
 static bool record_is_valid(const StoreRecord *r)
 {
         return r->kind > 0 && r->kind <= STORE_KIND_MAX && !(r->flags & STORE_RECORD_REFERENCE) &&
-                r->author_size <= STORE_AUTHOR_MAX && r->key_size <= STORE_KEY_MAX && r->meta_size <= STORE_META_MAX;
+               r->author_size <= STORE_AUTHOR_MAX && r->key_size <= STORE_KEY_MAX &&
+               r->meta_size <= STORE_META_MAX;
 }
 
 static uint64_t next_time(Store *s)
 {
         uint64_t now = s->now_usec();
 
-        /* A clock set back by NTP must not make times fall within the journal. One that was an hour wrong may. */
+        /* A clock set back by NTP must not make times fall within the journal. One that was an hour wrong
+         * may. */
         if (now < s->journal.time_usec && s->journal.time_usec - now < UINT64_C(3600000000))
                 now = s->journal.time_usec;
         s->journal.time_usec = now;
@@ -284,10 +291,12 @@ static void make_hole(Store *s)
 
         j->sequence++;
         if (!j->hole)
-                store_problem(s, STORE_ERROR, "The disk of %s refuses writes and the %" PRIu64 " MiB that may be held in "
-                              "memory are used up: what happens now is not journalled, until the disk takes writes "
-                              "again and a snapshot of everything has been made. Free space on the disk.",
-                              s->path, s->queue_limit >> 20);
+                store_problem(
+                        s, STORE_ERROR,
+                        "The disk of %s refuses writes and the %" PRIu64 " MiB that may be held in "
+                        "memory are used up: what happens now is not journalled, until the disk takes writes "
+                        "again and a snapshot of everything has been made. Free space on the disk.",
+                        s->path, s->queue_limit >> 20);
         j->hole = true;
         j->hole_sequence = j->sequence;
         s->snapshot_wants_all = true;

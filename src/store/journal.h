@@ -44,7 +44,7 @@ typedef struct Journal {
         uint64_t time_usec;
         bool hole; /* records were not taken; cleared by a snapshot of everything */
         uint64_t hole_sequence; /* the last of them */
-        bool replace;           /* finding new places for the unwritten ones ran out of memory: to be done again */
+        bool replace; /* finding new places for the unwritten ones ran out of memory: to be done again */
 
         char *degraded;
         int error; /* what made it so */
@@ -61,8 +61,8 @@ void journal_init(Journal *j, uint64_t retry_usec);
 /* Gives everything up that was not written. */
 void journal_done(Store *s);
 
-/* After recovery: records up to `sequence` have been seen, up to `valid` they count, up to `durable` they are known
- * to be durable. */
+/* After recovery: records up to `sequence` have been seen, up to `valid` they count, up to `durable` they are
+ * known to be durable. */
 void journal_start(Store *s, uint64_t sequence, uint64_t valid, uint64_t durable);
 /* After recovery, in order: a record in the log that is not known to be durable. */
 int journal_adopt(Store *s, Segment *segment, const RecordHead *head);

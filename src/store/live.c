@@ -74,8 +74,8 @@ static int copy_segments(Store *s, LiveSet *live)
         return live->segments ? 0 : -ENOMEM;
 }
 
-/* The journal has to reach back to the third newest snapshot that verifies: any of the three may be what the next
- * start has to fall back on. 0: to the beginning. */
+/* The journal has to reach back to the third newest snapshot that verifies: any of the three may be what the
+ * next start has to fall back on. 0: to the beginning. */
 static uint64_t needed_sequence(Store *s)
 {
         uint64_t sequence = 0;
@@ -107,9 +107,11 @@ static void keep_journal(Store *s, LiveSet *live)
 
                 if (segment->type != FORMAT_SEGMENT_JOURNAL)
                         continue;
-                is_needed = !segment->sealed || !next || !next->header_intact || next->first_sequence > needed + 1;
+                is_needed = !segment->sealed || !next || !next->header_intact ||
+                            next->first_sequence > needed + 1;
                 bytes += segment->size;
-                wanted = next && next->created_usec + s->journal_keep_usec > now && bytes <= s->journal_keep_bytes;
+                wanted = next && next->created_usec + s->journal_keep_usec > now &&
+                         bytes <= s->journal_keep_bytes;
                 keep = keep && (is_needed || wanted);
                 segment->journal = keep;
                 next = segment;
@@ -188,8 +190,8 @@ static void remember_references(Store *s, uint64_t number, const StoreLocation *
         free(copy);
 }
 
-/* Payloads elsewhere that the records of a segment point to: they are told by its heads, and remembered once it is
- * sealed. */
+/* Payloads elsewhere that the records of a segment point to: they are told by its heads, and remembered once
+ * it is sealed. */
 static int get_references(Store *s, const LiveSegment *segment, StoreLocation **ret, size_t *ret_n)
 {
         int r = copy_known_references(s, segment->number, ret, ret_n);
@@ -289,8 +291,8 @@ static int note_damage(Store *s, uint64_t number)
         return -EAGAIN;
 }
 
-/* All manifests of the chain that ends with `last`. One that cannot be read is left out: whatever builds on it cannot
- * be restored, but its own part still counts. */
+/* All manifests of the chain that ends with `last`. One that cannot be read is left out: whatever builds on
+ * it cannot be restored, but its own part still counts. */
 static int add_chain(Store *s, LiveSet *live, Link *links, size_t n_links, Link *last)
 {
         Manifest *manifests[MANIFEST_CHAIN_MAX + 1];

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * LiveSet: what the log has to keep. The journal from a cutoff on, whole; of everything before it, and of content
- * segments, the payloads that a retained snapshot or a record of the retained journal points to.
+ * LiveSet: what the log has to keep. The journal from a cutoff on, whole; of everything before it, and of
+ * content segments, the payloads that a retained snapshot or a record of the retained journal points to.
  */
 
 #include "store/internal.h"

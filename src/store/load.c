@@ -68,9 +68,10 @@ static int adopt_set(StoreLoad *l, ManifestSet *set)
                         return -ENOMEM;
         }
         if (set->n_entries != m->header.node_count)
-                store_problem(s, STORE_WARNING, "Snapshot %s in %s lists %zu nodes but says that there are %" PRIu64
-                              ". All that are listed are used.", l->info.name, s->path, set->n_entries,
-                              m->header.node_count);
+                store_problem(s, STORE_WARNING,
+                              "Snapshot %s in %s lists %zu nodes but says that there are %" PRIu64
+                              ". All that are listed are used.",
+                              l->info.name, s->path, set->n_entries, m->header.node_count);
         return 0;
 }
 
@@ -81,7 +82,8 @@ static int load_everything(StoreLoad *l)
         JournalScan *scan = TAKE_PTR(s->scan);
         int r = 0;
 
-        if (!scan || scan->sequence != s->journal.sequence || s->last_number > 0) { /* what open read is outdated */
+        if (!scan || scan->sequence != s->journal.sequence ||
+            s->last_number > 0) { /* what open read is outdated */
                 set = manifest_set_free(set);
                 scan = journal_scan_free(scan);
                 r = store_find_intact_set(s, 0, 0, 0, true, &set);
@@ -198,9 +200,11 @@ static void report_payload(Store *s, const RecordHead *head, uint64_t segment)
         char name[SEGMENT_NAME_SIZE];
 
         segment_name(segment, name);
-        store_problem(s, STORE_ERROR, "The payload of record %" PRIu64 " (node %.*s) in %s/log is damaged. %s is kept in "
-                      "aside/; check the disk.", head->header.sequence, (int)head->header.key_size,
-                      (const char *)head->key, s->path, name);
+        store_problem(s, STORE_ERROR,
+                      "The payload of record %" PRIu64 " (node %.*s) in %s/log is damaged. %s is kept in "
+                      "aside/; check the disk.",
+                      head->header.sequence, (int)head->header.key_size, (const char *)head->key, s->path,
+                      name);
         store_set_aside(s, s->log_dirfd, name, false);
 }
 
@@ -208,11 +212,13 @@ static bool payload_is_intact(Store *s, StoreLocation *location)
 {
         _cleanup_bytes_ Bytes *blob = NULL;
 
-        return location->size == 0 || (store_refresh(s, location) >= 0 && store_map_blob(s, location, &blob) >= 0 &&
-                                       store_blob_matches(blob, location));
+        return location->size == 0 ||
+               (store_refresh(s, location) >= 0 && store_map_blob(s, location, &blob) >= 0 &&
+                store_blob_matches(blob, location));
 }
 
-/* The record of an item as a view that lives as long as *map. Returns STORE_LOAD_GAP if it has rotted since the scan. */
+/* The record of an item as a view that lives as long as *map. Returns STORE_LOAD_GAP if it has rotted since
+ * the scan. */
 static int read_item(Store *s, const JournalItem *item, bool verify, SegmentMap **map, StoreRecordView *ret)
 {
         RecordHead head;
@@ -296,7 +302,8 @@ StoreReader *store_reader_free(StoreReader *r)
         return NULL;
 }
 
-int store_reader_new(Store *s, uint64_t first, uint64_t last, const void *key, size_t key_size, StoreReader **ret)
+int store_reader_new(Store *s, uint64_t first, uint64_t last, const void *key, size_t key_size,
+                     StoreReader **ret)
 {
         _cleanup_store_reader_ StoreReader *reader = calloc(1, sizeof(StoreReader));
         int r;

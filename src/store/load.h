@@ -44,8 +44,8 @@ Bytes *store_load_snapshot_state(const StoreLoad *l); /* borrowed; NULL: none */
 int store_load_next_state(StoreLoad *l, StoreRecordView *ret);
 int store_load_next_entry(StoreLoad *l, StoreEntry *ret);
 
-/* Besides 1 and 0: STORE_LOAD_GAP: records are missing here (damaged, or never written as the disk was full), from
- * ret->sequence on. Nothing that follows can be assumed to build on what came before. */
+/* Besides 1 and 0: STORE_LOAD_GAP: records are missing here (damaged, or never written as the disk was full),
+ * from ret->sequence on. Nothing that follows can be assumed to build on what came before. */
 #define STORE_LOAD_GAP 2
 int store_load_next_record(StoreLoad *l, StoreRecordView *ret);
 
@@ -56,7 +56,8 @@ uint64_t store_load_record_count(const StoreLoad *l);
 
 /* Records with first <= sequence <= last (0: to the end) that the retained log still has; heads are verified,
  * payloads not. key: only those of this node (NULL: all). */
-int store_reader_new(Store *s, uint64_t first, uint64_t last, const void *key, size_t key_size, StoreReader **ret);
+int store_reader_new(Store *s, uint64_t first, uint64_t last, const void *key, size_t key_size,
+                     StoreReader **ret);
 int store_reader_next(StoreReader *r, StoreRecordView *ret); /* 1, 0, STORE_LOAD_GAP, negative errno */
 StoreReader *store_reader_free(StoreReader *r);
 DEFINE_CLEANUP(StoreReader *, store_reader_free)
@@ -75,9 +76,9 @@ int store_verify_add(StoreVerify *v, const void *key, size_t key_size, const Sto
 void store_verify_submit(StoreVerify *v, StoreVerifyFunc func, void *userdata);
 
 /* The newest intact whole version of a node older than the damaged one, for the caller to use in its place:
- * from snapshots, and from records of kind `whole_kind` (those whose payload is the whole node). `damaged` may be
- * NULL. Either *ret_entry is filled (returns 1: from a snapshot, which stood for *ret_sequence) or *ret_record
- * (returns 2). Everything it points to lives in *ret_memory, to be free()d. 0: there is none. */
-int store_find_intact(Store *s, uint16_t whole_kind, const void *key, size_t key_size, const StoreLocation *damaged,
-                      StoreEntry *ret_entry, StoreRecordView *ret_record, uint64_t *ret_sequence,
-                      void **ret_memory);
+ * from snapshots, and from records of kind `whole_kind` (those whose payload is the whole node). `damaged`
+ * may be NULL. Either *ret_entry is filled (returns 1: from a snapshot, which stood for *ret_sequence) or
+ * *ret_record (returns 2). Everything it points to lives in *ret_memory, to be free()d. 0: there is none. */
+int store_find_intact(Store *s, uint16_t whole_kind, const void *key, size_t key_size,
+                      const StoreLocation *damaged, StoreEntry *ret_entry, StoreRecordView *ret_record,
+                      uint64_t *ret_sequence, void **ret_memory);

@@ -176,7 +176,8 @@ static int add_up(ManifestSet *set)
 int manifest_chain_live(Manifest *const *chain, const bool *retained, size_t n_chain, ManifestEntryFunc func,
                         void *userdata)
 {
-        size_t next_retained = SIZE_MAX; /* the retained manifest nearest to the one looked at, in it or after it */
+        size_t next_retained =
+                SIZE_MAX; /* the retained manifest nearest to the one looked at, in it or after it */
         Keys keys;
         int r;
 
@@ -195,8 +196,10 @@ int manifest_chain_live(Manifest *const *chain, const bool *retained, size_t n_c
 
                         offset += manifest_decode_entry(p, m->header.entries_size - offset, &e, &removed);
                         slot = keys_find(&keys, &e);
-                        /* Newest first: shown if a retained manifest lies between this one and its replacement. */
-                        if (!removed && next_retained != SIZE_MAX && (!slot->entry || slot->link < next_retained))
+                        /* Newest first: shown if a retained manifest lies between this one and its
+                         * replacement. */
+                        if (!removed && next_retained != SIZE_MAX &&
+                            (!slot->entry || slot->link < next_retained))
                                 r = func(userdata, &e);
                         *slot = (KeySlot){ .entry = p, .link = i };
                 }

@@ -123,7 +123,8 @@ static bool entries_are_whole(const Manifest *m)
         for (uint64_t i = 0; i < m->header.entry_count; i++) {
                 StoreEntry e;
                 bool removed;
-                size_t n = manifest_decode_entry(m->entries + offset, m->header.entries_size - offset, &e, &removed);
+                size_t n = manifest_decode_entry(m->entries + offset, m->header.entries_size - offset, &e,
+                                                 &removed);
 
                 if (n == 0)
                         return false;

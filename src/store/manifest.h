@@ -3,8 +3,8 @@
 
 /*
  * Manifest: the file of a snapshot, and the set of nodes that a chain of them
- * amounts to. A manifest is whole, or holds only what changed since the one before it. Each is on disk twice, as
- * NAME.snap and NAME.twin, since others may build on it.
+ * amounts to. A manifest is whole, or holds only what changed since the one before it. Each is on disk twice,
+ * as NAME.snap and NAME.twin, since others may build on it.
  */
 
 #include "store/format.h"
@@ -94,5 +94,6 @@ typedef int (*ManifestEntryFunc)(void *userdata, const StoreEntry *entry);
 int manifest_chain_live(Manifest *const *chain, const bool *retained, size_t n_chain, ManifestEntryFunc func,
                         void *userdata);
 
-/* A hash of what the nodes are, wherever they lie and in whatever order. Add each encoded entry to four zeroes. */
+/* A hash of what the nodes are, wherever they lie and in whatever order. Add each encoded entry to four
+ * zeroes. */
 void manifest_hash_entry(uint64_t hash[static 4], const uint8_t *entry, size_t size);

@@ -36,8 +36,8 @@ typedef struct Reclaim {
 
 static bool is_candidate(const Store *s, const LiveSet *live, const LiveSegment *segment, bool merge_small)
 {
-        /* The one with the highest number stays: the next start counts on from it, and numbers must not come again while
-         * manifests name them. */
+        /* The one with the highest number stays: the next start counts on from it, and numbers must not come
+         * again while manifests name them. */
         if (segment->journal || !segment->sealed || segment->size == 0 ||
             segment == &live->segments[live->n_segments - 1])
                 return false;
@@ -71,7 +71,8 @@ static int choose_victims(Reclaim *reclaim)
         return 0;
 }
 
-/* Copies one payload. One that has rotted is not carried on as if it were intact: its segment stays as it is. */
+/* Copies one payload. One that has rotted is not carried on as if it were intact: its segment stays as it is.
+ */
 static int copy_blob(Reclaim *reclaim, Victim *victim, const StoreLocation *location)
 {
         Store *s = reclaim->store;
@@ -173,8 +174,10 @@ static void reclaim_finished(WorkerJob *job, int result)
                 for (size_t i = 0; i < reclaim->n_victims; i++)
                         remove_victim(s, &reclaim->victims[i]);
         else if (result != -ECANCELED && result != -EAGAIN)
-                store_problem(s, STORE_WARNING, "Disk space of old data in %s could not be given back: %s. It is tried again "
-                              "after the next snapshot.", s->path, strerror(-result));
+                store_problem(s, STORE_WARNING,
+                              "Disk space of old data in %s could not be given back: %s. It is tried again "
+                              "after the next snapshot.",
+                              s->path, strerror(-result));
         content_writer_done(&reclaim->writer);
         s->reclaim_log_bytes = log_bytes(s);
         live_set_free(reclaim->live);
@@ -188,8 +191,8 @@ void store_reclaim_begin(Store *s)
 
         if (s->reclaim || s->closing)
                 return;
-        /* What a snapshot under way has written is in no manifest yet, and what a record that is not written points to
-         * is in no segment: neither could be told from what is dead. */
+        /* What a snapshot under way has written is in no manifest yet, and what a record that is not written
+         * points to is in no segment: neither could be told from what is dead. */
         s->reclaim_wanted = s->snapshot || store_commit(s) > 0;
         if (s->reclaim_wanted)
                 return;
@@ -211,7 +214,8 @@ void reclaim_consider(Store *s, bool idle)
 {
         uint64_t now = log_bytes(s), grown = now - MIN(now, s->reclaim_log_bytes);
 
-        /* While much happens, when the log has grown by a segment and an eighth; when nothing does, for any growth. */
+        /* While much happens, when the log has grown by a segment and an eighth; when nothing does, for any
+         * growth. */
         if (s->reclaim_wanted || (idle ? grown > 0 : grown >= s->segment_size + s->reclaim_log_bytes / 8))
                 store_reclaim_begin(s);
 }

@@ -4,7 +4,8 @@
 /*
  * Reclaim: one round of giving disk space back. In the worker: find out what is
  * live, copy the live part of half-dead segments into a new one, sync it. Then, on the main
- * thread: unless something has come to point into a segment meanwhile, take it out of the table; its file is unlinked last.
+ * thread: unless something has come to point into a segment meanwhile, take it out of the table; its file is
+ * unlinked last.
  */
 
 #include "store/internal.h"

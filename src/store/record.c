@@ -151,8 +151,9 @@ void scanner_done(Scanner *sc)
         sc->map = segment_map_unref(sc->map);
 }
 
-/* Looks for the next intact record behind a damaged place: every one begins at a multiple of eight with a mark that
- * is random, so that no payload holds it but by a chance of 2^-64, and then its digest would have to match too. */
+/* Looks for the next intact record behind a damaged place: every one begins at a multiple of eight with a
+ * mark that is random, so that no payload holds it but by a chance of 2^-64, and then its digest would have
+ * to match too. */
 static uint64_t find_next(const Scanner *sc, uint64_t from)
 {
         RecordHead head;
@@ -161,7 +162,8 @@ static uint64_t find_next(const Scanner *sc, uint64_t from)
                 uint64_t mark;
 
                 memcpy(&mark, sc->map->base + offset, sizeof(mark));
-                if (mark == sc->mark && record_parse(sc->map->base, sc->size, offset, mark, sc->segment, &head) >= 0)
+                if (mark == sc->mark &&
+                    record_parse(sc->map->base, sc->size, offset, mark, sc->segment, &head) >= 0)
                         return offset;
         }
         return sc->size;

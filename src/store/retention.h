@@ -26,7 +26,7 @@ typedef struct RetentionItem {
         bool keep;     /* the answer */
 } RetentionItem;
 
-/* Sets `keep` of every item; items may come in any order, which is preserved. Damaged snapshots count neither as
- * newest nor for a period: they never push out an intact one, and go as soon as they are no longer among the
- * newest. Returns how many are kept. */
+/* Sets `keep` of every item; items may come in any order, which is preserved. Damaged snapshots count neither
+ * as newest nor for a period: they never push out an intact one, and go as soon as they are no longer among
+ * the newest. Returns how many are kept. */
 size_t retention_apply(const RetentionPolicy *policy, RetentionItem *items, size_t n_items);

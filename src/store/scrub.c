@@ -62,8 +62,8 @@ static uint64_t next_segment(Store *s, uint64_t after)
         return number;
 }
 
-/* An unfinished record at the end of a segment, as a crash leaves it, is no damage if all records that count are there:
- * the next segment of the journal says up to which one. */
+/* An unfinished record at the end of a segment, as a crash leaves it, is no damage if all records that count
+ * are there: the next segment of the journal says up to which one. */
 static bool is_cut_tail(Scrub *scrub)
 {
         Store *s = scrub->store;
@@ -212,11 +212,15 @@ static int scrub_run(WorkerJob *job)
 static void report(Store *s, const Finding *f)
 {
         if (f->segment == 0)
-                store_problem(s, STORE_ERROR, "Verification: a file of snapshot %s in %s/snapshots is damaged. Its twin is "
-                              "used if that is intact; check the disk.", f->snapshot, s->path);
+                store_problem(s, STORE_ERROR,
+                              "Verification: a file of snapshot %s in %s/snapshots is damaged. Its twin is "
+                              "used if that is intact; check the disk.",
+                              f->snapshot, s->path);
         else
-                store_problem(s, STORE_ERROR, "Verification: %s/log/%010" PRIu64 ".seg is damaged from byte %" PRIu64
-                              " to %" PRIu64 ". The file is kept in aside/; take a snapshot and check the disk.",
+                store_problem(s, STORE_ERROR,
+                              "Verification: %s/log/%010" PRIu64 ".seg is damaged from byte %" PRIu64
+                              " to %" PRIu64
+                              ". The file is kept in aside/; take a snapshot and check the disk.",
                               s->path, f->segment, f->offset, f->end);
 }
 

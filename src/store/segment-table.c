@@ -65,15 +65,18 @@ static int read_segment(Store *s, uint64_t number, char **ret_error)
                 return 0;
         }
         if (r == -EPROTONOSUPPORT && ret_error && !*ret_error &&
-            asprintf(ret_error, "Segment %010" PRIu64 ".seg of %s was written by a newer version of scenekeep, in a "
+            asprintf(ret_error,
+                     "Segment %010" PRIu64 ".seg of %s was written by a newer version of scenekeep, in a "
                      "format that this one does not know. Nothing was touched; install the newer version.",
                      number, s->path) < 0)
                 *ret_error = NULL;
         if (r < 0)
                 return r;
         if (!segment->header_intact)
-                store_problem(s, STORE_WARNING, "The header of %s/log/%010" PRIu64 ".seg is damaged; its records are "
-                              "read all the same.", s->path, number);
+                store_problem(s, STORE_WARNING,
+                              "The header of %s/log/%010" PRIu64 ".seg is damaged; its records are "
+                              "read all the same.",
+                              s->path, number);
         r = insert_locked(s, segment);
         if (r >= 0)
                 segment = NULL;
@@ -306,7 +309,8 @@ static uint64_t find_unindexed(Store *s)
         return number;
 }
 
-/* What compaction copied before this process began is not in the index yet: the heads of content segments tell. */
+/* What compaction copied before this process began is not in the index yet: the heads of content segments
+ * tell. */
 static bool index_content_segment(Store *s)
 {
         uint64_t number = find_unindexed(s);

@@ -70,8 +70,8 @@ bool segment_parse_name(const char *name, uint64_t *ret)
         return true;
 }
 
-Segment *segment_new(uint64_t number, uint32_t type, uint64_t now_usec, uint64_t capacity, uint64_t first_sequence,
-                     uint64_t follows, uint32_t flags)
+Segment *segment_new(uint64_t number, uint32_t type, uint64_t now_usec, uint64_t capacity,
+                     uint64_t first_sequence, uint64_t follows, uint32_t flags)
 {
         Segment *s = calloc(1, sizeof(Segment));
 
@@ -87,13 +87,15 @@ Segment *segment_new(uint64_t number, uint32_t type, uint64_t now_usec, uint64_t
         s->created_usec = now_usec;
         s->capacity = capacity;
         s->superseded = UINT64_MAX;
-        /* Before the first bytes of randomness of the boot nothing of ours runs: this neither blocks nor fails. */
+        /* Before the first bytes of randomness of the boot nothing of ours runs: this neither blocks nor
+         * fails. */
         if (getrandom(&s->record_mark, sizeof(s->record_mark), 0) != sizeof(s->record_mark))
                 return segment_free(s);
         return s;
 }
 
-void segment_encode_header(const Segment *s, const uint8_t store_id[static 16], uint8_t ret[static sizeof(FormatSegment)])
+void segment_encode_header(const Segment *s, const uint8_t store_id[static 16],
+                           uint8_t ret[static sizeof(FormatSegment)])
 {
         FormatSegment f = {
                 .header_size = htole32(s->header_size),

@@ -38,7 +38,8 @@ typedef struct Segment {
         bool sealed;  /* nothing is written to it any more */
         bool set_aside; /* damage was found in it and it was linked into aside/ */
         bool broken_reported;
-        bool referenced; /* since reclaim last looked, deduplication pointed into it or a snapshot began with it */
+        bool referenced; /* since reclaim last looked, deduplication pointed into it or a snapshot began with
+                            it */
         bool references_known;
         StoreLocation *references; /* payloads elsewhere that records in it point to */
         size_t n_references;
@@ -59,13 +60,14 @@ void segment_name(uint64_t number, char ret[static SEGMENT_NAME_SIZE]);
 bool segment_parse_name(const char *name, uint64_t *ret);
 
 /* A segment to be written: header fields from the arguments, record_mark at random. */
-Segment *segment_new(uint64_t number, uint32_t type, uint64_t now_usec, uint64_t capacity, uint64_t first_sequence,
-                     uint64_t follows, uint32_t flags);
-void segment_encode_header(const Segment *s, const uint8_t store_id[static 16], uint8_t ret[static sizeof(FormatSegment)]);
+Segment *segment_new(uint64_t number, uint32_t type, uint64_t now_usec, uint64_t capacity,
+                     uint64_t first_sequence, uint64_t follows, uint32_t flags);
+void segment_encode_header(const Segment *s, const uint8_t store_id[static 16],
+                           uint8_t ret[static sizeof(FormatSegment)]);
 
 /* Reads a segment's header. Returns 0; 1 when the file is too short to hold anything (a creation cut short);
- * -EPROTONOSUPPORT when it is of a newer, incompatible format; other negative errno. A damaged header is no error:
- * header_intact is false then, and what can be guessed is. */
+ * -EPROTONOSUPPORT when it is of a newer, incompatible format; other negative errno. A damaged header is no
+ * error: header_intact is false then, and what can be guessed is. */
 int segment_open(Io *io, int dirfd, uint64_t number, Segment **ret);
 
 /* Maps it (cached). The reference belongs to the caller. */
@@ -96,8 +98,8 @@ uint64_t record_head_size(size_t author_size, size_t key_size, size_t meta_size)
 /* Encodes a head whose header is given in host order; buffer has record_head_size() bytes. */
 void record_encode_head(const FormatRecord *header, const void *author, const void *key, const void *meta,
                         uint8_t *buffer);
-/* Parses and verifies the head at an offset of [base, base + size). Returns 0; 1 when the head is intact but the
- * payload reaches beyond size; -EUCLEAN. */
+/* Parses and verifies the head at an offset of [base, base + size). Returns 0; 1 when the head is intact but
+ * the payload reaches beyond size; -EUCLEAN. */
 int record_parse(const uint8_t *base, uint64_t size, uint64_t offset, uint64_t mark, uint64_t segment,
                  RecordHead *ret);
 void record_get_location(const RecordHead *head, StoreLocation *ret);

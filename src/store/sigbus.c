@@ -44,7 +44,8 @@ static void handler(int signo, siginfo_t *info, void *context)
 
         if (info->si_code == BUS_ADRERR || info->si_code == BUS_MCEERR_AR)
                 r = find_region(address);
-        if (!r || mmap(page, (size_t)page_size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page) {
+        if (!r || mmap(page, (size_t)page_size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+                          page) {
                 /* Not ours: back to the default, and the instruction faults again for good. */
                 sigaction(SIGBUS, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
                 errno = saved_errno;

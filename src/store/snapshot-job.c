@@ -17,7 +17,8 @@ static bool find_payload(Store *s, const Bytes *blob, StoreLocation *location)
         _cleanup_bytes_ Bytes *there = NULL;
         StoreLocation found = *location;
 
-        if (!store_find_payload(s, &found) || store_map_blob(s, &found, &there) < 0 || !bytes_equal(there, blob))
+        if (!store_find_payload(s, &found) || store_map_blob(s, &found, &there) < 0 ||
+            !bytes_equal(there, blob))
                 return false;
         *location = found;
         return true;
@@ -39,8 +40,8 @@ static int materialise_one(StoreSnapshot *sn, Materialise *m, uint64_t *ret_size
         digest_buffer(blob->data, blob->size, location.digest);
         if (blob->size > 0 && !find_payload(sn->store, blob, &location)) {
                 manifest_decode_entry(entry, SIZE_MAX, &e, &removed);
-                r = content_writer_put(&sn->writer, FORMAT_KIND_CONTENT, e.key, e.key_size, blob, location.digest,
-                                       &location);
+                r = content_writer_put(&sn->writer, FORMAT_KIND_CONTENT, e.key, e.key_size, blob,
+                                       location.digest, &location);
                 if (r < 0)
                         return r;
         }
@@ -184,8 +185,8 @@ static int write_manifest(StoreSnapshot *sn)
         memcpy(header.store_id, s->id, sizeof(header.store_id));
         if (!sn->all)
                 memcpy(header.previous_digest, s->last_digest, sizeof(header.previous_digest));
-        r = manifest_write(s->io, s->snapshots_dirfd, sn->item.info.name, &header, sn->reason, sn->user, sn->state,
-                           sn->entries, &sn->manifest_bytes, sn->digest);
+        r = manifest_write(s->io, s->snapshots_dirfd, sn->item.info.name, &header, sn->reason, sn->user,
+                           sn->state, sn->entries, &sn->manifest_bytes, sn->digest);
         if (r < 0)
                 return r;
         sn->item.info.manifest_bytes = sn->manifest_bytes;

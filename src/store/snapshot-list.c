@@ -58,7 +58,8 @@ int store_snapshot_find(Store *s, const char *name, StoreSnapshotInfo *ret)
 
                 if (item->base)
                         continue;
-                if (latest || (by_number && item->info.number == number) || strcmp(item->info.name, name) == 0) {
+                if (latest || (by_number && item->info.number == number) ||
+                    strcmp(item->info.name, name) == 0) {
                         r = store_snapshot_info_copy(item, ret);
                         break;
                 }
@@ -67,7 +68,8 @@ int store_snapshot_find(Store *s, const char *name, StoreSnapshotInfo *ret)
         return r;
 }
 
-/* The presence of an empty file says it, so that pinning never touches a manifest and survives a copy of the folder. */
+/* The presence of an empty file says it, so that pinning never touches a manifest and survives a copy of the
+ * folder. */
 static int write_pin(Store *s, const char *name, bool pinned)
 {
         char file[STORE_SNAPSHOT_NAME_MAX + sizeof(MANIFEST_SUFFIX_PIN)];

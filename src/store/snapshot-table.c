@@ -170,6 +170,15 @@ static int add_file(Store *s, const char *file, uint64_t number, size_t stem, bo
         return r;
 }
 
+/* Left over from a write that was cut short: it never had its name. */
+static void remove_unfinished(Store *s, const char *file)
+{
+        size_t n = strlen(file);
+
+        if (n > 4 && strcmp(file + n - 4, ".tmp") == 0)
+                (void)s->io->unlinkat(s->io, s->snapshots_dirfd, file);
+}
+
 enum { PASS_MANIFESTS, PASS_TWINS, PASS_PINS, _PASS_MAX };
 
 static int read_entry(Store *s, const char *file, unsigned pass)
@@ -178,6 +187,8 @@ static int read_entry(Store *s, const char *file, unsigned pass)
         const char *suffix;
         uint64_t number;
 
+        if (pass == PASS_MANIFESTS && file[0] == '.' && !(s->flags & STORE_OPEN_READ_ONLY))
+                remove_unfinished(s, file);
         if (!snapshot_parse_name(file, &number, &suffix))
                 return 0;
         if (pass == PASS_PINS) {
@@ -261,7 +272,8 @@ static void report_damaged(Store *s, const char *name)
         _cleanup_manifest_ Manifest *m = NULL;
         char file[STORE_SNAPSHOT_NAME_MAX + sizeof(MANIFEST_SUFFIX)];
 
-        store_problem(s, STORE_ERROR, "Snapshot %s in %s/snapshots is damaged, or one that it builds on is: an older one is "
+        store_problem(s, STORE_ERROR,
+                      "Snapshot %s in %s/snapshots is damaged, or one that it builds on is: an older one is "
                       "used, with the journal after it. Damaged files are kept in aside/; check the disk.",
                       name, s->path);
         snprintf(file, sizeof(file), "%s%s", name, MANIFEST_SUFFIX);

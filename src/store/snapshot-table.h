@@ -46,7 +46,7 @@ int store_snapshot_info_copy(const SnapshotItem *item, StoreSnapshotInfo *ret);
 int store_read_snapshots(Store *s);
 /* The set of nodes of a snapshot; notes its condition. Any thread. */
 int store_read_snapshot_set(Store *s, uint64_t number, ManifestSet **ret);
-/* The newest snapshot, older than `before` (0: any), whose digests hold. Damaged ones met on the way are told (with
- * `report`) and set aside. -ENOENT: there is none. */
+/* The newest snapshot, older than `before` (0: any), whose digests hold. Damaged ones met on the way are told
+ * (with `report`) and set aside. -ENOENT: there is none. */
 int store_find_intact_set(Store *s, uint64_t before, uint64_t time_usec, uint64_t sequence, bool report,
                           ManifestSet **ret);

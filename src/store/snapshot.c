@@ -110,8 +110,9 @@ int store_snapshot_add(StoreSnapshot *sn, const StoreEntry *entry)
         return add_entry(sn, entry, false);
 }
 
-int store_snapshot_add_materialised(StoreSnapshot *sn, const StoreEntry *entry, StoreMaterialiseFunc materialise,
-                                    void *entry_userdata, void (*release)(void *entry_userdata))
+int store_snapshot_add_materialised(StoreSnapshot *sn, const StoreEntry *entry,
+                                    StoreMaterialiseFunc materialise, void *entry_userdata,
+                                    void (*release)(void *entry_userdata))
 {
         StoreEntry e = *entry;
         uint64_t offset = sn->entries_size;
@@ -151,11 +152,15 @@ int store_snapshot_remove(StoreSnapshot *sn, const void *key, size_t key_size)
 static void report_extras(Store *s, const StoreSnapshot *sn)
 {
         if (sn->metadata_error < 0)
-                store_problem(s, STORE_WARNING, "%s/session_metadata.json could not be written: %s. The snapshot itself is "
-                              "complete.", s->path, strerror(-sn->metadata_error));
+                store_problem(s, STORE_WARNING,
+                              "%s/session_metadata.json could not be written: %s. The snapshot itself is "
+                              "complete.",
+                              s->path, strerror(-sn->metadata_error));
         if (sn->retention_error < 0)
-                store_problem(s, STORE_WARNING, "Old snapshots in %s could not be removed: %s. They take up space until the "
-                              "next snapshot tries again.", s->path, strerror(-sn->retention_error));
+                store_problem(s, STORE_WARNING,
+                              "Old snapshots in %s could not be removed: %s. They take up space until the "
+                              "next snapshot tries again.",
+                              s->path, strerror(-sn->retention_error));
 }
 
 static void note_success(Store *s, StoreSnapshot *sn)

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Snapshots: taking, listing, pinning. A snapshot is a manifest in snapshots/ that points into the log by digest.
- * To cost what changed and not what exists, a manifest may hold only what differs from the snapshot before it;
- * store_snapshot_wants_all() says when the next one has to list everything.
+ * Snapshots: taking, listing, pinning. A snapshot is a manifest in snapshots/ that points into the log by
+ * digest. To cost what changed and not what exists, a manifest may hold only what differs from the snapshot
+ * before it; store_snapshot_wants_all() says when the next one has to list everything.
  */
 
 #include <stdint.h>
@@ -34,8 +34,8 @@ void store_snapshot_info_done(StoreSnapshotInfo *info);
 
 /* ---- taking one ---- */
 
-/* Called in the WORKER'S THREAD for an entry without payload: makes its bytes from the immutable `userdata`. May be
- * slow. Returns 0 or a negative errno, which makes the whole snapshot fail. */
+/* Called in the WORKER'S THREAD for an entry without payload: makes its bytes from the immutable `userdata`.
+ * May be slow. Returns 0 or a negative errno, which makes the whole snapshot fail. */
 typedef int (*StoreMaterialiseFunc)(void *userdata, Bytes **ret);
 
 typedef struct StoreSnapshotParameters {
@@ -49,8 +49,9 @@ typedef struct StoreSnapshotParameters {
         Bytes *state;     /* opaque, at most 64 MiB, handed back by store_load_begin(); NULL: none */
 } StoreSnapshotParameters;
 
-/* Called on the main thread, from worker_dispatch(). `name` is NULL when nothing had changed (unchanged) or on error.
- * error: 0 or a negative errno; error_text says what happened. The info's pointers are valid during the call. */
+/* Called on the main thread, from worker_dispatch(). `name` is NULL when nothing had changed (unchanged) or
+ * on error. error: 0 or a negative errno; error_text says what happened. The info's pointers are valid during
+ * the call. */
 typedef struct StoreSnapshotResult {
         int error;
         const char *error_text;
@@ -62,17 +63,19 @@ typedef struct StoreSnapshotResult {
 typedef void (*StoreSnapshotDoneFunc)(void *userdata, const StoreSnapshotResult *result);
 
 /* For each materialised entry, on the main thread before done(): its payload is now in the log at `blob`.
- * `entry_userdata` is what was given to store_snapshot_add_materialised(). Not called when the snapshot failed. */
+ * `entry_userdata` is what was given to store_snapshot_add_materialised(). Not called when the snapshot
+ * failed. */
 typedef void (*StoreMaterialisedFunc)(void *userdata, void *entry_userdata, const StoreLocation *blob);
 
-/* True: the next snapshot must be given all nodes. False: it may be given all, or, which is cheap, only those that
- * were added, changed or removed since store_snapshot_begin() of the last snapshot that was submitted. Ask it just before
- * store_snapshot_begin(); it becomes true again when one fails. */
+/* True: the next snapshot must be given all nodes. False: it may be given all, or, which is cheap, only those
+ * that were added, changed or removed since store_snapshot_begin() of the last snapshot that was submitted.
+ * Ask it just before store_snapshot_begin(); it becomes true again when one fails. */
 bool store_snapshot_wants_all(const Store *s);
 
-/* Begins a snapshot that stands for the session after the last record appended (store_sequence()). `all`: every node
- * will be added. One snapshot at a time: -EBUSY. -EINVAL: `all` is false although all are wanted.
- * Fill it within the same turn of the loop, or in slices as long as the caller adds what a node was at this moment. */
+/* Begins a snapshot that stands for the session after the last record appended (store_sequence()). `all`:
+ * every node will be added. One snapshot at a time: -EBUSY. -EINVAL: `all` is false although all are wanted.
+ * Fill it within the same turn of the loop, or in slices as long as the caller adds what a node was at this
+ * moment. */
 int store_snapshot_begin(Store *s, const StoreSnapshotParameters *parameters, bool all, StoreSnapshot **ret);
 
 /* Adds or changes a node whose current payload is in the log. The entry is copied. */
@@ -80,14 +83,15 @@ int store_snapshot_add(StoreSnapshot *sn, const StoreEntry *entry);
 
 /* The same with a payload that is not in the log: entry->blob is ignored. release(entry_userdata) is called
  * on the main thread when the store needs it no more, whatever becomes of the snapshot (may be NULL). */
-int store_snapshot_add_materialised(StoreSnapshot *sn, const StoreEntry *entry, StoreMaterialiseFunc materialise,
-                                    void *entry_userdata, void (*release)(void *entry_userdata));
+int store_snapshot_add_materialised(StoreSnapshot *sn, const StoreEntry *entry,
+                                    StoreMaterialiseFunc materialise, void *entry_userdata,
+                                    void (*release)(void *entry_userdata));
 
 /* A node is gone (only when not `all`). */
 int store_snapshot_remove(StoreSnapshot *sn, const void *key, size_t key_size);
 
-/* Gives it to the worker, which writes and syncs payloads, the manifest, session_metadata.json, and applies retention.
- * Takes the snapshot over in every case. done() comes exactly once, later. */
+/* Gives it to the worker, which writes and syncs payloads, the manifest, session_metadata.json, and applies
+ * retention. Takes the snapshot over in every case. done() comes exactly once, later. */
 void store_snapshot_submit(StoreSnapshot *sn, StoreMaterialisedFunc materialised, StoreSnapshotDoneFunc done,
                            void *userdata);
 
@@ -96,7 +100,8 @@ StoreSnapshot *store_snapshot_free(StoreSnapshot *sn);
 
 /* ---- the ones there are ---- */
 
-/* Newest first. The array and its items (store_snapshot_info_done()) belong to the caller. Reads the manifests' heads. */
+/* Newest first. The array and its items (store_snapshot_info_done()) belong to the caller. Reads the
+ * manifests' heads. */
 int store_snapshot_list(Store *s, StoreSnapshotInfo **ret, size_t *ret_n);
 
 /* By name, by number ("42", "00042") or "latest". -ENOENT. */

@@ -181,8 +181,8 @@ static bool is_beyond_use(const Store *s)
         return !s->initial && s->scan->n_items == 0 && (had_snapshots || s->begun);
 }
 
-/* Segments with records that are not known to be durable are synced with the first sync; and should that fail, their
- * records are written anew like those of this process. */
+/* Segments with records that are not known to be durable are synced with the first sync; and should that
+ * fail, their records are written anew like those of this process. */
 static int adopt_tail(Store *s)
 {
         const JournalScan *scan = s->scan;
@@ -268,8 +268,10 @@ static int begin_anew(Store *s)
                 r = open_subfolders(s);
         if (r < 0)
                 return r;
-        store_problem(s, STORE_WARNING, "Nothing in %s could be read: it was moved to aside/ as asked, and an empty store "
-                      "begun in its place.", s->path);
+        store_problem(s, STORE_WARNING,
+                      "Nothing in %s could be read: it was moved to aside/ as asked, and an empty store "
+                      "begun in its place.",
+                      s->path);
         return recover(s, NULL);
 }
 
@@ -280,12 +282,19 @@ static void explain(const Store *s, int error, char **ret_error)
         if (!ret_error || *ret_error)
                 return;
         if (error == -EPROTONOSUPPORT)
-                n = asprintf(ret_error, "A file in %s was written by a newer version of scenekeep, in a format that this one "
-                             "does not know. Nothing was touched; install the newer version.", s->path);
+                n = asprintf(
+                        ret_error,
+                        "A file in %s was written by a newer version of scenekeep, in a format that this one "
+                        "does not know. Nothing was touched; install the newer version.",
+                        s->path);
         else if (error == -EUCLEAN)
-                n = asprintf(ret_error, "The store in %s is damaged beyond use: there are snapshots or records, but none "
-                             "that is intact. It is not started empty over them. Restore the folder from a backup, or say "
-                             "that it may be set aside.", s->path);
+                n = asprintf(
+                        ret_error,
+                        "The store in %s is damaged beyond use: there are snapshots or records, but none "
+                        "that is intact. It is not started empty over them. Restore the folder from a "
+                        "backup, or say "
+                        "that it may be set aside.",
+                        s->path);
         else
                 n = asprintf(ret_error, "Cannot open the store in %s: %s.", s->path, strerror(-error));
         if (n < 0)

@@ -35,14 +35,17 @@ typedef struct Store Store;
 
 /* Flags of a record. The lower byte belongs to the caller, the upper to the store. */
 #define STORE_RECORD_REFUSED 0x0001u   /* the caller's: journalled, but not applied */
-#define STORE_RECORD_STATE 0x0100u     /* store_load_state() delivers it early (user table and the like); keep it small */
-#define STORE_RECORD_REFERENCE 0x0200u /* set by the store: the payload was in the log already, the record points to it */
+#define STORE_RECORD_STATE                                                                                   \
+        0x0100u /* store_load_state() delivers it early (user table and the like); keep it small */
+#define STORE_RECORD_REFERENCE                                                                               \
+        0x0200u /* set by the store: the payload was in the log already, the record points to it */
 
 /* Kinds are numbers owned by the caller, 1..0xefff. */
 #define STORE_KIND_MAX 0xefffu
 
-/* Where a payload lies, and what it is. The digest is the identity; segment and offset say where it was when the
- * location was made, and are brought up to date by store_location_refresh() after compaction or a rewrite. */
+/* Where a payload lies, and what it is. The digest is the identity; segment and offset say where it was when
+ * the location was made, and are brought up to date by store_location_refresh() after compaction or a
+ * rewrite. */
 typedef struct StoreLocation {
         uint64_t segment; /* 0: nowhere in the log (yet) */
         uint64_t offset;  /* of the payload's first byte in the segment file */
@@ -50,8 +53,8 @@ typedef struct StoreLocation {
         uint8_t digest[STORE_DIGEST_SIZE]; /* SHA-256 of the payload */
 } StoreLocation;
 
-/* A record as it is handed in. Everything but the payload is copied by store_append(); the payload is referenced
- * until it is durable. Unused strings are NULL with size 0. */
+/* A record as it is handed in. Everything but the payload is copied by store_append(); the payload is
+ * referenced until it is durable. Unused strings are NULL with size 0. */
 typedef struct StoreRecord {
         uint16_t kind;
         uint16_t flags;
@@ -109,12 +112,14 @@ typedef struct StoreEvents {
         void *userdata;
 } StoreEvents; /* any function may be NULL */
 
-#define STORE_OPEN_READ_ONLY 0x1u   /* for looking at a store that no daemon serves; writes nothing, takes no lock */
+#define STORE_OPEN_READ_ONLY                                                                                 \
+        0x1u /* for looking at a store that no daemon serves; writes nothing, takes no lock */
 #define STORE_OPEN_SET_ASIDE 0x2u   /* a store beyond use is moved to aside/ and a new one begun in its place */
 #define STORE_OPEN_EXISTING 0x4u   /* -ENOENT instead of making a new store */
 #define STORE_OPEN_ADOPT_COPY 0x8u  /* a copied store becomes a store of its own (new id) without a word */
-#define STORE_OPEN_BESIDE 0x10u     /* with READ_ONLY: also while a daemon serves it. What is appended from then on is not
-                                     * seen, and what the daemon compacts meanwhile may be gone (-ENOENT): open anew */
+#define STORE_OPEN_BESIDE                                                                                    \
+        0x10u /* with READ_ONLY: also while a daemon serves it. What is appended from then on is not         \
+               * seen, and what the daemon compacts meanwhile may be gone (-ENOENT): open anew */
 
 typedef struct StoreOptions {
         const char *path; /* the instance's folder; made (0700) when missing */
@@ -127,13 +132,15 @@ typedef struct StoreOptions {
         uint64_t retry_usec;   /* a disk that refused is tried again after this; 0: 1 s */
         RetentionPolicy retention;
         uint64_t journal_keep_usec;  /* keep journal for restores in time: so long ... */
-        uint64_t journal_keep_bytes; /* ... but not more than this; 0 both: only what the newest snapshots need */
+        uint64_t journal_keep_bytes; /* ... but not more than this; 0 both: only what the newest snapshots
+                                        need */
         uint64_t (*now_usec)(void);  /* CLOCK_REALTIME in microseconds; NULL: the clock */
 } StoreOptions;
 
-/* Opens or makes a store and takes its lock. On failure *ret_error (if not NULL) is a malloc()ed sentence for the
- * user. Errors: -EBUSY: another process has it open; -EPROTONOSUPPORT: written by a newer version, untouched;
- * -EUCLEAN: beyond use, and STORE_OPEN_SET_ASIDE was not given; -ENOENT; other errno of the disk. */
+/* Opens or makes a store and takes its lock. On failure *ret_error (if not NULL) is a malloc()ed sentence for
+ * the user. Errors: -EBUSY: another process has it open; -EPROTONOSUPPORT: written by a newer version,
+ * untouched; -EUCLEAN: beyond use, and STORE_OPEN_SET_ASIDE was not given; -ENOENT; other errno of the disk.
+ */
 int store_open(const StoreOptions *options, Store **ret, char **ret_error);
 
 /* Commits what is buffered, waits for the worker's jobs of this store, syncs, closes. Accepts NULL.
@@ -152,30 +159,33 @@ bool store_is_empty(const Store *s);
 /* ---- appending ---- */
 
 /* Positive results of store_append() and store_commit(). */
-#define STORE_HELD 1 /* held in memory: the disk refuses it for now (see store_degraded()); written when it can be */
-#define STORE_LOST 2 /* not taken: the disk refuses and queue_limit is reached. The sequence number is spent, and the
-                      * journal has a hole until the next snapshot with all nodes is complete */
+#define STORE_HELD                                                                                           \
+        1 /* held in memory: the disk refuses it for now (see store_degraded()); written when it can be */
+#define STORE_LOST                                                                                           \
+        2 /* not taken: the disk refuses and queue_limit is reached. The sequence number is spent, and the   \
+           * journal has a hole until the next snapshot with all nodes is complete */
 
 /* Buffers a record; its sequence number and, if wanted, the payload's location are returned. No disk access.
  * The payload is hashed here (about 0.6 ms per MiB). Returns 0, STORE_HELD, STORE_LOST, -EINVAL for a record
  * that breaks the limits above, -ENOMEM. */
 int store_append(Store *s, const StoreRecord *record, uint64_t *ret_sequence, StoreLocation *ret_blob);
 
-/* Hands everything buffered to the kernel. Returns 0, STORE_HELD or STORE_LOST; while degraded it tries the disk
- * again at most once a second. Never a negative value: what goes wrong with the disk is in store_degraded(). */
+/* Hands everything buffered to the kernel. Returns 0, STORE_HELD or STORE_LOST; while degraded it tries the
+ * disk again at most once a second. Never a negative value: what goes wrong with the disk is in
+ * store_degraded(). */
 int store_commit(Store *s);
 
 /* Sequence of the last record appended, and of the last one that is durable. 0: none. */
 uint64_t store_sequence(const Store *s);
 uint64_t store_durable_sequence(const Store *s);
 
-/* After store_open(): the last record that counts. Numbers between it and store_sequence() belonged to records that were
- * torn when the machine stopped, and are not used again. */
+/* After store_open(): the last record that counts. Numbers between it and store_sequence() belonged to
+ * records that were torn when the machine stopped, and are not used again. */
 uint64_t store_valid_sequence(const Store *s);
 
-/* Requests fdatasync of everything committed so far; events.durable tells when. Cheap when nothing is unsynced.
- * While a sync is under way another call is remembered and begun after it. Also what retries a degraded disk: call it
- * every sync_interval (or each turn with sync = "always"). */
+/* Requests fdatasync of everything committed so far; events.durable tells when. Cheap when nothing is
+ * unsynced. While a sync is under way another call is remembered and begun after it. Also what retries a
+ * degraded disk: call it every sync_interval (or each turn with sync = "always"). */
 void store_sync_begin(Store *s);
 
 /* Why the store is degraded, NULL when it is not: everything accepted is on disk, or on its way. */
@@ -186,16 +196,17 @@ uint64_t store_held_bytes(const Store *s);
 
 /* ---- reading payloads ---- */
 
-/* The payload at a location, mapped from the log, not read: bytes that have rotted are given as they are, and pages
- * that the disk cannot read as zeroes (the process is never killed by them; see store_damaged_segment()). Records
- * that are still in memory are found there. -ENOENT: no such segment; -EUCLEAN: outside of its segment. */
+/* The payload at a location, mapped from the log, not read: bytes that have rotted are given as they are, and
+ * pages that the disk cannot read as zeroes (the process is never killed by them; see
+ * store_damaged_segment()). Records that are still in memory are found there. -ENOENT: no such segment;
+ * -EUCLEAN: outside of its segment. */
 int store_blob_get(Store *s, const StoreLocation *location, Bytes **ret);
 
 /* The same, after comparing its digest: reads and hashes all of it. -EUCLEAN: damaged. */
 int store_blob_get_verified(Store *s, const StoreLocation *location, Bytes **ret);
 
-/* Brings a location up to date by its digest. Returns 1 if it changed, 0 if it was right, -ENOENT if the payload is
- * nowhere in the log. */
+/* Brings a location up to date by its digest. Returns 1 if it changed, 0 if it was right, -ENOENT if the
+ * payload is nowhere in the log. */
 int store_location_refresh(Store *s, StoreLocation *location);
 
 /* A mapped segment met a page that the disk could not read since the last call: true once per segment. */

@@ -74,7 +74,8 @@ static int verify_run(WorkerJob *job)
                 _cleanup_bytes_ Bytes *blob = NULL;
 
                 item->damaged = store_refresh(v->store, &item->blob) < 0 ||
-                        store_map_blob(v->store, &item->blob, &blob) < 0 || !store_blob_matches(blob, &item->blob);
+                                store_map_blob(v->store, &item->blob, &blob) < 0 ||
+                                !store_blob_matches(blob, &item->blob);
                 done += item->blob.size;
                 worker_progress(v->store->worker);
         }

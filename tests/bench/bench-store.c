@@ -70,11 +70,19 @@ static Bytes *make_payload(size_t size, uint64_t number)
 static void append(Bench *b, uint64_t node, Bytes *blob, StoreLocation *at)
 {
         char key[40];
-        StoreRecord record = { .kind = 1, .author = "ana", .author_size = 3, .key = key, .meta = "\x06" "COMMON" "\x80\x04]\x94.",
-                               .meta_size = 12, .blob = blob };
+        StoreRecord record = { .kind = 1,
+                               .author = "ana",
+                               .author_size = 3,
+                               .key = key,
+                               .meta = "\x06"
+                                       "COMMON"
+                                       "\x80\x04]\x94.",
+                               .meta_size = 12,
+                               .blob = blob };
         int r;
 
-        record.key_size = (size_t)snprintf(key, sizeof(key), "00000000-0000-4000-8000-%012lx", (unsigned long)node);
+        record.key_size =
+                (size_t)snprintf(key, sizeof(key), "00000000-0000-4000-8000-%012lx", (unsigned long)node);
         r = store_append(b->store, &record, NULL, at);
         if (r < 0)
                 fail("append", r);
@@ -111,7 +119,8 @@ static void measure_append(Bench *b, size_t size, unsigned n)
         wait_until_durable(b);
         all = seconds(CLOCK_MONOTONIC) - all;
         store_get_stats(b->store, &after);
-        printf("append+commit %7zu B: %8.0f/s  %7.1f MiB/s  %6.2f us CPU each; durable after %.2f s; %.4f bytes on disk per byte\n",
+        printf("append+commit %7zu B: %8.0f/s  %7.1f MiB/s  %6.2f us CPU each; durable after %.2f s; %.4f "
+               "bytes on disk per byte\n",
                size, n / wall, n * (double)size / wall / 1048576, cpu / n * 1e6, all,
                (double)(after.log_bytes - before.log_bytes) / ((double)n * (double)size));
         for (unsigned i = 0; i < n; i++)
@@ -142,8 +151,12 @@ static double snapshot(Bench *b, const StoreLocation *at, unsigned n, unsigned s
                 fail("snapshot", r);
         for (unsigned i = 0; i < n; i += step) {
                 char key[40];
-                StoreEntry e = { .key = (const uint8_t *)key, .owner = (const uint8_t *)"COMMON", .owner_size = 6,
-                                 .dependencies = (const uint8_t *)"\x80\x04]\x94.", .dependencies_size = 5, .blob = at[i] };
+                StoreEntry e = { .key = (const uint8_t *)key,
+                                 .owner = (const uint8_t *)"COMMON",
+                                 .owner_size = 6,
+                                 .dependencies = (const uint8_t *)"\x80\x04]\x94.",
+                                 .dependencies_size = 5,
+                                 .blob = at[i] };
 
                 e.key_size = (size_t)snprintf(key, sizeof(key), "00000000-0000-4000-8000-%012x", i);
                 r = store_snapshot_add(sn, &e);
@@ -195,10 +208,12 @@ static void measure_snapshots(Bench *b, unsigned n, size_t size)
         main_lean = snapshot(b, at, n, 100, false);
         cpu_lean = process_cpu() - cpu;
         bytes_lean = b->result.written_bytes;
-        printf("snapshot of %u nodes, %zu MiB: whole %lu bytes, %.1f ms CPU (%.1f on the main thread); 1%% changed %lu bytes, "
+        printf("snapshot of %u nodes, %zu MiB: whole %lu bytes, %.1f ms CPU (%.1f on the main thread); 1%% "
+               "changed %lu bytes, "
                "%.2f ms CPU (%.2f on the main thread): %.1f%% of the bytes, %.1f%% of the CPU\n",
-               n, n * size >> 20, (unsigned long)bytes_all, cpu_all * 1e3, main_all * 1e3, (unsigned long)bytes_lean,
-               cpu_lean * 1e3, main_lean * 1e3, 100.0 * (double)bytes_lean / (double)bytes_all, 100 * cpu_lean / cpu_all);
+               n, n * size >> 20, (unsigned long)bytes_all, cpu_all * 1e3, main_all * 1e3,
+               (unsigned long)bytes_lean, cpu_lean * 1e3, main_lean * 1e3,
+               100.0 * (double)bytes_lean / (double)bytes_all, 100 * cpu_lean / cpu_all);
         worker_drain(b->worker, true);
         free(at);
 }
@@ -232,8 +247,9 @@ static void measure_load(Bench *b)
                 n_records++;
         loaded = seconds(CLOCK_MONOTONIC);
         store_load_free(l);
-        printf("open %.1f ms (%.1f ms CPU), load of %u nodes and %u records %.1f ms (%.1f ms CPU)\n", (opened - start) * 1e3,
-               (cpu_opened - cpu) * 1e3, n, n_records, (loaded - opened) * 1e3, (process_cpu() - cpu_opened) * 1e3);
+        printf("open %.1f ms (%.1f ms CPU), load of %u nodes and %u records %.1f ms (%.1f ms CPU)\n",
+               (opened - start) * 1e3, (cpu_opened - cpu) * 1e3, n, n_records, (loaded - opened) * 1e3,
+               (process_cpu() - cpu_opened) * 1e3);
 }
 
 int main(int argc, char **argv)

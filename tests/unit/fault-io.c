@@ -130,11 +130,12 @@ static ssize_t fault_pread(Io *io, int fd, void *buffer, size_t size, off_t offs
 
 FAULT_CALL(fdatasync, (Io *io, int fd), (io_system(), fd), power_log_sync(f->log, fd))
 FAULT_CALL(fsync, (Io *io, int fd), (io_system(), fd), power_log_sync(f->log, fd))
-FAULT_CALL(ftruncate, (Io *io, int fd, off_t size), (io_system(), fd, size), power_log_truncate(f->log, fd, size))
-FAULT_CALL(renameat, (Io *io, int from, const char *old, int to, const char *new), (io_system(), from, old, to, new),
-           power_log_rename(f->log, from, old, to, new))
-FAULT_CALL(linkat, (Io *io, int from, const char *old, int to, const char *new), (io_system(), from, old, to, new),
-           power_log_link(f->log, from, old, to, new))
+FAULT_CALL(ftruncate, (Io * io, int fd, off_t size), (io_system(), fd, size),
+           power_log_truncate(f->log, fd, size))
+FAULT_CALL(renameat, (Io * io, int from, const char *old, int to, const char *new),
+           (io_system(), from, old, to, new), power_log_rename(f->log, from, old, to, new))
+FAULT_CALL(linkat, (Io * io, int from, const char *old, int to, const char *new),
+           (io_system(), from, old, to, new), power_log_link(f->log, from, old, to, new))
 FAULT_CALL(unlinkat, (Io *io, int dirfd, const char *path), (io_system(), dirfd, path),
            power_log_unlink(f->log, dirfd, path))
 FAULT_CALL(mkdirat, (Io *io, int dirfd, const char *path, mode_t mode), (io_system(), dirfd, path, mode),

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * A disk that fails on demand. Every call goes through to the real one and is counted; at a chosen call the world
- * stops (as if the process had been killed there), or the call fails or is cut short. With a record of everything that
- * was done, a folder can be made as a power cut would have left it.
+ * A disk that fails on demand. Every call goes through to the real one and is counted; at a chosen call the
+ * world stops (as if the process had been killed there), or the call fails or is cut short. With a record of
+ * everything that was done, a folder can be made as a power cut would have left it.
  */
 
 #include "store/io.h"
@@ -38,6 +38,6 @@ void fault_io_record(FaultIo *f, const char *root);
 void fault_io_done(FaultIo *f);
 size_t fault_io_record_size(const FaultIo *f);
 
-/* Makes the folder `target` (missing) as it may look when the power goes after n_done recorded steps: what was synced
- * is there, of everything else any part. seed decides which. */
+/* Makes the folder `target` (missing) as it may look when the power goes after n_done recorded steps: what
+ * was synced is there, of everything else any part. seed decides which. */
 void fault_io_power_cut(const FaultIo *f, size_t n_done, uint64_t seed, const char *target);

@@ -315,15 +315,16 @@ static void apply_step(Image *image, const Step *s, unsigned percent)
         }
 }
 
-/* A step is safe if its object was synced after it and before the cut. A move within one folder is one step of that
- * folder; into another, it is safe when either was synced. */
+/* A step is safe if its object was synced after it and before the cut. A move within one folder is one step
+ * of that folder; into another, it is safe when either was synced. */
 static bool is_synced(const PowerLog *l, size_t i, size_t n_done)
 {
         const Step *s = &l->steps[i];
 
         for (size_t k = i + 1; k < n_done; k++)
                 if (l->steps[k].kind == STEP_SYNC &&
-                    (l->steps[k].object == s->object || (s->kind == STEP_MOVE && l->steps[k].object == s->folder2)))
+                    (l->steps[k].object == s->object ||
+                     (s->kind == STEP_MOVE && l->steps[k].object == s->folder2)))
                         return true;
         return false;
 }
@@ -345,7 +346,8 @@ static void write_object(const PowerLog *l, const Image *image, unsigned object,
 
                 assert_non_null(f);
                 if (image->size[object] > 0)
-                        assert_int_equal(fwrite(image->data[object], 1, image->size[object], f), image->size[object]);
+                        assert_int_equal(fwrite(image->data[object], 1, image->size[object], f),
+                                         image->size[object]);
                 fclose(f);
         }
 }

@@ -207,7 +207,8 @@ static void dump_blob(Store *s, FILE *out, const StoreLocation *location, bool d
         else if (damaged || store_blob_get_verified(s, location, &blob) < 0)
                 fprintf(out, " DAMAGED");
         else
-                fprintf(out, " %zu:%.*s", blob->size, (int)MIN(blob->size, (size_t)24), (const char *)blob->data);
+                fprintf(out, " %zu:%.*s", blob->size, (int)MIN(blob->size, (size_t)24),
+                        (const char *)blob->data);
 }
 
 char *fixture_dump_store(Store *s, const StorePoint *point)
@@ -238,9 +239,9 @@ char *fixture_dump_store(Store *s, const StorePoint *point)
                         fprintf(out, "GAP\n");
                         continue;
                 }
-                fprintf(out, "%" PRIu64 " kind %u by %.*s key %.*s meta %.*s", v.sequence, v.kind, (int)v.author_size,
-                        (const char *)v.author, (int)v.key_size, (const char *)v.key, (int)v.meta_size,
-                        (const char *)v.meta);
+                fprintf(out, "%" PRIu64 " kind %u by %.*s key %.*s meta %.*s", v.sequence, v.kind,
+                        (int)v.author_size, (const char *)v.author, (int)v.key_size, (const char *)v.key,
+                        (int)v.meta_size, (const char *)v.meta);
                 dump_blob(s, out, &v.blob, v.blob_damaged);
                 fprintf(out, "\n");
         }

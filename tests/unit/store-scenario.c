@@ -157,7 +157,9 @@ static void add_nodes(Scenario *sc, StoreSnapshot *sn, bool all, unsigned materi
 {
         for (unsigned i = 0; i < SCENARIO_KEYS; i++) {
                 char name[8];
-                StoreEntry e = { .key = (const uint8_t *)name, .owner = (const uint8_t *)"COMMON", .owner_size = 6 };
+                StoreEntry e = { .key = (const uint8_t *)name,
+                                 .owner = (const uint8_t *)"COMMON",
+                                 .owner_size = 6 };
 
                 if (!all && !sc->dirty[i])
                         continue;
@@ -238,7 +240,8 @@ static void change_some(Scenario *sc, unsigned n)
         commit(sc);
 }
 
-/* A killed process syncs nothing; what it had committed is in the kernel and, until the next life syncs it, nowhere else. */
+/* A killed process syncs nothing; what it had committed is in the kernel and, until the next life syncs it,
+ * nowhere else. */
 static void end_life(Scenario *sc, bool killed)
 {
         StoreStats stats;
@@ -316,8 +319,9 @@ static const char *read_all(Store *s, Found *found)
         while (!wrong && (r = store_load_next_entry(l, &e)) > 0)
                 wrong = take(s, found, e.key, e.key_size, &e.blob);
         while (!wrong && (r = store_load_next_record(l, &v)) > 0)
-                wrong = r == STORE_LOAD_GAP ? "records are missing"
-                                            : take(s, found, v.key, v.key_size, v.kind == KIND_NODE ? &v.blob : NULL);
+                wrong = r == STORE_LOAD_GAP
+                                ? "records are missing"
+                                : take(s, found, v.key, v.key_size, v.kind == KIND_NODE ? &v.blob : NULL);
         if (store_load_snapshot(l) == NULL)
                 return wrong;
         return wrong;

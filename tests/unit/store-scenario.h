@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * A session's life in small, and a model of what the store must then hold: nodes with values, appended, snapshotted
- * whole and in part, pinned, retained, compacted, closed and opened again. The model knows the value of every node after
- * every record, so that any recovered store can be compared with it.
+ * A session's life in small, and a model of what the store must then hold: nodes with values, appended,
+ * snapshotted whole and in part, pinned, retained, compacted, closed and opened again. The model knows the
+ * value of every node after every record, so that any recovered store can be compared with it.
  */
 
 #include "fault-io.h"
@@ -42,6 +42,6 @@ void scenario_done(Scenario *sc);
 /* Lives through everything until the end, or until the world stops. */
 void scenario_run(Scenario *sc);
 
-/* Opens the folder with the real disk and compares: everything up to `at_least` must be there, and what is there must be
- * what the model says. Then goes on with one more record. Says what is wrong, or NULL. */
+/* Opens the folder with the real disk and compares: everything up to `at_least` must be there, and what is
+ * there must be what the model says. Then goes on with one more record. Says what is wrong, or NULL. */
 const char *scenario_check(const Scenario *sc, const char *path, uint64_t at_least);

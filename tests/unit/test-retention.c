@@ -31,7 +31,9 @@ static void test_at_least_three(void **state)
         RetentionItem items[8];
 
         for (unsigned i = 0; i < 8; i++)
-                items[i] = (RetentionItem){ .time_usec = NOW + i, .number = i + 1, .verified = i != 6 && i != 7 };
+                items[i] = (RetentionItem){ .time_usec = NOW + i,
+                                            .number = i + 1,
+                                            .verified = i != 6 && i != 7 };
         assert_int_equal(retention_apply(&(RetentionPolicy){ .newest = 1 }, items, 8), 5);
         assert_true(items[3].keep && items[4].keep && items[5].keep && items[6].keep && items[7].keep);
 }
@@ -41,7 +43,9 @@ static void test_pins(void **state)
         RetentionItem items[8];
 
         for (unsigned i = 0; i < 8; i++)
-                items[i] = (RetentionItem){ .time_usec = NOW + i, .number = i + 1, .verified = true, .pinned = i == 0 };
+                items[i] = (RetentionItem){
+                        .time_usec = NOW + i, .number = i + 1, .verified = true, .pinned = i == 0
+                };
         assert_int_equal(retention_apply(&(RetentionPolicy){ .newest = 3 }, items, 8), 4);
         assert_true(items[0].keep);
         assert_false(items[1].keep);
@@ -56,21 +60,25 @@ static void test_periods(void **state)
         uint64_t monday = NOW - (14 * HOUR + HOUR / 4);
 
         for (size_t i = 0; i < n; i++)
-                items[i] = (RetentionItem){ .time_usec = NOW - (n - 1 - i) * (HOUR / 6), .number = i + 1, .verified = true };
+                items[i] = (RetentionItem){ .time_usec = NOW - (n - 1 - i) * (HOUR / 6),
+                                            .number = i + 1,
+                                            .verified = true };
         /* 3 newest; 13:xx, 12:xx, 11:xx and 10:xx; three days before; Sundays before last of two more weeks */
         retention_apply(&policy, items, n);
         for (size_t i = 0; i < n; i++) {
                 uint64_t t = items[i].time_usec;
                 uint64_t next = t + HOUR / 6;
                 bool newest = i + 3 >= n;
-                bool hourly = t >= NOW - 4 * HOUR - HOUR / 4 && (next - monday + WEEK) / HOUR != (t - monday + WEEK) / HOUR;
-                bool daily = t + 3 * DAY >= monday && (next + 100 * WEEK - monday) / DAY != (t + 100 * WEEK - monday) / DAY;
+                bool hourly = t >= NOW - 4 * HOUR - HOUR / 4 &&
+                              (next - monday + WEEK) / HOUR != (t - monday + WEEK) / HOUR;
+                bool daily = t + 3 * DAY >= monday &&
+                             (next + 100 * WEEK - monday) / DAY != (t + 100 * WEEK - monday) / DAY;
                 bool weekly = t + 2 * WEEK >= monday &&
                         (next + 100 * WEEK - monday) / WEEK != (t + 100 * WEEK - monday) / WEEK;
 
                 if (items[i].keep != (newest || hourly || daily || weekly || i == n - 1))
-                        fail_msg("item %zu of %zu, %ld s before now: keep is %d", i, n, (long)((NOW - t) / 1000000),
-                                 items[i].keep);
+                        fail_msg("item %zu of %zu, %ld s before now: keep is %d", i, n,
+                                 (long)((NOW - t) / 1000000), items[i].keep);
         }
         free(items);
 }
@@ -88,7 +96,8 @@ static const RetentionItem *newest_verified(const RetentionItem *items, size_t n
         const RetentionItem *found = NULL;
 
         for (size_t i = 0; i < n; i++)
-                if (items[i].verified && items[i].time_usec < before && (!found || items[i].time_usec > found->time_usec))
+                if (items[i].verified && items[i].time_usec < before &&
+                    (!found || items[i].time_usec > found->time_usec))
                         found = &items[i];
         return found;
 }

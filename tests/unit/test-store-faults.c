@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* Every call that touches the disk, one after the other: the world stops before it, after it, in the middle of it; or it
- * fails once and the store goes on. Enumerated, not sampled. */
+/* Every call that touches the disk, one after the other: the world stops before it, after it, in the middle
+ * of it; or it fails once and the store goes on. Enumerated, not sampled. */
 
 #include "store-scenario.h"
 
@@ -9,8 +9,12 @@
 #include <stdlib.h>
 
 static const char *const fault_names[_FAULT_MAX] = {
-        [FAULT_STOP_BEFORE] = "stop before", [FAULT_STOP_AFTER] = "stop after", [FAULT_STOP_TORN] = "stop in the middle of",
-        [FAULT_ENOSPC] = "ENOSPC at", [FAULT_EIO] = "EIO at", [FAULT_SHORT] = "short write at",
+        [FAULT_STOP_BEFORE] = "stop before",
+        [FAULT_STOP_AFTER] = "stop after",
+        [FAULT_STOP_TORN] = "stop in the middle of",
+        [FAULT_ENOSPC] = "ENOSPC at",
+        [FAULT_EIO] = "EIO at",
+        [FAULT_SHORT] = "short write at",
 };
 
 static uint64_t count_calls(void)
@@ -48,7 +52,8 @@ static void run_with(FaultKind kind, uint64_t at, uint64_t n)
         /* A world that stopped keeps what was committed; a call that failed costs nothing at all. */
         wrong = scenario_check(&sc, sc.fixture.path, stops ? sc.committed : sc.appended);
         if (wrong)
-                fail_msg("%s call %lu (%lu in a row): %s", fault_names[kind], (unsigned long)at, (unsigned long)n, wrong);
+                fail_msg("%s call %lu (%lu in a row): %s", fault_names[kind], (unsigned long)at,
+                         (unsigned long)n, wrong);
         scenario_done(&sc);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* Stores written by earlier versions, one folder for each version of the format: read by this one as they were meant, and
- * left as they are. `test-store-golden make FOLDER` writes the one of this version. */
+/* Stores written by earlier versions, one folder for each version of the format: read by this one as they
+ * were meant, and left as they are. `test-store-golden make FOLDER` writes the one of this version. */
 
 #include "store-fixture.h"
 
@@ -84,8 +84,8 @@ static void test_version_1(void **state)
 
 /* ---- making one ---- */
 
-static void append(Store *s, uint16_t kind, uint16_t flags, const char *author, const char *key, const char *meta,
-                   const char *blob, StoreLocation *at)
+static void append(Store *s, uint16_t kind, uint16_t flags, const char *author, const char *key,
+                   const char *meta, const char *blob, StoreLocation *at)
 {
         _cleanup_bytes_ Bytes *b = blob ? bytes_new_copy(blob, strlen(blob)) : NULL;
         StoreRecord record = {
@@ -121,13 +121,17 @@ static uint64_t golden_now(void)
         return golden_clock++;
 }
 
-static const char light[] = "11111111-0000-4000-8000-000000000000", mesh[] = "22222222-0000-4000-8000-000000000000",
-                  scene[] = "33333333-0000-4000-8000-000000000000", image[] = "44444444-0000-4000-8000-000000000000";
+static const char light[] = "11111111-0000-4000-8000-000000000000",
+                  mesh[] = "22222222-0000-4000-8000-000000000000",
+                  scene[] = "33333333-0000-4000-8000-000000000000",
+                  image[] = "44444444-0000-4000-8000-000000000000";
 
 static void make_snapshots(Store *s, Worker *worker, StoreLocation *a, StoreLocation *b, StoreLocation *c)
 {
         _cleanup_bytes_ Bytes *state = bytes_new_copy("a state", 7);
-        StoreSnapshotParameters p = { .reason = "auto-save", .user_count = 2, .initialized = true, .state = state };
+        StoreSnapshotParameters p = {
+                .reason = "auto-save", .user_count = 2, .initialized = true, .state = state
+        };
         StoreEntry e;
         StoreSnapshot *sn;
         char pixels[601];
@@ -150,8 +154,12 @@ static void make_snapshots(Store *s, Worker *worker, StoreLocation *a, StoreLoca
         append(s, 3, 0, "ana", mesh, "", NULL, NULL);
         append(s, 1, 0, "ana", image, "m", pixels, b);
         append(s, 1, 0, "ana", image, "m", pixels, b);
-        p = (StoreSnapshotParameters){ .reason = "user_disconnect:bob", .user = "bob", .user_count = 1, .node_count = 3,
-                                       .initialized = true, .state = state };
+        p = (StoreSnapshotParameters){ .reason = "user_disconnect:bob",
+                                       .user = "bob",
+                                       .user_count = 1,
+                                       .node_count = 3,
+                                       .initialized = true,
+                                       .state = state };
         golden_clock = UINT64_C(1795443420000000);
         assert_int_equal(store_snapshot_begin(s, &p, false, &sn), 0);
         e = entry(light, "COMMON", a);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* Payloads that are mapped from the log: what a disk does that cannot read, that does not answer, that lies; and what a node
- * costs in memory. */
+/* Payloads that are mapped from the log: what a disk does that cannot read, that does not answer, that lies;
+ * and what a node costs in memory. */
 
 #include "fault-io.h"
 #include "store-fixture.h"
@@ -167,8 +167,8 @@ static void test_memory_per_node(void **state)
         }
         fixture_sync(&f);
         after = mallinfo2();
-        printf("# %.1f bytes for each of %d payloads\n", (double)(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) / NODES,
-               NODES);
+        printf("# %.1f bytes for each of %d payloads\n",
+               (double)(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) / NODES, NODES);
         if (after.uordblks > 0) /* a sanitizer's allocator does not count */
                 assert_true(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd < 60 * NODES);
         fixture_done(&f);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* Power cuts: at random moments of a session's life, with what was not synced dropped, reordered or torn by sector. What
- * the store had called durable must be there, and whatever is there must be right. */
+/* Power cuts: at random moments of a session's life, with what was not synced dropped, reordered or torn by
+ * sector. What the store had called durable must be there, and whatever is there must be right. */
 
 #include "store-scenario.h"
 
@@ -53,7 +53,8 @@ static void test_power_cuts(void **state)
                 fault_io_power_cut(&fault, n_done, cut_seed, target);
                 wrong = scenario_check(&sc, target, durable_at(&sc, n_done));
                 if (wrong)
-                        fail_msg("TEST_SEED=%lu, cut %u, after step %zu: %s", (unsigned long)first_seed, i, n_done, wrong);
+                        fail_msg("TEST_SEED=%lu, cut %u, after step %zu: %s", (unsigned long)first_seed, i,
+                                 n_done, wrong);
                 remove_tree(target);
         }
         fault_io_done(&fault);

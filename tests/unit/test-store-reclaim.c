@@ -134,7 +134,8 @@ static void test_disk_use(void **state)
         check_all(&s);
         assert_true(s.f.n_moved > 0);
         assert_true(stats.reclaimed_bytes > 50 * (NODES / 2) * PAYLOAD);
-        /* Live: 40 nodes. History: what the two snapshots before hold besides, and the journal from the third newest on. */
+        /* Live: 40 nodes. History: what the two snapshots before hold besides, and the journal from the third
+         * newest on. */
         {
                 uint64_t record = PAYLOAD + 160, live = NODES * record, history = 2 * (NODES / 2) * record;
 
@@ -333,7 +334,8 @@ static void test_hole(void **state)
         fixture_done(&s.f);
 }
 
-/* fdatasync fails: nothing is retried on the same file; everything is written anew, and the log holds no other copy. */
+/* fdatasync fails: nothing is retried on the same file; everything is written anew, and the log holds no
+ * other copy. */
 static void test_failing_sync(void **state)
 {
         FaultIo fault;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* Rot: every byte of a small store turned over, every file cut at every length. Each is noticed, nothing damaged is used,
- * everything intact is there, and a store of which nothing is left is not taken for a new one. */
+/* Rot: every byte of a small store turned over, every file cut at every length. Each is noticed, nothing
+ * damaged is used, everything intact is there, and a store of which nothing is left is not taken for a new
+ * one. */
 
 #include "store-fixture.h"
 #include "store/digest.h"
@@ -155,7 +156,8 @@ static void take(Store *s, Loaded *l, const uint8_t *key, const StoreLocation *b
                 l->damaged = true;
                 assert_true(r >= 0);
                 if (r > 0)
-                        assert_int_equal(store_blob_get_verified(s, r == 1 ? &entry.blob : &view.blob, &payload), 0);
+                        assert_int_equal(
+                                store_blob_get_verified(s, r == 1 ? &entry.blob : &view.blob, &payload), 0);
                 free(memory);
                 if (r == 0)
                         return;
@@ -194,8 +196,8 @@ static void scrub_done(void *userdata, int result, uint64_t n_records, uint64_t 
         *(uint64_t *)userdata = n_damaged;
 }
 
-/* Opens what there is now. One damaged place may cost at most the newest version of one node (cutting a file: of those that
- * were behind the cut), and only if something was said. */
+/* Opens what there is now. One damaged place may cost at most the newest version of one node (cutting a file:
+ * of those that were behind the cut), and only if something was said. */
 static void try_once(Rot *rot, const Target *t, size_t at, bool cut)
 {
         static const unsigned newest[NODES] = { 3, 3, 2, 2 };
@@ -324,13 +326,14 @@ static void test_cut_log(void **state)
                                 continue;
                         }
                         load(rot.f.store, &loaded);
-                        told = rot.f.n_problems[STORE_WARNING] + rot.f.n_problems[STORE_ERROR] > 0 || loaded.gap ||
-                                loaded.damaged;
+                        told = rot.f.n_problems[STORE_WARNING] + rot.f.n_problems[STORE_ERROR] > 0 ||
+                               loaded.gap || loaded.damaged;
                         store_scrub_begin(rot.f.store, scrub_done, &n_damaged);
                         fixture_drain(&rot.f);
                         for (unsigned i = 0; i < NODES; i++)
                                 if (loaded.version[i] < (i < 2 ? 3 : 2) && !told && n_damaged == 0)
-                                        fail_msg("%s cut at %zu: node %u is old and nothing was said", t->path, at, i);
+                                        fail_msg("%s cut at %zu: node %u is old and nothing was said",
+                                                 t->path, at, i);
                         fixture_close(&rot.f);
                 }
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* The event loop's side and the worker at the same time: appends, syncs, snapshots, compaction, scrubbing, drills, reads.
- * Worth most under a race checker; what is left at the end is compared all the same. */
+/* The event loop's side and the worker at the same time: appends, syncs, snapshots, compaction, scrubbing,
+ * drills, reads. Worth most under a race checker; what is left at the end is compared all the same. */
 
 #include "store-fixture.h"
 
@@ -171,8 +171,9 @@ static void read_one(unsigned i)
 static void live(void)
 {
         /* Until each has happened a few times, however slow the machine. */
-        for (unsigned round = 0; round < ROUNDS || stage->n_saved < 4 || stage->n_scrubbed < 2 || stage->n_drilled < 2 ||
-             stage->n_verified < 4; round++) {
+        for (unsigned round = 0; round < ROUNDS || stage->n_saved < 4 || stage->n_scrubbed < 2 ||
+                                 stage->n_drilled < 2 || stage->n_verified < 4;
+             round++) {
                 StoreStats stats;
 
                 change(round * 7 % NODES, round + 1);
@@ -227,8 +228,8 @@ static void test_all_at_once(void **state)
                 read_one(i);
         }
         store_get_stats(s.f.store, &stats);
-        printf("# %u snapshots, %u scrubs, %u drills, %u verifications, %lu bytes reclaimed\n", s.n_saved, s.n_scrubbed,
-               s.n_drilled, s.n_verified, (unsigned long)stats.reclaimed_bytes);
+        printf("# %u snapshots, %u scrubs, %u drills, %u verifications, %lu bytes reclaimed\n", s.n_saved,
+               s.n_scrubbed, s.n_drilled, s.n_verified, (unsigned long)stats.reclaimed_bytes);
         assert_true(stats.reclaimed_bytes > 0);
         assert_int_equal(s.f.n_problems[STORE_WARNING] + s.f.n_problems[STORE_ERROR], 0);
         fixture_close(&s.f);
