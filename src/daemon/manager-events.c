@@ -153,7 +153,8 @@ static void on_durable(void *userdata, uint64_t sequence)
 
 static void on_degraded(void *userdata, const char *reason)
 {
-        report_degraded(reason);
+        Manager *m = userdata;
+        report_degraded(reason, m->config->sync == CONFIG_SYNC_ALWAYS);
 }
 
 /* The payload of every node that lies in a segment about to go is mapped anew from where it lies now. */

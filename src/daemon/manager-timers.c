@@ -72,7 +72,7 @@ static int on_save(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Manager *m = userdata;
         int k = 0;
-        if (m->state == MANAGER_SERVING && store_sequence(m->store) != m->saved_sequence)
+        if (m->state == MANAGER_SERVING && store_sequence(m->store) > MAX(m->loaded_sequence, saver_sequence(m->saver)))
                 k = manager_save(m, "auto-save");
         return manager_check(m, k < 0 ? k : manager_rearm_save(m));
 }

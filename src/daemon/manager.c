@@ -32,7 +32,6 @@ int manager_save(Manager *m, const char *reason)
 {
         if (m->state == MANAGER_LOADING)
                 return 0;
-        m->saving_sequence = store_sequence(m->store);
         return saver_request(m->saver, reason);
 }
 
@@ -76,8 +75,6 @@ int manager_stop(Manager *m)
 static void on_save_finished(void *userdata, int error)
 {
         Manager *m = userdata;
-        if (error >= 0)
-                m->saved_sequence = m->saving_sequence;
         manager_control_saved(m, error);
         if (m->state == MANAGER_STOPPING && !saver_busy(m->saver))
                 leave(m, error == -EBUSY ? 0 : error);
@@ -116,7 +113,7 @@ static int begin_serving(Manager *m, const RestoreResult *result)
                           "Session restored from disk (%zu nodes; snapshot %s and %" PRIu64 " journal records after it)",
                           status.n_nodes, result->snapshot[0] ? result->snapshot : "none", result->n_records);
         m->state = MANAGER_SERVING;
-        m->saved_sequence = result->n_records > 0 ? 0 : store_sequence(m->store);
+        m->loaded_sequence = result->n_records > 0 ? 0 : store_sequence(m->store);
         k = manager_turn(m);
         if (k < 0)
                 return k;

@@ -112,13 +112,16 @@ void report_problem(StoreLevel level, const char *text)
         log_event(priority, level == STORE_NOTICE ? NULL : EVENT_STORE_DAMAGED, NULL, "%s", text);
 }
 
-void report_degraded(const char *reason)
+void report_degraded(const char *reason, bool always)
 {
         if (reason)
                 log_event(LOG_CRIT, EVENT_STORE_DEGRADED, LOG_FIELDS(LOG_TEXT("REASON", reason)),
-                          "The disk refuses to take the session's updates (%s). Users go on, everything is kept in "
-                          "memory and written when the disk allows it: free some space or mend the disk soon",
-                          reason);
+                          "The disk refuses to take the session's updates (%s). Everybody stays connected and everything "
+                          "is kept in memory and written when the disk allows it; %s. Free some space or mend the disk "
+                          "soon",
+                          reason,
+                          always ? "with sync = \"always\" nobody sees anybody's updates until then" :
+                                   "users go on");
         else
                 log_event(LOG_NOTICE, EVENT_STORE_RECOVERED, NULL,
                           "The disk takes updates again, and has everything that was kept in memory");

@@ -20,4 +20,4 @@ void report_session(Report *r, const Effect *log); /* an EFFECT_LOG */
 void report_bad_peer(Report *r, const char *address, NetBadPeer what);
 void report_banned(const char *address, uint64_t ban_usec);
 void report_problem(StoreLevel level, const char *text);
-void report_degraded(const char *reason); /* NULL: well again */
+void report_degraded(const char *reason, bool always); /* reason NULL: well again; always: sync = "always" */

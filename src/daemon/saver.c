@@ -34,6 +34,8 @@ struct Saver {
         StoreSnapshot *store_snapshot;
         bool submitted;
         bool want_all; /* the last one failed half-way: what it took from the scene is lost */
+        uint64_t doing_sequence; /* what the one under way stands for */
+        uint64_t sequence;
         uint64_t last_saved;
         char *last_reason;
 };
@@ -136,6 +138,7 @@ static void finish(Saver *s, int error, const char *error_text)
                           "Failed to save session: %s. The journal has every update; the next save tries again",
                           error_text ?: strerror(-error));
         } else {
+                s->sequence = s->doing_sequence;
                 s->last_saved = clock_realtime_usec();
                 free(s->last_reason);
                 s->last_reason = s->doing.n > 0 ? strdup(s->doing.text[0]) : NULL;
@@ -184,6 +187,7 @@ static int begin(Saver *s)
                 .state = state,
         };
         bool all = s->want_all || store_snapshot_wants_all(s->store);
+        s->doing_sequence = store_sequence(s->store);
         k = store_snapshot_begin(s->store, &parameters, all, &s->store_snapshot);
         if (k < 0)
                 return k;
@@ -276,6 +280,11 @@ int saver_request(Saver *s, const char *reason)
 bool saver_busy(const Saver *s)
 {
         return s->asked.n > 0 || s->scene_snapshot || s->submitted;
+}
+
+uint64_t saver_sequence(const Saver *s)
+{
+        return s->sequence;
 }
 
 uint64_t saver_last_saved(const Saver *s, const char **ret_reason)

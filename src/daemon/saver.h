@@ -32,5 +32,8 @@ int saver_request(Saver *s, const char *reason);
 /* True while something is asked for or under way. */
 bool saver_busy(const Saver *s);
 
+/* Everything up to this record is in a snapshot that was taken by this process; 0: none was. */
+uint64_t saver_sequence(const Saver *s);
+
 /* CLOCK_REALTIME microseconds of the last save that went well, 0: none by this process; and its reason. */
 uint64_t saver_last_saved(const Saver *s, const char **ret_reason);

@@ -246,12 +246,13 @@ static int refuse_message(Net *n, Peer *p, size_t charge)
         return NET_FULL;
 }
 
-static void check_overflow(Net *n, Peer *p)
+/* The one just queued is not counted: a single node may be larger than the limit. */
+static void check_overflow(Net *n, Peer *p, const Frames *newest)
 {
         size_t control = 0;
         for (int c = 0; c < _CHANNEL_MAX; c++)
                 control += p->box[c].n_control;
-        if (p->overflown || control <= 2 * n->max_backlog)
+        if (p->overflown || control <= 2 * n->max_backlog + newest->size)
                 return;
         p->overflown = true;
         peer_table_set_due(&n->peers, p, PEER_DUE_OVERFLOW);
@@ -268,7 +269,7 @@ static int enqueue(Net *n, Peer *p, Outbox *o, SendClass class, Frames *frames)
         if (o->state != OUTBOX_WINDOW)
                 net_arm_retry(n);
         if (class == SEND_CONTROL)
-                check_overflow(n, p);
+                check_overflow(n, p, frames);
         if (n->depth == 0 && n->peers.first_due)
                 net_arm_post(n);
         return 0;
