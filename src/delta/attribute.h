@@ -3,6 +3,6 @@
 
 #include "pickle/value.h"
 
-/* Whether getattr(v, name) finds something in CPython 3.11: deltas made by hand may name methods. Names that begin
- * with "__" never get into a path. */
+/* Whether getattr(v, name) finds something in CPython 3.11: deltas made by hand may name methods. Names that
+ * begin with "__" never get into a path. */
 bool attribute_exists(const Value *v, const Value *name);

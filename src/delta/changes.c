@@ -82,7 +82,8 @@ static int add_all(DeltaRun *run, Changes *c, const Value *category, AddFunc add
 {
         if (!category)
                 return 0;
-        for (uint32_t s = value_table_first(category); s != VALUE_SLOT_END; s = value_table_next(category, s)) {
+        for (uint32_t s = value_table_first(category); s != VALUE_SLOT_END;
+             s = value_table_next(category, s)) {
                 int r = add(run, c, value_table_key(category, s), value_dict_value(category, s));
 
                 if (r != 0)
@@ -168,8 +169,9 @@ static int compare_loosely(DeltaRun *run, const Change *a, const Change *b, int 
                 r = run_charge(run, 4);
                 if (r != 0)
                         return r;
-                if (value_type(x) == value_type(y) || (number_is_integer(x) && number_is_integer(y) &&
-                                                       value_type(x) != VALUE_BOOL && value_type(y) != VALUE_BOOL))
+                if (value_type(x) == value_type(y) ||
+                    (number_is_integer(x) && number_is_integer(y) && value_type(x) != VALUE_BOOL &&
+                     value_type(y) != VALUE_BOOL))
                         return run_refuse(run, DELTA_ABORTED, "paths that cannot be sorted");
                 r = compare_texts(x, y, ret);
                 if (r == NUMBER_INVALID)
@@ -276,8 +278,8 @@ static int starting_run(Sorter *s, Change *items, size_t n, size_t *ret)
         return 0;
 }
 
-/* Exactly the comparisons of CPython's list.sort() for short lists: with an order that is not transitive they decide
- * the result. */
+/* Exactly the comparisons of CPython's list.sort() for short lists: with an order that is not transitive they
+ * decide the result. */
 static int insertion_sort(Sorter *s, Change *items, size_t n)
 {
         size_t sorted;
@@ -328,7 +330,8 @@ int changes_sort(DeltaRun *run, Changes *c, bool descending)
         if (r == 0 && s.is_incomparable) {
                 s = (Sorter){ .run = run, .is_loose = true };
                 memcpy(c->items, original, c->n * sizeof(Change));
-                r = c->n < INSERTION_SORT_MAX ? insertion_sort(&s, c->items, c->n) : merge_sort(&s, c->items, c->n);
+                r = c->n < INSERTION_SORT_MAX ? insertion_sort(&s, c->items, c->n) :
+                                                merge_sort(&s, c->items, c->n);
         }
         if (descending)
                 reverse(c->items, c->n);

@@ -23,7 +23,8 @@ void changes_done(Changes *c);
 /* All entries of a category, which may be NULL. */
 int changes_append_all(DeltaRun *run, Changes *c, const Value *category);
 
-/* The same where entries of several dicts come together: an equal key replaces the value, as in dict.update(). */
+/* The same where entries of several dicts come together: an equal key replaces the value, as in
+ * dict.update(). */
 int changes_merge_all(DeltaRun *run, Changes *c, const Value *category);
 int changes_merge(DeltaRun *run, Changes *c, Value *key, Value *value);
 

@@ -164,7 +164,8 @@ int convert_for_each(DeltaRun *run, const Value *v, ConvertFunc function, void *
         case VALUE_SET:
         case VALUE_FROZENSET:
                 r = run_charge(run, value_table_length(v));
-                for (uint32_t s = value_table_first(v); r == 0 && s != VALUE_SLOT_END; s = value_table_next(v, s))
+                for (uint32_t s = value_table_first(v); r == 0 && s != VALUE_SLOT_END;
+                     s = value_table_next(v, s))
                         r = function(userdata, value_table_key(v, s));
                 return r;
         case VALUE_STR:
@@ -306,8 +307,8 @@ static int to_dict(DeltaRun *run, Value *v, Value **ret)
 
 static int add_byte(void *userdata, Value *element)
 {
-        if ((value_type(element) != VALUE_INT && value_type(element) != VALUE_BOOL) || value_int_get(element) < 0 ||
-            value_int_get(element) > 255)
+        if ((value_type(element) != VALUE_INT && value_type(element) != VALUE_BOOL) ||
+            value_int_get(element) < 0 || value_int_get(element) > 255)
                 return DELTA_SKIP;
         return text_append_byte(userdata, (uint8_t)value_int_get(element));
 }
@@ -346,7 +347,8 @@ static int to_bytes(DeltaRun *run, Value *v, Value **ret)
         }
 }
 
-/* Types that the delta's reader lets through, but whose instances no node can hold: refused unless Python raises. */
+/* Types that the delta's reader lets through, but whose instances no node can hold: refused unless Python
+ * raises. */
 static int to_unknown(DeltaRun *run, ValueGlobal type, const Value *v)
 {
         if ((type == VALUE_GLOBAL_COMPLEX && !number_is(v) && value_type(v) != VALUE_STR) ||

@@ -3,8 +3,8 @@
 
 #include "delta/run.h"
 
-/* Python's type(current), for values and types that deltas can hold. 0 and a new reference, DELTA_SKIP where Python
- * raises, or the run's errors. */
+/* Python's type(current), for values and types that deltas can hold. 0 and a new reference, DELTA_SKIP where
+ * Python raises, or the run's errors. */
 int convert(DeltaRun *run, ValueGlobal type, Value *current, Value **ret);
 
 /* Calls the function with each element that iterating over v gives, until it returns something else than 0.

@@ -100,9 +100,11 @@ static int parse_scalar(Parser *p)
         if (p->at < p->size && p->text[p->at] == '(')
                 return OPAQUE_LITERAL;
         for (; p->at < p->size; p->at++) {
-                bool is_exponent = p->at > start && (p->text[p->at - 1] | 0x20) == 'e' && !isalpha(p->text[start]);
+                bool is_exponent =
+                    p->at > start && (p->text[p->at - 1] | 0x20) == 'e' && !isalpha(p->text[start]);
 
-                if (!is_word(p->text[p->at]) && !(is_exponent && (p->text[p->at] == '+' || p->text[p->at] == '-')))
+                if (!is_word(p->text[p->at]) &&
+                    !(is_exponent && (p->text[p->at] == '+' || p->text[p->at] == '-')))
                         break;
         }
         if (p->at == start)
@@ -148,7 +150,8 @@ static int parse_one(Parser *p)
                 return 0;
         default:
                 if (f->has_item)
-                        return p->text[p->at] == '+' || p->text[p->at] == '-' ? OPAQUE_LITERAL : NOT_A_LITERAL;
+                        return p->text[p->at] == '+' || p->text[p->at] == '-' ? OPAQUE_LITERAL :
+                                                                                NOT_A_LITERAL;
                 return parse_scalar(p);
         }
 }

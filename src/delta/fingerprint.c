@@ -99,7 +99,9 @@ static int scalar_text(Hasher *h, const Value *v, Text *text)
                 r = text_append_string(text, "str:int:");
                 if (r == 0)
                         r = number_int_text(v, text);
-                return r == NUMBER_INVALID ? run_refuse(h->run, DELTA_ABORTED, "number too long to be hashed") : r;
+                return r == NUMBER_INVALID ?
+                           run_refuse(h->run, DELTA_ABORTED, "number too long to be hashed") :
+                           r;
         case VALUE_FLOAT:
                 number_float_text(value_float_get(v), number);
                 r = text_append_string(text, "str:float:");
@@ -170,7 +172,8 @@ static int remember(Hasher *h, Value *v)
 
 static bool is_container(const Value *v)
 {
-        return value_type(v) == VALUE_BYTEARRAY || (value_type(v) >= VALUE_LIST && value_type(v) <= VALUE_FROZENSET);
+        return value_type(v) == VALUE_BYTEARRAY ||
+               (value_type(v) >= VALUE_LIST && value_type(v) <= VALUE_FROZENSET);
 }
 
 static int enter(Hasher *h, Value *v)
@@ -212,11 +215,13 @@ static int next_member(Frame *f, Value **ret)
                 if (f->position < value_sequence_length(v))
                         *ret = value_ref(value_sequence_get(v, f->position++));
         } else if (value_is_dict(v)) {
-                while (!f->at_value && f->position != VALUE_SLOT_END && is_private(value_table_key(v, f->position)))
+                while (!f->at_value && f->position != VALUE_SLOT_END &&
+                       is_private(value_table_key(v, f->position)))
                         f->position = value_table_next(v, f->position);
                 if (f->position == VALUE_SLOT_END)
                         return 0;
-                *ret = value_ref(f->at_value ? value_dict_value(v, f->position) : value_table_key(v, f->position));
+                *ret = value_ref(f->at_value ? value_dict_value(v, f->position) :
+                                               value_table_key(v, f->position));
                 if (f->at_value)
                         f->position = value_table_next(v, f->position);
                 f->at_value = !f->at_value;

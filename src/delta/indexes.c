@@ -17,7 +17,7 @@ typedef struct Merge {
         const Value *added;   /* dict: new index to value; or NULL */
         const Value *removed; /* dict: old index to value; or NULL */
         AnySet *added_set;
-        Value *kept; /* list: the old items that stay */
+        Value *kept;    /* list: the old items that stay */
         uint32_t n_old; /* old items looked at */
         Value *result;
         bool *is_used; /* by slot of `added` */
@@ -98,7 +98,8 @@ static int keep_items(Merge *m, const Value *target)
         if (value_is_dict(target))
                 return keep_dict_values(m, target);
         r = value_is_set(target) ? DELTA_SKIP : convert_for_each(m->run, target, keep_item, m);
-        return r == DELTA_SKIP ? run_refuse(m->run, DELTA_ABORTED, "indexes for something that is no list") : r;
+        return r == DELTA_SKIP ? run_refuse(m->run, DELTA_ABORTED, "indexes for something that is no list") :
+                                 r;
 }
 
 /* ---- merging ---- */
@@ -109,7 +110,8 @@ static int add_slots(Merge *m)
 
         if (!m->added)
                 return 0;
-        for (uint32_t s = value_table_first(m->added); s != VALUE_SLOT_END; s = value_table_next(m->added, s)) {
+        for (uint32_t s = value_table_first(m->added); s != VALUE_SLOT_END;
+             s = value_table_next(m->added, s)) {
                 int r = any_set_add(m->run, m->added_set, value_dict_value(m->added, s));
 
                 if (r != 0)
@@ -123,7 +125,8 @@ static int add_slots(Merge *m)
 /* What is left over is logged, every time with all of it. */
 static int log_stragglers(Merge *m)
 {
-        for (uint32_t s = value_table_first(m->added); s != VALUE_SLOT_END; s = value_table_next(m->added, s)) {
+        for (uint32_t s = value_table_first(m->added); s != VALUE_SLOT_END;
+             s = value_table_next(m->added, s)) {
                 int r = m->is_used[s] ? 0 : run_log_value(m->run, value_table_key(m->added, s));
 
                 if (r == 0 && !m->is_used[s])
@@ -158,7 +161,8 @@ static int next_added(Merge *m, uint32_t *ret)
         return 0;
 }
 
-/* Added values stand at their indexes, kept items fill the places between; what is left closes up in dict order. */
+/* Added values stand at their indexes, kept items fill the places between; what is left closes up in dict
+ * order. */
 static int merge(Merge *m)
 {
         uint32_t n_added = m->added ? value_table_length(m->added) : 0, n_kept = value_list_length(m->kept);
@@ -207,7 +211,8 @@ static int item_path(DeltaRun *run, const Value *key, Path **ret)
         if (r == 0)
                 r = text_append_string(&text, "[0]");
         if (r != 0)
-                return r == DELTA_LIMIT || r < 0 ? r : run_refuse(run, DELTA_ABORTED, "path that has no text");
+                return r == DELTA_LIMIT || r < 0 ? r :
+                                                   run_refuse(run, DELTA_ABORTED, "path that has no text");
         joined = value_str_new(text_data(&text), text.size);
         return joined ? run_parse_path(run, joined, ret) : -ENOMEM;
 }
@@ -231,7 +236,8 @@ static int admit(Merge *m, const Place *place, const Value *target)
                 r = shape_admit_container(m->run, place, 0);
         if (!m->added)
                 return r;
-        for (uint32_t s = value_table_first(m->added); r == 0 && s != VALUE_SLOT_END; s = value_table_next(m->added, s))
+        for (uint32_t s = value_table_first(m->added); r == 0 && s != VALUE_SLOT_END;
+             s = value_table_next(m->added, s))
                 r = shape_admit(m->run, place, 1, value_dict_value(m->added, s));
         return r;
 }
@@ -296,15 +302,18 @@ static int optional_dict(DeltaRun *run, const char *name, const Value **ret)
         return 0;
 }
 
-static int merge_all(DeltaRun *run, const Value *keys, const Value *except, const Value *added, const Value *removed)
+static int merge_all(DeltaRun *run, const Value *keys, const Value *except, const Value *added,
+                     const Value *removed)
 {
         if (!keys)
                 return 0;
         for (uint32_t s = value_table_first(keys); s != VALUE_SLOT_END; s = value_table_next(keys, s)) {
                 const Value *key = value_table_key(keys, s);
-                int r = except && value_table_find(except, key) != VALUE_SLOT_END ? 0 :
-                                                                                     merge_at(run, key, added, removed);
+                int r;
 
+                if (except && value_table_find(except, key) != VALUE_SLOT_END)
+                        continue;
+                r = merge_at(run, key, added, removed);
                 if (r == DELTA_SKIP)
                         run_skip(run);
                 else if (r != 0)

@@ -54,7 +54,8 @@ static int insert_placeholder(DeltaRun *run, const Place *place)
                 return -ENOMEM;
         if (number_compare(key, end) >= 0)
                 return run_charge(run, length / 64);
-        if (!value_is_list(place->slot.container) || (value_type(key) != VALUE_INT && value_type(key) != VALUE_BOOL))
+        if (!value_is_list(place->slot.container) ||
+            (value_type(key) != VALUE_INT && value_type(key) != VALUE_BOOL))
                 return run_refuse(run, DELTA_ABORTED, "item inserted into something that is no list");
         i = value_int_get(key);
         if (i < 0)
@@ -98,7 +99,8 @@ int step_dict_items_added(DeltaRun *run)
 
         if (r != 0 || !category)
                 return r;
-        for (uint32_t s = value_table_first(category); s != VALUE_SLOT_END; s = value_table_next(category, s)) {
+        for (uint32_t s = value_table_first(category); s != VALUE_SLOT_END;
+             s = value_table_next(category, s)) {
                 _cleanup_path_ Path *path = NULL;
 
                 r = run_parse_path(run, value_table_key(category, s), &path);
@@ -159,8 +161,8 @@ static int compare_wanted(DeltaRun *run, const Value *v, const Value *want, uint
         return MIN(r, 0);
 }
 
-/* The index at which the wanted value lies nearest to the last element of the path, the lower of two; DELTA_SKIP
- * when it is nowhere. */
+/* The index at which the wanted value lies nearest to the last element of the path, the lower of two;
+ * DELTA_SKIP when it is nowhere. */
 static int find_nearest(DeltaRun *run, const Value *list, const Value *last, const Value *want, uint64_t cost,
                         uint32_t *ret)
 {
@@ -169,7 +171,8 @@ static int find_nearest(DeltaRun *run, const Value *list, const Value *last, con
         if (value_list_length(list) == 0)
                 return DELTA_SKIP;
         if (!number_is(last))
-                return run_refuse(run, DELTA_ABORTED, "item removed from a list by something that is no index");
+                return run_refuse(run, DELTA_ABORTED,
+                                  "item removed from a list by something that is no index");
         for (uint32_t i = 0; i < value_list_length(list); i++) {
                 long double here = distance(i, last);
                 bool is_equal = false;
@@ -296,7 +299,8 @@ int step_iterable_items_removed(DeltaRun *run)
         if (!moved)
                 return remove_category(run, "iterable_item_removed");
         r = merge_category(run, "iterable_item_removed", &changes);
-        for (uint32_t s = value_table_first(moved); r == 0 && s != VALUE_SLOT_END; s = value_table_next(moved, s)) {
+        for (uint32_t s = value_table_first(moved); r == 0 && s != VALUE_SLOT_END;
+             s = value_table_next(moved, s)) {
                 Value *v;
 
                 r = moved_field(run, value_dict_value(moved, s), "value", &v);

@@ -152,8 +152,8 @@ static int number_value(const uint8_t *text, size_t size, Value **ret)
         return r == NOT_A_LITERAL ? float_value(text, size, negative, ret) : r;
 }
 
-/* A quoted text with an optional prefix. The grammar of paths leaves no quote of the same kind inside, and texts
- * with a backslash do not come here. */
+/* A quoted text with an optional prefix. The grammar of paths leaves no quote of the same kind inside, and
+ * texts with a backslash do not come here. */
 static int quoted_value(const uint8_t *text, size_t size, Value **ret)
 {
         bool is_bytes = false, is_ascii = true;
@@ -195,8 +195,8 @@ static bool is_word(uint8_t c)
         return isalnum(c) || c == '_' || c == '.';
 }
 
-/* Is the text made of nothing but numbers, punctuation and the few words that literals without text may have? Texts
- * with other things in them are str, whatever they start with. */
+/* Is the text made of nothing but numbers, punctuation and the few words that literals without text may have?
+ * Texts with other things in them are str, whatever they start with. */
 static bool may_be_literal(const uint8_t *text, size_t size)
 {
         for (size_t i = 0; i < size; i++) {
@@ -269,7 +269,8 @@ int literal_parse(const uint8_t *text, size_t size, Value **ret, bool *ret_is_op
         if (r == NOT_A_LITERAL) {
                 n_stripped = stripped_size(start, n, &has_lines_behind);
                 if (may_be_literal(start, n_stripped))
-                        r = has_lines_behind ? OPAQUE_LITERAL : display_parse(start, n_stripped, scalar_value, ret);
+                        r = has_lines_behind ? OPAQUE_LITERAL :
+                                               display_parse(start, n_stripped, scalar_value, ret);
         }
         if (r <= 0)
                 return r;

@@ -41,15 +41,16 @@ static bool is_decimal(double number, int precision, char text[NUMBER_FLOAT_TEXT
         snprintf(text, NUMBER_FLOAT_TEXT_MAX, "%.*e", precision - 1, number);
         if (precision >= 17 || strtod(text, NULL) == number)
                 return true;
-        /* Below a power of two the next number is nearer than above: the nearest decimal may lie there, outside the
-         * range that reads back, and the one above inside. */
+        /* Below a power of two the next number is nearer than above: the nearest decimal may lie there,
+         * outside the range that reads back, and the one above inside. */
         return frexp(number, &exponent) == 0.5 && increment_decimal(text) && strtod(text, NULL) == number;
 }
 
 /* Digits and exponent of the shortest decimal: 0.DDDD * 10^point; at most 17 digits. */
 static size_t shortest_digits(double number, char digits[18], int *ret_point)
 {
-        /* Every decimal of up to 15 digits survives the way through a normal double; subnormals have fewer. */
+        /* Every decimal of up to 15 digits survives the way through a normal double; subnormals have fewer.
+         */
         int precision = fabs(number) < 2.2250738585072014e-308 ? 1 : 15;
         char text[NUMBER_FLOAT_TEXT_MAX];
         size_t n = 0;
@@ -87,12 +88,13 @@ void number_float_text(double number, char ret[NUMBER_FLOAT_TEXT_MAX])
         }
         n = shortest_digits(fabs(number), digits, &point);
         if (point <= -4 || point > 16)
-                snprintf(ret, NUMBER_FLOAT_TEXT_MAX, "%s%c%s%se%c%02d", sign, digits[0], n > 1 ? "." : "", digits + 1,
-                         point > 0 ? '+' : '-', abs(point - 1));
+                snprintf(ret, NUMBER_FLOAT_TEXT_MAX, "%s%c%s%se%c%02d", sign, digits[0], n > 1 ? "." : "",
+                         digits + 1, point > 0 ? '+' : '-', abs(point - 1));
         else if (point <= 0)
                 snprintf(ret, NUMBER_FLOAT_TEXT_MAX, "%s0.%.*s%s", sign, -point, "0000", digits);
         else if ((size_t)point >= n)
-                snprintf(ret, NUMBER_FLOAT_TEXT_MAX, "%s%s%.*s.0", sign, digits, (int)(point - n), "0000000000000000");
+                snprintf(ret, NUMBER_FLOAT_TEXT_MAX, "%s%s%.*s.0", sign, digits, (int)(point - n),
+                         "0000000000000000");
         else
                 snprintf(ret, NUMBER_FLOAT_TEXT_MAX, "%s%.*s.%s", sign, point, digits, digits + point);
 }
@@ -173,7 +175,8 @@ static void strip_blanks(const uint8_t **text, size_t *size)
                 (*size)--;
 }
 
-/* Length of the leading digits with single underscores between them; 0 where there are none or one is misplaced. */
+/* Length of the leading digits with single underscores between them; 0 where there are none or one is
+ * misplaced. */
 static size_t digit_run(const uint8_t *text, size_t size)
 {
         size_t i = 0;
@@ -394,7 +397,8 @@ static int bigint_to_double(const Value *v, double *ret)
                 negate(bytes, size);
         for (top = size; top > 0 && bytes[top - 1] == 0;)
                 top--;
-        /* The highest 57 to 64 bits, and one bit below for whether anything is left: it decides the rounding. */
+        /* The highest 57 to 64 bits, and one bit below for whether anything is left: it decides the rounding.
+         */
         for (size_t i = 0; i < 8; i++)
                 head = head << 8 | (top > i ? bytes[top - 1 - i] : 0);
         for (size_t i = 8; i < top; i++)

@@ -41,8 +41,8 @@ int number_int_text(const Value *v, Text *text);
 int number_parse_int(const uint8_t *text, size_t size, Value **ret);
 int number_parse_float(const uint8_t *text, size_t size, double *ret);
 
-/* The int of digits in base 2, 8, 10 or 16 that hold nothing but digits and underscores; no limit on their number
- * but for base 10. 0, NUMBER_INVALID or -ENOMEM. */
+/* The int of digits in base 2, 8, 10 or 16 that hold nothing but digits and underscores; no limit on their
+ * number but for base 10. 0, NUMBER_INVALID or -ENOMEM. */
 int number_from_digits(const uint8_t *digits, size_t size, unsigned base, bool negative, Value **ret);
 
 /* int(float): truncates. 0, NUMBER_INVALID (inf, nan) or -ENOMEM. */

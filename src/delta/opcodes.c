@@ -109,7 +109,8 @@ static int append_opcode(void *userdata, Value *opcode)
                 return 0;
         r = DELTA_SKIP;
         if (value_tuple_length(opcode) > OPCODE_NEW_VALUES)
-                r = convert_for_each(rebuild->run, value_tuple_get(opcode, OPCODE_NEW_VALUES), append_new, rebuild);
+                r = convert_for_each(rebuild->run, value_tuple_get(opcode, OPCODE_NEW_VALUES), append_new,
+                                     rebuild);
         if (r == DELTA_SKIP)
                 return run_refuse(rebuild->run, DELTA_ABORTED, "Opcode without new values");
         return r;
@@ -140,8 +141,8 @@ static int rebuild_target(DeltaRun *run, const Value *text, const Value *opcodes
         if (r != 0)
                 return r;
         r = slot_read(run, &place.slot, &target);
-        if (r == DELTA_SKIP || (r == 0 && value_type(target) != VALUE_LIST && value_type(target) != VALUE_TUPLE &&
-                                value_type(target) != VALUE_BYTEARRAY))
+        if (r == DELTA_SKIP || (r == 0 && value_type(target) != VALUE_LIST &&
+                                value_type(target) != VALUE_TUPLE && value_type(target) != VALUE_BYTEARRAY))
                 return run_refuse(run, DELTA_ABORTED, "Opcodes for something that is no list");
         if (r != 0)
                 return r;
@@ -170,7 +171,8 @@ int step_opcodes(DeltaRun *run)
 
         if (r != 0 || !category)
                 return r;
-        for (uint32_t s = value_table_first(category); s != VALUE_SLOT_END; s = value_table_next(category, s)) {
+        for (uint32_t s = value_table_first(category); s != VALUE_SLOT_END;
+             s = value_table_next(category, s)) {
                 r = rebuild_target(run, value_table_key(category, s), value_dict_value(category, s));
                 if (r == DELTA_SKIP)
                         run_skip(run);

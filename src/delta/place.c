@@ -16,7 +16,8 @@ void place_done(Place *p)
 
 static bool is_index(const Value *key)
 {
-        return value_type(key) == VALUE_INT || value_type(key) == VALUE_BOOL || value_type(key) == VALUE_BIGINT;
+        return value_type(key) == VALUE_INT || value_type(key) == VALUE_BOOL ||
+               value_type(key) == VALUE_BIGINT;
 }
 
 bool index_of(const Value *key, size_t length, size_t *ret)
@@ -123,7 +124,8 @@ int place_find(DeltaRun *run, const Path *path, Place *ret)
                 place.is_shared |= container->n_ref > 2;
                 value_unref(place.parent.container);
                 place.parent = place.slot;
-                place.slot = (Slot){ .container = container, .key = path->elements[i].value,
+                place.slot = (Slot){ .container = container,
+                                     .key = path->elements[i].value,
                                      .is_attribute = path->elements[i].is_attribute };
         }
         *ret = place;
@@ -242,7 +244,8 @@ int place_put(DeltaRun *run, const Path *path, const Place *place, Value *v)
                 run_skip(run);
         else if (index_of(slot->key, n, &i))
                 value_list_set(list, (uint32_t)i, v, NULL);
-        else if (is_index(slot->key) && value_type(slot->key) != VALUE_BIGINT && value_int_get(slot->key) == n)
+        else if (is_index(slot->key) && value_type(slot->key) != VALUE_BIGINT &&
+                 value_int_get(slot->key) == n)
                 r = value_list_append(list, v);
         else
                 run_skip(run);
@@ -260,7 +263,8 @@ int place_delete(DeltaRun *run, const Path *path, const Place *place)
                 return undo_root_set(&run->undo, &run->root, NULL);
         switch (value_type(slot->container)) {
         case VALUE_DICT:
-                return undo_dict_remove(&run->undo, slot->container, value_table_find(slot->container, slot->key));
+                return undo_dict_remove(&run->undo, slot->container,
+                                        value_table_find(slot->container, slot->key));
         case VALUE_LIST:
                 if (!index_of(slot->key, value_list_length(slot->container), &i))
                         return skip(run);

@@ -43,6 +43,6 @@ int place_put(DeltaRun *run, const Path *path, const Place *place, Value *v);
 /* The same for the deletion of an item that exists. */
 int place_delete(DeltaRun *run, const Path *path, const Place *place);
 
-/* The position that a Python index names, counted from the end when negative. False when the key is no index (int
- * or bool) or out of range. */
+/* The position that a Python index names, counted from the end when negative. False when the key is no index
+ * (int or bool) or out of range. */
 bool index_of(const Value *key, size_t length, size_t *ret);

@@ -30,7 +30,10 @@ static int append_escape(Text *text, uint32_t code)
 {
         char escape[12];
 
-        snprintf(escape, sizeof(escape), code < 0x100 ? "\\x%02x" : code < 0x10000 ? "\\u%04x" : "\\U%08x",
+        snprintf(escape, sizeof(escape),
+                 code < 0x100   ? "\\x%02x" :
+                 code < 0x10000 ? "\\u%04x" :
+                                  "\\U%08x",
                  (unsigned)code);
         return text_append_string(text, escape);
 }
@@ -135,8 +138,11 @@ static bool is_container(const Value *v)
 static int open_container(Writer *w, const Value *v)
 {
         static const char *const openings[] = {
-                [VALUE_LIST] = "[", [VALUE_TUPLE] = "(", [VALUE_DICT] = "{",
-                [VALUE_SET] = "{", [VALUE_FROZENSET] = "frozenset({",
+                [VALUE_LIST] = "[",
+                [VALUE_TUPLE] = "(",
+                [VALUE_DICT] = "{",
+                [VALUE_SET] = "{",
+                [VALUE_FROZENSET] = "frozenset({",
         };
         bool is_table = value_type(v) != VALUE_LIST && value_type(v) != VALUE_TUPLE;
 
@@ -153,7 +159,8 @@ static int open_container(Writer *w, const Value *v)
                 w->frames = frames;
                 w->capacity = capacity;
         }
-        w->frames[w->n++] = (Frame){ .v = v, .position = is_table ? value_table_first(v) : 0, .is_first = true };
+        w->frames[w->n++] =
+            (Frame){ .v = v, .position = is_table ? value_table_first(v) : 0, .is_first = true };
         return text_append_string(w->text, openings[value_type(v)]);
 }
 
@@ -182,7 +189,8 @@ static const Value *next_member(Writer *w, const char **ret_lead)
         *ret_lead = f->is_first ? "" : f->at_value ? ": " : ", ";
         f->is_first = false;
         if (value_type(f->v) == VALUE_LIST || value_type(f->v) == VALUE_TUPLE)
-                return f->position < value_sequence_length(f->v) ? value_sequence_get(f->v, f->position++) : NULL;
+                return f->position < value_sequence_length(f->v) ? value_sequence_get(f->v, f->position++) :
+                                                                   NULL;
         if (f->position == VALUE_SLOT_END)
                 return NULL;
         member = f->at_value ? value_dict_value(f->v, f->position) : value_table_key(f->v, f->position);

@@ -16,22 +16,23 @@
 /* What deepdiff logs and skips. Only between functions of this room, never from delta_apply(). */
 #define DELTA_SKIP 1000
 
-/* Levels that a walk over values goes down. While a delta is applied the graph may be deeper than it is allowed to be
- * in the end, and even cyclic. */
+/* Levels that a walk over values goes down. While a delta is applied the graph may be deeper than it is
+ * allowed to be in the end, and even cyclic. */
 #define DELTA_NESTING_MAX 1000
 
-/* Elementary steps (values looked at, bytes converted) that one delta may cost: about a second. Genuine ones stay
- * below a thousandth of it; deepdiff needs hours for what is beyond. */
+/* Elementary steps (values looked at, bytes converted) that one delta may cost: about a second. Genuine ones
+ * stay below a thousandth of it; deepdiff needs hours for what is beyond. */
 #define DELTA_WORK_MAX (UINT64_C(1) << 28)
 
-/* Bytes that copies and conversions of one delta may add to the graph, beside the values in the delta itself. */
+/* Bytes that copies and conversions of one delta may add to the graph, beside the values in the delta itself.
+ */
 #define DELTA_GROWTH_MAX (UINT64_C(1) << 28)
 
 typedef struct TupleNotes TupleNotes;
 
 typedef struct DeltaRun {
-        Value *root;         /* NULL after it was deleted */
-        const Value *delta;  /* the decoded dict of categories */
+        Value *root;        /* NULL after it was deleted */
+        const Value *delta; /* the decoded dict of categories */
         const PickleLimits *limits;
         Undo undo;
         TupleNotes *notes;   /* tuples.h */
@@ -58,8 +59,8 @@ static inline void run_skip(DeltaRun *run)
         run->n_skipped++;
 }
 
-/* deepdiff writes this value into its log, which raises where it holds a number with too many digits for str(). 0,
- * DELTA_ABORTED, DELTA_LIMIT or -ENOMEM. */
+/* deepdiff writes this value into its log, which raises where it holds a number with too many digits for
+ * str(). 0, DELTA_ABORTED, DELTA_LIMIT or -ENOMEM. */
 int run_log_value(DeltaRun *run, const Value *v);
 
 /* Parses the path that is the key of an entry. DELTA_SKIP when it is none that deepdiff can read. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* set_item_added and set_item_removed. Sets are replaced, not edited: other references to the old one keep it. */
+/* set_item_added and set_item_removed. Sets are replaced, not edited: other references to the old one keep
+ * it. */
 
 #include <errno.h>
 
@@ -72,7 +73,8 @@ static int change_sets(DeltaRun *run, const char *category_name, bool removes)
 
         if (r != 0 || !category)
                 return r;
-        for (uint32_t s = value_table_first(category); s != VALUE_SLOT_END; s = value_table_next(category, s)) {
+        for (uint32_t s = value_table_first(category); s != VALUE_SLOT_END;
+             s = value_table_next(category, s)) {
                 r = change_set(run, value_table_key(category, s), value_dict_value(category, s), removes);
                 if (r != 0)
                         return r;

@@ -33,7 +33,8 @@ static bool is_category(const DeltaRun *run, const Value *v)
 {
         if (!value_is_dict(v) || v->n_ref == 1)
                 return false;
-        for (uint32_t s = value_table_first(run->delta); s != VALUE_SLOT_END; s = value_table_next(run->delta, s))
+        for (uint32_t s = value_table_first(run->delta); s != VALUE_SLOT_END;
+             s = value_table_next(run->delta, s))
                 if (value_dict_value(run->delta, s) == v)
                         return true;
         return v == run->delta;
@@ -101,7 +102,8 @@ static Value *next_member(Frame *f)
         Value *member;
 
         if (value_type(f->v) == VALUE_LIST || value_type(f->v) == VALUE_TUPLE)
-                return f->position < value_sequence_length(f->v) ? value_sequence_get(f->v, f->position++) : NULL;
+                return f->position < value_sequence_length(f->v) ? value_sequence_get(f->v, f->position++) :
+                                                                   NULL;
         if (f->position == VALUE_SLOT_END)
                 return NULL;
         member = f->at_value ? value_dict_value(f->v, f->position) : value_table_key(f->v, f->position);

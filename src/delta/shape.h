@@ -13,8 +13,8 @@
 
 #include "delta/place.h"
 
-/* The value, which comes from the delta, is going to be put `below` levels under the container of the place (1: into
- * it). 0, DELTA_UNSUPPORTED, DELTA_LIMIT, -ENOMEM. */
+/* The value, which comes from the delta, is going to be put `below` levels under the container of the place
+ * (1: into it). 0, DELTA_UNSUPPORTED, DELTA_LIMIT, -ENOMEM. */
 int shape_admit(DeltaRun *run, const Place *place, uint32_t below, Value *v);
 
 /* The same for a container without containers in it, made from something that was none. */

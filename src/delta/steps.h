@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
-/* The steps of an application, in the order in which deepdiff runs them. Each does all entries of its categories; one
- * whose category is absent does nothing. Return values as in run.h. */
+/* The steps of an application, in the order in which deepdiff runs them. Each does all entries of its
+ * categories; one whose category is absent does nothing. Return values as in run.h. */
 
 #include "delta/run.h"
 

@@ -23,10 +23,9 @@ static int text_grow(Text *t, size_t needed)
 
 int text_append(Text *t, const void *data, size_t size)
 {
-        size_t max = t->max ? t->max : DELTA_TEXT_MAX;
         int r;
 
-        if (size > max - t->size)
+        if (size > DELTA_TEXT_MAX - t->size)
                 return DELTA_LIMIT;
         if (t->size + size > t->capacity) {
                 r = text_grow(t, t->size + size);

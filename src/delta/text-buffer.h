@@ -12,7 +12,6 @@ typedef struct Text {
         uint8_t *data;
         size_t size;
         size_t capacity;
-        size_t max; /* 0: DELTA_TEXT_MAX */
 } Text;
 
 /* Nothing of a genuine node comes near; beyond it append fails with DELTA_LIMIT. */

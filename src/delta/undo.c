@@ -21,7 +21,7 @@ struct UndoEntry {
         uint32_t position; /* list index or table position */
         Value *container;  /* borrowed */
         Value *key;        /* owned; dicts only */
-        Value *old;        /* owned; what was there, a container with the former content where all was replaced */
+        Value *old; /* owned; what was there, a container with the former content where all was replaced */
 };
 
 /* Room for one more entry, so that nothing can fail once the graph has been edited. */
@@ -90,7 +90,8 @@ int undo_list_remove(Undo *undo, Value *list, uint32_t i)
         if (r < 0)
                 return r;
         value_list_remove(list, i, &old);
-        undo_push(undo, (UndoEntry){ .kind = UNDO_LIST_REMOVED, .container = list, .position = i, .old = old });
+        undo_push(undo,
+                  (UndoEntry){ .kind = UNDO_LIST_REMOVED, .container = list, .position = i, .old = old });
         return 0;
 }
 
@@ -101,7 +102,8 @@ int undo_list_replace(Undo *undo, Value *list, Value *content)
         if (r < 0)
                 return r;
         value_list_swap(list, content);
-        undo_push(undo, (UndoEntry){ .kind = UNDO_LIST_REPLACED, .container = list, .old = value_ref(content) });
+        undo_push(undo,
+                  (UndoEntry){ .kind = UNDO_LIST_REPLACED, .container = list, .old = value_ref(content) });
         return 0;
 }
 
@@ -115,8 +117,10 @@ int undo_dict_set(Undo *undo, Value *dict, Value *key, Value *v)
         r = value_dict_set(dict, key, v, &old);
         if (r < 0)
                 return r;
-        undo_push(undo, (UndoEntry){ .kind = r > 0 ? UNDO_DICT_SET : UNDO_DICT_ADDED, .container = dict,
-                                     .key = value_ref(key), .old = old });
+        undo_push(undo, (UndoEntry){ .kind = r > 0 ? UNDO_DICT_SET : UNDO_DICT_ADDED,
+                                     .container = dict,
+                                     .key = value_ref(key),
+                                     .old = old });
         return 0;
 }
 
@@ -138,7 +142,8 @@ int undo_bytearray_splice(Undo *undo, Value *bytearray, size_t start, size_t n_r
         _cleanup_value_ Value *copy = NULL;
         int r;
 
-        /* The first edit of each bytearray saves all of it: they are rare, and putting bytes back can fail. */
+        /* The first edit of each bytearray saves all of it: they are rare, and putting bytes back can fail.
+         */
         if (!identity_map_find(&undo->saved_bytearrays, bytearray)) {
                 r = undo_reserve(undo);
                 if (r < 0)
@@ -149,7 +154,8 @@ int undo_bytearray_splice(Undo *undo, Value *bytearray, size_t start, size_t n_r
                 r = identity_map_put(&undo->saved_bytearrays, bytearray, 0, NULL);
                 if (r < 0)
                         return r;
-                undo_push(undo, (UndoEntry){ .kind = UNDO_BYTEARRAY, .container = bytearray, .old = TAKE_PTR(copy) });
+                undo_push(undo, (UndoEntry){
+                                    .kind = UNDO_BYTEARRAY, .container = bytearray, .old = TAKE_PTR(copy) });
         }
         return value_bytearray_splice(bytearray, start, n_removed, inserted, n_inserted);
 }

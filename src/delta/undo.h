@@ -23,7 +23,8 @@ typedef struct Undo {
         IdentityMap saved_bytearrays;
 } Undo;
 
-/* All of them: 0, or -ENOMEM or -E2BIG and then nothing has changed. Values are referenced, not taken over. */
+/* All of them: 0, or -ENOMEM or -E2BIG and then nothing has changed. Values are referenced, not taken over.
+ */
 int undo_root_set(Undo *undo, Value **root, Value *v); /* v may be NULL */
 int undo_list_set(Undo *undo, Value *list, uint32_t i, Value *v);
 int undo_list_insert(Undo *undo, Value *list, uint32_t i, Value *v);

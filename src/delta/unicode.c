@@ -26,30 +26,6 @@ uint32_t unicode_next(const uint8_t *text, size_t *offset)
         return code;
 }
 
-size_t unicode_encode(uint32_t code, uint8_t *ret)
-{
-        if (code < 0x80) {
-                ret[0] = (uint8_t)code;
-                return 1;
-        }
-        if (code < 0x800) {
-                ret[0] = (uint8_t)(0xc0 | code >> 6);
-                ret[1] = (uint8_t)(0x80 | (code & 0x3f));
-                return 2;
-        }
-        if (code < 0x10000) {
-                ret[0] = (uint8_t)(0xe0 | code >> 12);
-                ret[1] = (uint8_t)(0x80 | (code >> 6 & 0x3f));
-                ret[2] = (uint8_t)(0x80 | (code & 0x3f));
-                return 3;
-        }
-        ret[0] = (uint8_t)(0xf0 | code >> 18);
-        ret[1] = (uint8_t)(0x80 | (code >> 12 & 0x3f));
-        ret[2] = (uint8_t)(0x80 | (code >> 6 & 0x3f));
-        ret[3] = (uint8_t)(0x80 | (code & 0x3f));
-        return 4;
-}
-
 size_t unicode_length(const uint8_t *text, size_t size)
 {
         size_t n = 0;

@@ -11,13 +11,8 @@
 
 #include "base/macros.h"
 
-#define UNICODE_UTF8_MAX 4 /* bytes of one code point */
-
 /* The code point at text[*offset], moving *offset behind it. *offset must be inside the text. */
 uint32_t unicode_next(const uint8_t *text, size_t *offset);
-
-/* Writes the UTF-8 form of a code point below 0x110000 and returns its length. */
-size_t unicode_encode(uint32_t code, uint8_t *ret);
 
 /* Length of a text in code points. */
 size_t unicode_length(const uint8_t *text, size_t size);

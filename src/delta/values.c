@@ -2,8 +2,6 @@
 
 /* values_changed and type_changes */
 
-#include <errno.h>
-
 #include "delta/convert.h"
 #include "delta/place.h"
 #include "delta/shape.h"
@@ -15,7 +13,8 @@ static bool is_container(const Value *v)
 }
 
 /* A type change comes without the value where converting what is there gives it. */
-static int converted_value(DeltaRun *run, const Value *change, const Place *place, Value *current, Value **ret)
+static int converted_value(DeltaRun *run, const Value *change, const Place *place, Value *current,
+                           Value **ret)
 {
         const Value *type = value_dict_get_string(change, "new_type");
         int r = DELTA_SKIP;
@@ -46,7 +45,8 @@ static int change_value(DeltaRun *run, const Value *text, const Value *change, b
                 return r;
         if (!value_is_dict(change))
                 return run_refuse(run, DELTA_ABORTED, "change that is no dict");
-        if (is_type_change && slot_names_attribute(&place.slot) && !value_dict_get_string(change, "new_value"))
+        if (is_type_change && slot_names_attribute(&place.slot) &&
+            !value_dict_get_string(change, "new_value"))
                 return run_refuse(run, DELTA_UNSUPPORTED, "type change of a method or attribute");
         r = slot_read(run, &place.slot, &current);
         if (r != 0)
@@ -68,8 +68,10 @@ static int change_values(DeltaRun *run, const char *category_name, bool is_type_
 
         if (r != 0 || !category)
                 return r;
-        for (uint32_t s = value_table_first(category); s != VALUE_SLOT_END; s = value_table_next(category, s)) {
-                r = change_value(run, value_table_key(category, s), value_dict_value(category, s), is_type_change);
+        for (uint32_t s = value_table_first(category); s != VALUE_SLOT_END;
+             s = value_table_next(category, s)) {
+                r = change_value(run, value_table_key(category, s), value_dict_value(category, s),
+                                 is_type_change);
                 if (r == DELTA_SKIP)
                         run_skip(run);
                 else if (r != 0)

@@ -79,7 +79,8 @@ static Bytes *mesh_node(void)
         _cleanup_free_ uint8_t *edges = calloc(1, EDGES_SIZE);
 
         must(edges, "out of memory");
-        return encode(put(put(value_dict_new(), "edges", value_bytes_new(edges, EDGES_SIZE)), "vertices", triples(TRIPLES)));
+        return encode(put(put(value_dict_new(), "edges", value_bytes_new(edges, EDGES_SIZE)), "vertices",
+                          triples(TRIPLES)));
 }
 
 static Bytes *value_delta(uint32_t i, double number)
@@ -87,15 +88,17 @@ static Bytes *value_delta(uint32_t i, double number)
         char path[64];
 
         snprintf(path, sizeof(path), "root['vertices'][%u][%u]", i % TRIPLES, i % 3);
-        return encode(put(value_dict_new(), "values_changed",
-                          put(value_dict_new(), path, put(value_dict_new(), "new_value", value_float_new(number)))));
+        return encode(
+            put(value_dict_new(), "values_changed",
+                put(value_dict_new(), path, put(value_dict_new(), "new_value", value_float_new(number)))));
 }
 
 static Value *read_node(Bytes *b)
 {
         Value *v;
 
-        must(pickle_read(b, PICKLE_PROFILE_DATA, &pickle_limits_default, &v, NULL) == 0, "the node cannot be read");
+        must(pickle_read(b, PICKLE_PROFILE_DATA, &pickle_limits_default, &v, NULL) == 0,
+             "the node cannot be read");
         return v;
 }
 
@@ -221,7 +224,8 @@ static Bytes *all_at_indexes(uint32_t n)
                 add(triple, value_float_new(-1.0 * i));
                 must(value_dict_set(added, index, triple, NULL) == 0, "out of memory");
         }
-        return encode(put(value_dict_new(), "iterable_items_added_at_indexes", put(value_dict_new(), "root['l']", added)));
+        return encode(put(value_dict_new(), "iterable_items_added_at_indexes",
+                          put(value_dict_new(), "root['l']", added)));
 }
 
 static void bench_growth(const char *what, NodeFunc make_node, DeltaFunc make_delta)
@@ -241,8 +245,8 @@ static void bench_growth(const char *what, NodeFunc make_node, DeltaFunc make_de
                         times[i] = MIN(times[i], now() - start);
                 }
         }
-        printf("%-48s %8.2f %8.2f %8.2f ms   growth %.2f\n", what, times[0] * 1e3, times[1] * 1e3, times[2] * 1e3,
-               log2(times[2] / times[0]) / 2);
+        printf("%-48s %8.2f %8.2f %8.2f ms   growth %.2f\n", what, times[0] * 1e3, times[1] * 1e3,
+               times[2] * 1e3, log2(times[2] / times[0]) / 2);
 }
 
 int main(void)

@@ -63,8 +63,8 @@ static void apply_commit(Session *s, Bytes *id, Bytes *delta)
         value_table_remove(s->nodes, slot, &stored, &v, NULL);
         r = delta_apply(&v, delta, &pickle_limits_default, &report);
         if (r != 0)
-                print_message("# %.*s: %s: %s\n", (int)id->size, (const char *)id->data, delta_error_to_string(r),
-                              report.detail);
+                print_message("# %.*s: %s: %s\n", (int)id->size, (const char *)id->data,
+                              delta_error_to_string(r), report.detail);
         assert_int_equal(r, 0);
         s->n_commits++;
         s->n_skipped += report.n_skipped > 0;
@@ -90,15 +90,18 @@ static const Value *snapshot_frames(const Value *command)
 {
         const Value *data = value_dict_get_string(command, "DATA");
 
-        return data && value_is_list(data) && value_is_string_equal(value_dict_get_string(command, "STATE"), "SET") ?
-                       data : NULL;
+        return data && value_is_list(data) &&
+                       value_is_string_equal(value_dict_get_string(command, "STATE"), "SET") ?
+                   data :
+                   NULL;
 }
 
 static void take_initial_node(Session *s, Bytes *data)
 {
         _cleanup_value_ Value *command = read_pickle(data);
         const Value *frames = snapshot_frames(command);
-        _cleanup_bytes_ Bytes *id = frames ? frame_of(frames, 1) : NULL, *content = frames ? frame_of(frames, 4) : NULL;
+        _cleanup_bytes_ Bytes *id = frames ? frame_of(frames, 1) : NULL,
+                              *content = frames ? frame_of(frames, 4) : NULL;
 
         if (frames)
                 set_node(s, id, content);
@@ -191,7 +194,8 @@ static void check_session(const char *name, int n_commits, int n_compared)
         if (shared)
                 assert_true(asprintf(&file_name, "%s/captures/%s.frames", shared, name) > 0);
         else
-                assert_true(asprintf(&file_name, "%s/../shared/captures/%s.frames", top ? top : ".", name) > 0);
+                assert_true(asprintf(&file_name, "%s/../shared/captures/%s.frames", top ? top : ".", name) >
+                            0);
         f = fopen(file_name, "rbe");
         if (!f) {
                 print_message("# no %s: skipped\n", file_name);
@@ -201,8 +205,8 @@ static void check_session(const char *name, int n_commits, int n_compared)
         assert_memory_equal(magic, "MUCAP001", sizeof(magic));
         play(&s, f);
         fclose(f);
-        print_message("# %s: %d deltas applied, %d of them with skipped entries, %d joined nodes equal\n", name,
-                      s.n_commits, s.n_skipped, s.n_compared);
+        print_message("# %s: %d deltas applied, %d of them with skipped entries, %d joined nodes equal\n",
+                      name, s.n_commits, s.n_skipped, s.n_compared);
         assert_int_equal(s.n_commits, n_commits);
         assert_int_equal(s.n_compared, n_compared);
 }

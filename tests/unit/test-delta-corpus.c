@@ -73,7 +73,8 @@ static void print_difference(const Bytes *dump, const Bytes *expected)
         while (at < MIN(dump->size, expected->size) && dump->data[at] == expected->data[at])
                 at++;
         from = at > DIFFERENCE_SHOWN / 2 ? at - DIFFERENCE_SHOWN / 2 : 0;
-        print_message("#   got      ...%.*s\n", (int)MIN(dump->size - from, DIFFERENCE_SHOWN), dump->data + from);
+        print_message("#   got      ...%.*s\n", (int)MIN(dump->size - from, DIFFERENCE_SHOWN),
+                      dump->data + from);
         print_message("#   expected ...%.*s\n", (int)MIN(expected->size - from, DIFFERENCE_SHOWN),
                       expected->data + from);
 }
@@ -110,7 +111,8 @@ static bool check_result(Tally *t, const DeltaRecord *record, const Value *v, co
         return true;
 }
 
-static void check_refusal(Tally *t, const DeltaRecord *record, const Value *v, const Bytes *before, const Objects *objects)
+static void check_refusal(Tally *t, const DeltaRecord *record, const Value *v, const Bytes *before,
+                          const Objects *objects)
 {
         _cleanup_(objects_done) Objects now = {};
 
@@ -211,10 +213,8 @@ static void test_blender(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_own),
-                cmocka_unit_test(test_generated),
-                cmocka_unit_test(test_edge_cases),
-                cmocka_unit_test(test_ignoring_order),
+                cmocka_unit_test(test_own),        cmocka_unit_test(test_generated),
+                cmocka_unit_test(test_edge_cases), cmocka_unit_test(test_ignoring_order),
                 cmocka_unit_test(test_blender),
         };
         return cmocka_run_group_tests_name("delta-corpus", tests, NULL, NULL);

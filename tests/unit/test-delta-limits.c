@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* What a small delta could blow up, nest too deep or tie into a knot is refused, and leaves nothing behind. */
+/* What a small delta could blow up, nest too deep or tie into a knot is refused, and leaves nothing behind.
+ */
 
 #include <errno.h>
 #include <stdio.h>
@@ -126,7 +127,8 @@ static void test_depth_through_alias(void **state)
 static void test_cycle(void **state)
 {
         _cleanup_value_ Value *root = dict_of("a", value_int_new(1));
-        Value *inner = list_of(value_int_new(0)), *outer = list_of(value_ref(inner)), *delta = value_dict_new();
+        Value *inner = list_of(value_int_new(0)), *outer = list_of(value_ref(inner)),
+              *delta = value_dict_new();
 
         put(delta, "values_changed", dict_of("root['a']", dict_of("new_value", inner)));
         put(delta, "dictionary_item_added", dict_of("root['a'][0]", outer));
@@ -204,12 +206,14 @@ static void test_doubling_in_fingerprints(void **state)
         clock_t start = clock();
 
         assert_int_equal(value_dict_set(indexes, zero, v, NULL), 0);
-        assert_int_equal(apply(&root, dict_of("iterable_items_added_at_indexes", dict_of("root", indexes)), NULL), 0);
+        assert_int_equal(
+            apply(&root, dict_of("iterable_items_added_at_indexes", dict_of("root", indexes)), NULL), 0);
         assert_int_equal(value_list_length(root), 1);
         assert_true((double)(clock() - start) / CLOCKS_PER_SEC < SECONDS_MAX);
 }
 
-/* ---- conversions: their types are globals, which the writer refuses, so the pickle is put together here ---- */
+/* ---- conversions: their types are globals, which the writer refuses, so the pickle is put together here
+ * ---- */
 
 static void put_text(Text *t, const char *text)
 {
@@ -323,7 +327,8 @@ static void test_size_change(void **state)
         uint8_t bytes[10000] = {};
         DeltaReport report;
 
-        assert_int_equal(apply(&root, value_change("root[0]", value_bytes_new(bytes, sizeof(bytes))), &report), 0);
+        assert_int_equal(
+            apply(&root, value_change("root[0]", value_bytes_new(bytes, sizeof(bytes))), &report), 0);
         assert_in_range(report.size_change, sizeof(bytes), sizeof(bytes) + 1000);
         assert_int_equal(apply(&root, value_change("root[0]", value_int_new(5)), &report), 0);
         assert_in_range(-report.size_change, sizeof(bytes), sizeof(bytes) + 1000);

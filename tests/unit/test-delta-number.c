@@ -55,7 +55,8 @@ static int parse_int(const char *text, int64_t *ret)
 
 static void test_parse_int(void **state)
 {
-        static const char *const bad[] = { "", " ", "+", "1 2", "_1", "1_", "1__0", "0x10", "1.0", "1e3", "- 1", "a" };
+        static const char *const bad[] = { "",     " ",    "+",   "1 2", "_1",  "1_",
+                                           "1__0", "0x10", "1.0", "1e3", "- 1", "a" };
         int64_t n = 0;
 
         assert_int_equal(parse_int(" \t\n\v\f\r-1_000 ", &n), 0);
@@ -82,7 +83,8 @@ static void test_int_text(void **state)
 
         /* One digit more is too many for either way. */
         digits[NUMBER_DIGITS_MAX + 1] = '9';
-        assert_int_equal(number_parse_int((const uint8_t *)digits, NUMBER_DIGITS_MAX + 2, &again), NUMBER_INVALID);
+        assert_int_equal(number_parse_int((const uint8_t *)digits, NUMBER_DIGITS_MAX + 2, &again),
+                         NUMBER_INVALID);
         assert_null(again);
 }
 
@@ -96,7 +98,8 @@ static void assert_parsed_float(const char *text, double expected)
 
 static void test_parse_float(void **state)
 {
-        static const char *const bad[] = { "", ".", "1e", "1_.5", "1._5", "_1", "0x10", "inf_", "1e_5", "+-1", "1 2" };
+        static const char *const bad[] = { "",     ".",    "1e",   "1_.5", "1._5", "_1",
+                                           "0x10", "inf_", "1e_5", "+-1",  "1 2" };
         double number = 0;
 
         assert_parsed_float(" 1_0e1_0 ", 1e11);
@@ -108,7 +111,8 @@ static void test_parse_float(void **state)
         assert_int_equal(number_parse_float((const uint8_t *)"-nan", 4, &number), 0);
         assert_true(isnan(number) && signbit(number));
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)
-                assert_int_equal(number_parse_float((const uint8_t *)bad[i], strlen(bad[i]), &number), NUMBER_INVALID);
+                assert_int_equal(number_parse_float((const uint8_t *)bad[i], strlen(bad[i]), &number),
+                                 NUMBER_INVALID);
 }
 
 static Value *int_value(const char *text)
@@ -209,14 +213,10 @@ static void test_unicode(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_float_text),
-                cmocka_unit_test(test_parse_int),
-                cmocka_unit_test(test_int_text),
-                cmocka_unit_test(test_parse_float),
-                cmocka_unit_test(test_compare),
-                cmocka_unit_test(test_int_to_float),
-                cmocka_unit_test(test_float_to_int),
-                cmocka_unit_test(test_unicode),
+                cmocka_unit_test(test_float_text),   cmocka_unit_test(test_parse_int),
+                cmocka_unit_test(test_int_text),     cmocka_unit_test(test_parse_float),
+                cmocka_unit_test(test_compare),      cmocka_unit_test(test_int_to_float),
+                cmocka_unit_test(test_float_to_int), cmocka_unit_test(test_unicode),
         };
         return cmocka_run_group_tests_name("delta-number", tests, NULL, NULL);
 }

@@ -21,8 +21,9 @@ static void assert_path(const char *text, const char *expected)
                 size_t n = strlen(elements);
 
                 assert_int_equal(value_dump(path->elements[i].value, VALUE_DUMP_SORTED, 512, &dump), 0);
-                snprintf(elements + n, sizeof(elements) - n, "%s%.*s ", path->elements[i].is_attribute ? "." : "",
-                         (int)dump->size, (const char *)dump->data);
+                snprintf(elements + n, sizeof(elements) - n, "%s%.*s ",
+                         path->elements[i].is_attribute ? "." : "", (int)dump->size,
+                         (const char *)dump->data);
         }
         if (path->is_opaque)
                 strncat(elements, "opaque", sizeof(elements) - strlen(elements) - 1);
@@ -80,9 +81,11 @@ static void test_attributes(void **state)
 static void test_numbers(void **state)
 {
         assert_path("root[007][00][1_000][0x_fF][0b11][0o17]", "s\"007\" i0 i3e8 iff i3 if ");
-        assert_path("root[007.5][1.][.5][1e+100][1e999]",
-                    "f401e000000000000 f3ff0000000000000 f3fe0000000000000 f54b249ad2594c37d f7ff0000000000000 ");
-        assert_path("root[- 7][+1][--1][1__0][1_][-2.5e-07]", "i-7 i1 s\"--1\" s\"1__0\" s\"1_\" fbe90c6f7a0b5ed8d ");
+        assert_path(
+            "root[007.5][1.][.5][1e+100][1e999]",
+            "f401e000000000000 f3ff0000000000000 f3fe0000000000000 f54b249ad2594c37d f7ff0000000000000 ");
+        assert_path("root[- 7][+1][--1][1__0][1_][-2.5e-07]",
+                    "i-7 i1 s\"--1\" s\"1__0\" s\"1_\" fbe90c6f7a0b5ed8d ");
         assert_path("root[123456789012345678901234567890]", "i18ee90ff6c373e0ee4e3f0ad2 ");
         assert_path("root[-0x8000000000000000][-0]", "i-8000000000000000 i0 ");
         assert_path("root[ 1 ][\tNone]", "i1 N ");
