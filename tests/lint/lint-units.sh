@@ -8,10 +8,7 @@ fi
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 cp "${top_builddir:?}"/units/*.service "$top_builddir"/units/*.socket "$work"
-cp "${top_srcdir:?}"/units/*.slice "$top_srcdir"/units/*.target "$work"
-for unit in "$top_builddir"/units/*.timer; do
-        [ -e "$unit" ] && cp "$unit" "$work"
-done
+cp "${top_srcdir:?}"/units/*.slice "$top_srcdir"/units/*.target "$top_srcdir"/units/*.timer "$work"
 # The programs are not installed yet, and an instance gets its ports when it is created.
 sed -i 's|^ExecStart=/[^ ]*/scenekeep[^ ]*|ExecStart=/bin/true|' "$work"/*.service
 port=5565
@@ -47,7 +44,6 @@ report=$(grep -l '@[A-Za-z_]*@' "$work"/*.service "$work"/*.socket)
 [ -z "$report" ]
 result $? "every path and port is filled in"
 for unit in "$work"/*.service "$work"/*.socket "$work"/*.timer "$work"/*.target "$work"/*.slice; do
-        [ -e "$unit" ] || continue
         name=$(basename "$unit")
         case $name in
         *@.*) verify "${name%@.*}@x.${name##*.}" ;;

@@ -59,6 +59,8 @@ class Commands:
 class Here(Commands):
     """This very system."""
 
+    root = "/"
+
     def _command(self, arguments):
         return list(arguments)
 
@@ -84,6 +86,11 @@ class Machine(Commands):
         with open(pidfile, encoding="ascii") as stream:
             self.pid = int(stream.read())
         wait_for(lambda: self.try_run("systemctl", "is-system-running") in ("running", "degraded"), "the boot", 60)
+
+    @property
+    def root(self):
+        """Its files, as seen from here."""
+        return f"/proc/{self.pid}/root"
 
     def _command(self, arguments):
         return ["nsenter", "--target", str(self.pid), "--all", "env", "-i", "-C", "/", "LANG=C.UTF-8",

@@ -9,8 +9,10 @@ ROOT is a Debian with the package and all it depends on in /srv/repo, WORK an em
 and run in order; each is a case of TAP. With --here, some of them are done on this very system, which has the package.
 """
 
+import gzip
 import json
 import os
+import pickle
 import random
 import re
 import sys
@@ -24,6 +26,8 @@ sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 from machine import Here, Machine, wait_for  # noqa: E402
 
 import session as session_module  # noqa: E402
+import values  # noqa: E402
+import wire  # noqa: E402
 from fleet import Fleet, server_info  # noqa: E402
 from load import Load  # noqa: E402
 from values import item, new_uuid  # noqa: E402
@@ -228,15 +232,66 @@ class Story:
         self.everybody_is_there("after the hang")
         self.nothing_is_lost()
 
+    def ctl_shows_the_session(self):
+        """scenekeepctl sees the session through its socket"""
+        status = json.loads(self.machine.run("scenekeepctl", "status", "--json"))
+        assert status, status
+        users = self.machine.run("scenekeepctl", "users")
+        assert all(user.name in users for user in self.session.users), users
+
+    def timers_do_their_work(self):
+        """the backup is complete and verified, scrub and drill find nothing wrong, and the timers are armed"""
+        self.machine.write("/etc/scenekeep/default.backup", "DESTINATION=/srv/backup\n")
+        for job in ("backup", "scrub", "drill"):
+            self.systemctl("start", f"scenekeep-{job}@default.service")
+            self.systemctl("enable", "--now", f"scenekeep-{job}@default.timer")
+            assert self.machine.show(f"scenekeep-{job}@default.timer", "ActiveState") == "active"
+            self._keep_on(10)
+        copies = self.machine.run("ls", "/srv/backup").split()
+        assert len(copies) == 1, copies
+        self.machine.run("scenekeepctl", "verify", "--data-dir", "/srv/backup/" + copies[0])
+        assert "scenekeep-backup@default.timer" in self.machine.run("systemctl", "list-timers", "--no-pager")
+
+    def failure_is_told(self):
+        """what is in on-failure.d is run with the name of a unit that has failed"""
+        self.machine.write("/etc/scenekeep/on-failure.d/tell", '#!/bin/sh\necho "$1" >>/run/told\n', 0o755)
+        self.machine.write("/etc/scenekeep/default.backup", "DESTINATION=/dev/null/nowhere\n")
+        self.machine.try_run("systemctl", "start", "scenekeep-backup@default.service")
+        assert self.machine.status != 0
+        wait_for(lambda: "scenekeep-backup@default.service" in self.machine.try_run("cat", "/run/told"), "the hook", 20,
+                 self._keep_on)
+        self.machine.run("rm", "/etc/scenekeep/on-failure.d/tell", "/etc/scenekeep/default.backup")
+        self.systemctl("reset-failed")
+
+    def docker_folder_is_taken_over(self):
+        """scenekeepctl migrate makes a docker set-up's folder a session that systemd serves"""
+        nodes = values.scene(9, self.random)
+        folder = self.machine.root + "/srv/docker"
+        os.makedirs(folder + "/data/backups")
+        with open(folder + "/.env", "w", encoding="ascii") as stream:
+            stream.write("PORT=6000\nADMIN_PASSWORD=boss\nSERVER_PASSWORD='join me'\nSAVE_INTERVAL=90\n")
+        with open(folder + "/data/backups/a.db", "wb") as stream:
+            frames = [wire.node_frames(uuid, "anna", dependencies, data) for uuid, dependencies, data in nodes]
+            stream.write(gzip.compress(pickle.dumps({"nodes": frames, "users": {}}, 4)))
+        self.machine.run("scenekeepctl", "--instance", "docker", "migrate", "/srv/docker")
+        self._open_ports("docker", 6000)
+        client = self.fleet.client(Installed(6000).address, "eva", password="join me", admin_password="boss").connect()
+        client.wait_state("active")
+        assert set(client.nodes) == {uuid for uuid, _, _ in nodes}
+        client.disconnect()
+        self.systemctl("disable", "--now", "scenekeep@docker.socket")
+
+    def _open_ports(self, name, port):
+        for suffix, offset in (("", 0), ("-data", 1), ("-ttl", 2)):
+            self.machine.write(f"/etc/systemd/system/scenekeep{suffix}@{name}.socket.d/ports.conf",
+                               f"[Socket]\nListenStream={port + offset}\n")
+        self.systemctl("daemon-reload")
+        self.systemctl("enable", "--now", f"scenekeep@{name}.socket")
+
     def second_session(self):
         """a second session beside the first, from the templates, knows nothing of it"""
-        ports = {"": 5565, "-data": 5566, "-ttl": 5567}
-        for suffix, port in ports.items():
-            self.machine.write(f"/etc/systemd/system/scenekeep{suffix}@studio.socket.d/ports.conf",
-                               f"[Socket]\nListenStream={port}\n")
-        self.machine.write("/etc/scenekeep/studio.conf", 'idle_exit = "3s";\nsession_name = "studio";\n')
-        self.systemctl("daemon-reload")
-        self.systemctl("enable", "--now", "scenekeep@studio.socket")
+        self.machine.write("/etc/scenekeep/studio.conf", 'idle_exit = "3s";\n')
+        self._open_ports("studio", 5565)
         studio = Installed(5565)
         assert server_info(studio.address, 20), self.machine.try_run("journalctl", "-u", "scenekeep@studio", "--no-pager")
         password = self.machine.run("cat", "/var/lib/scenekeep/studio/admin-password")
@@ -302,15 +357,17 @@ class Story:
     def purge_removes_everything(self):
         """purging asks nothing and leaves nothing"""
         self.machine.run("apt-get", "purge", "-y", "scenekeep")
-        left = self.machine.run("sh", "-c", "ls -d /etc/scenekeep/* /var/lib/scenekeep 2>/dev/null || true")
-        assert left in ("", "/etc/scenekeep/studio.conf"), left
+        left = self.machine.run("sh", "-c", "ls -d /etc/scenekeep/* /var/lib/scenekeep 2>/dev/null || true").split()
+        made_by_others = {"studio.conf", "docker.conf", "docker.admin-password", "docker.server-password"}
+        assert {os.path.basename(path) for path in left} <= made_by_others, left
         assert "scenekeep" not in self.machine.try_run("systemctl", "--failed", "--no-pager", "--plain")
 
 
 STEPS = ["installs_from_a_repository", "only_the_sockets_are_up", "first_connection_starts_it", "users_work",
          "wrong_password_is_no_admin", "sandbox_holds_while_running", "journal_has_fields", "reload_applies",
-         "restart_is_not_noticed", "crash_is_not_noticed", "upgrade_is_not_noticed", "hang_is_caught", "second_session",
-         "idle_session_leaves", "stop_saves", "big_session_stops_in_time", "remove_keeps_data",
+         "restart_is_not_noticed", "crash_is_not_noticed", "upgrade_is_not_noticed", "hang_is_caught", "ctl_shows_the_session",
+         "timers_do_their_work", "failure_is_told", "second_session", "idle_session_leaves",
+         "docker_folder_is_taken_over", "stop_saves", "big_session_stops_in_time", "remove_keeps_data",
          "purge_removes_everything"]
 
 
