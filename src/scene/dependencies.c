@@ -46,22 +46,38 @@ int dependencies_each(Bytes *pickle, DependencyFunc func, void *userdata)
         return 0;
 }
 
-int dependencies_read(Bytes *pickle, uint64_t *ret_signature, size_t *ret_n)
+static uint64_t dependencies_signature(const Value *v)
 {
-        _cleanup_value_ Value *v = NULL;
-        int r = dependencies_load(pickle, &v);
-        if (r != 0)
-                return r;
         uint64_t signature = 0;
         uint32_t n = value_is_list(v) ? value_list_length(v) : 0;
         for (uint32_t i = 0; i < n; i++) {
                 const Value *item = value_list_get(v, i);
                 signature |= dependencies_bit(value_data(item), value_size(item));
         }
+        return signature;
+}
+
+int dependencies_normalise(Bytes *pickle, Bytes **ret, uint64_t *ret_signature)
+{
+        _cleanup_value_ Value *v = NULL;
+        int r = dependencies_load(pickle, &v);
+        if (r == 0)
+                r = pickle_write(v, SIZE_MAX, ret);
+        if (r == 0)
+                *ret_signature = dependencies_signature(v);
+        return r;
+}
+
+int dependencies_read(Bytes *pickle, uint64_t *ret_signature, size_t *ret_n)
+{
+        _cleanup_value_ Value *v = NULL;
+        int r = dependencies_load(pickle, &v);
+        if (r != 0)
+                return r;
         if (ret_signature)
-                *ret_signature = signature;
+                *ret_signature = dependencies_signature(v);
         if (ret_n)
-                *ret_n = n;
+                *ret_n = value_is_list(v) ? value_list_length(v) : 0;
         return 0;
 }
 
@@ -78,6 +94,8 @@ static int is_sought(void *userdata, const void *uuid, size_t size)
 
 int dependencies_have(Bytes *pickle, const void *uuid, size_t uuid_size)
 {
+        if (!memmem(pickle->data, pickle->size, uuid, uuid_size))
+                return 1;
         Sought sought = { .uuid = uuid, .size = uuid_size };
         int r = dependencies_each(pickle, is_sought, &sought);
         return r == 2 ? 0 : r == 0 ? 1 : r;
@@ -85,6 +103,8 @@ int dependencies_have(Bytes *pickle, const void *uuid, size_t uuid_size)
 
 int dependencies_without(Bytes *pickle, const void *uuid, size_t uuid_size, Bytes **ret)
 {
+        if (!memmem(pickle->data, pickle->size, uuid, uuid_size))
+                return 1;
         _cleanup_value_ Value *v = NULL;
         int r = dependencies_load(pickle, &v);
         if (r != 0)

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A node's dependencies: a pickle of a list of uuids, or of None, kept as it came. Its signature says quickly which
- * uuids it cannot hold, so that the removal of one node need not read the lists of all others.
+ * A node's dependencies: a pickle of a list of uuids, or of None. Its signature says quickly which uuids it cannot
+ * hold, so that the removal of one node need not read the lists of all others.
  */
 
 #include "base/bytes.h"
@@ -11,6 +11,10 @@
 
 /* The bit that stands for a uuid in a signature. */
 uint64_t dependencies_bit(const void *uuid, size_t uuid_size);
+
+/* The same list in the form in which the scene keeps it: uuids stand in it as they are, so that a search for the bytes
+ * of one finds every list that holds it. Returns as dependencies_read(). */
+int dependencies_normalise(Bytes *pickle, Bytes **ret, uint64_t *ret_signature);
 
 /* Reads the pickle. 0; 1 when it is something else than a list of str or None; -ENOMEM. ret_signature and ret_n may
  * be NULL. */
@@ -20,9 +24,9 @@ int dependencies_read(Bytes *pickle, uint64_t *ret_signature, size_t *ret_n);
 typedef int (*DependencyFunc)(void *userdata, const void *uuid, size_t uuid_size);
 int dependencies_each(Bytes *pickle, DependencyFunc func, void *userdata);
 
-/* Whether the list holds it: 0 yes, 1 no (or no list), -ENOMEM. */
+/* Whether a normalised list holds it: 0 yes, 1 no (or no list), -ENOMEM. */
 int dependencies_have(Bytes *pickle, const void *uuid, size_t uuid_size);
 
-/* The list without its first entry that is `uuid` (list.remove() of the clients). 0, 1 when it does not hold it or
- * is no list, -ENOMEM. */
+/* A normalised list without its first entry that is `uuid` (list.remove() of the clients). 0, 1 when it does not hold
+ * it or is no list, -ENOMEM. */
 int dependencies_without(Bytes *pickle, const void *uuid, size_t uuid_size, Bytes **ret);

@@ -242,21 +242,20 @@ void scene_set_location(Scene *s, Node *n, uint64_t version, const StoreLocation
 
 /* ---- changes ---- */
 
-/* A compact copy; the many nodes without dependencies share one. */
+/* A compact copy, of [] when it is no list at all; the many nodes without dependencies share one. */
 static int scene_copy_dependencies(Scene *s, Bytes *dependencies, Bytes **ret, uint64_t *ret_signature)
 {
-        uint64_t signature = 0;
-        size_t n = 0;
-        int r = dependencies_read(dependencies, &signature, &n);
-        if (r < 0)
-                return r;
-        bool shared = bytes_equal(dependencies, s->no_dependencies);
-        Bytes *copy = shared ? bytes_ref(s->no_dependencies) : bytes_new_copy(dependencies->data, dependencies->size);
-        if (!copy)
-                return -ENOMEM;
-        *ret = copy;
-        *ret_signature = r == 0 ? signature : 0;
-        return 0;
+        *ret_signature = 0;
+        int r = 1;
+        if (!bytes_equal(dependencies, s->no_dependencies))
+                r = dependencies_normalise(dependencies, ret, ret_signature);
+        if (r == 0 && bytes_equal(*ret, s->no_dependencies)) {
+                *ret = bytes_unref(*ret);
+                r = 1;
+        }
+        if (r == 1)
+                *ret = bytes_ref(s->no_dependencies);
+        return MIN(r, 0);
 }
 
 static void scene_place_dependencies(Scene *s, Node *n, Bytes *dependencies, uint64_t signature)

@@ -56,8 +56,8 @@ Node *scene_last(const Scene *s);
 
 /* ---- changes ---- */
 
-/* A whole node: a new one gets `owner`, one that is there keeps its owner. `dependencies` is a scanned pickle of a list of
- * str, or of None. References the payload, copies dependencies. -ENOMEM: nothing has changed. */
+/* A whole node: a new one gets `owner`, one that is there keeps its owner. `dependencies` is a pickle of a list of str,
+ * or of None; kept is one of the same meaning. References the payload. -ENOMEM: nothing has changed. */
 int scene_put(Scene *s, const void *uuid, size_t uuid_size, Bytes *owner, Bytes *dependencies, Bytes *payload,
               uint64_t wall, Node **ret);
 

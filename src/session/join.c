@@ -13,15 +13,43 @@ static Value *step(const char *state)
 
 /* ---- catalog ---- */
 
-static Value *catalog(const Session *s)
+/* Written by hand, as there may be hundreds of thousands of nodes: the pickle of {'STATE': 'INIT', 'CATALOG': [...]}. */
+static int catalog_new(const Session *s, Bytes **ret)
 {
-        _cleanup_value_ Value *list = value_list_new();
-        for (const Node *n = scene_first(s->scene); list && n; n = scene_next(s->scene, n)) {
-                _cleanup_value_ Value *uuid = value_str_new(node_uuid(n), node_uuid_size(n));
-                if (!uuid || value_list_append(list, uuid) < 0)
-                        return NULL;
+        static const char head[] = "\x80\x04}(\x8c\x05STATE\x8c\x04INIT\x8c\x07" "CATALOG](", tail[] = "eu.";
+        _Static_assert(SCENE_UUID_MAX <= UINT8_MAX, "a uuid is a SHORT_BINUNICODE");
+        size_t size = strlen(head) + strlen(tail);
+        for (const Node *n = scene_first(s->scene); n; n = scene_next(s->scene, n))
+                size += 2 + node_uuid_size(n);
+        uint8_t *p;
+        Bytes *pickle = bytes_new_uninitialised(size, &p);
+        if (!pickle)
+                return -ENOMEM;
+        p = mempcpy(p, head, strlen(head));
+        for (const Node *n = scene_first(s->scene); n; n = scene_next(s->scene, n)) {
+                *p++ = 0x8c;
+                *p++ = (uint8_t)node_uuid_size(n);
+                p = mempcpy(p, node_uuid(n), node_uuid_size(n));
         }
-        return TAKE_PTR(list);
+        memcpy(p, tail, strlen(tail));
+        *ret = pickle;
+        return 0;
+}
+
+static int send_catalog(Session *s, User *u)
+{
+        _cleanup_bytes_ Bytes *pickle = NULL;
+        int r = catalog_new(s, &pickle);
+        if (r < 0)
+                return r;
+        Bytes *parts[] = { s->type_frames[MESSAGE_SNAPSHOT], s->server, pickle };
+        _cleanup_frames_ Frames *frames = frames_new(parts, ELEMENTSOF(parts));
+        if (!frames)
+                return -ENOMEM;
+        bytes_ref(parts[0]);
+        bytes_ref(parts[1]);
+        pickle = NULL;
+        return emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
 }
 
 int join_offer(Session *s, User *u)
@@ -34,7 +62,7 @@ int join_offer(Session *s, User *u)
         u->silent_since = s->now.now;
         s->table_dirty = true;
         int r = journal_user(s, u);
-        return r < 0 ? r : emit_command(s, u, MESSAGE_SNAPSHOT, answer_set(step("INIT"), "CATALOG", catalog(s)));
+        return r < 0 ? r : send_catalog(s, u);
 }
 
 int join_offer_lobby(Session *s)
