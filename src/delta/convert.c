@@ -14,6 +14,9 @@
 /* So many no machine has, and Python raises. */
 #define ZEROES_IMPOSSIBLE (INT64_C(1) << 47)
 
+/* Bytes of a text that is read as a number: blanks and zeros could make it any size. */
+#define NUMBER_TEXT_MAX (1u << 20)
+
 /* Heap of a one-character str, and of its place in a list. */
 #define CHARACTER_COST 56
 
@@ -34,8 +37,10 @@ static int give(Value *v, Value **ret)
 static int to_ascii(DeltaRun *run, const Value *v, Text *text)
 {
         bool is_text = value_type(v) == VALUE_STR;
-        int r = run_charge(run, value_size(v) / 8);
+        int r = run_charge(run, value_size(v));
 
+        if (value_size(v) > NUMBER_TEXT_MAX)
+                return run_refuse(run, DELTA_LIMIT, "conversion of a huge text to a number");
         for (size_t at = 0; r == 0 && at < value_size(v);) {
                 uint32_t code = is_text ? unicode_next(value_data(v), &at) : value_data(v)[at++];
                 int digit = is_text ? unicode_decimal(code) : -1;
@@ -173,7 +178,7 @@ int convert_for_each(DeltaRun *run, const Value *v, ConvertFunc function, void *
                 return r != 0 ? r : for_each_character(v, function, userdata);
         case VALUE_BYTES:
         case VALUE_BYTEARRAY:
-                r = run_charge(run, value_size(v));
+                r = run_grow(run, value_size(v) * sizeof(Value *));
                 return r != 0 ? r : for_each_byte(v, function, userdata);
         default:
                 return DELTA_SKIP;

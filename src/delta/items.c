@@ -53,7 +53,7 @@ static int insert_placeholder(DeltaRun *run, const Place *place)
         if (!end)
                 return -ENOMEM;
         if (number_compare(key, end) >= 0)
-                return run_charge(run, length / 64);
+                return run_charge(run, length / 4);
         if (!value_is_list(place->slot.container) ||
             (value_type(key) != VALUE_INT && value_type(key) != VALUE_BOOL))
                 return run_refuse(run, DELTA_ABORTED, "item inserted into something that is no list");

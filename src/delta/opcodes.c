@@ -65,7 +65,7 @@ static bool slice_bound(const Value *v, size_t length, size_t open, size_t *ret)
 
 static int append_bytes(Rebuild *rebuild, size_t from, size_t to)
 {
-        int r = run_charge(rebuild->run, to - from);
+        int r = run_grow(rebuild->run, (to - from) * sizeof(Value *));
 
         for (size_t i = from; r == 0 && i < to; i++) {
                 _cleanup_value_ Value *byte = value_int_new(value_data(rebuild->target)[i]);

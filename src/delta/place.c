@@ -40,7 +40,7 @@ static int read_character(DeltaRun *run, const Value *text, const Value *key, Va
         size_t length, wanted, from = 0, to;
         int r;
 
-        r = run_charge(run, value_size(text) / 16);
+        r = run_charge(run, value_size(text) / 4);
         if (r != 0)
                 return r;
         length = unicode_length(value_data(text), value_size(text));

@@ -3,7 +3,6 @@
 #include "delta/repr.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "delta/delta.h"
 #include "delta/number.h"
@@ -26,16 +25,16 @@ typedef struct Writer {
         size_t capacity;
 } Writer;
 
+/* \xhh, \uhhhh or \Uhhhhhhhh */
 static int append_escape(Text *text, uint32_t code)
 {
-        char escape[12];
+        static const char digits[] = "0123456789abcdef";
+        unsigned n = code < 0x100 ? 2 : code < 0x10000 ? 4 : 8;
+        char escape[10] = { '\\', n == 2 ? 'x' : n == 4 ? 'u' : 'U' };
 
-        snprintf(escape, sizeof(escape),
-                 code < 0x100   ? "\\x%02x" :
-                 code < 0x10000 ? "\\u%04x" :
-                                  "\\U%08x",
-                 (unsigned)code);
-        return text_append_string(text, escape);
+        for (unsigned i = 0; i < n; i++)
+                escape[2 + i] = digits[code >> 4 * (n - 1 - i) & 15];
+        return text_append(text, escape, 2 + n);
 }
 
 /* One character of a str or bytes that is not copied as it is; NULL when it has no short form. */
