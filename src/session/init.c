@@ -128,6 +128,9 @@ int init_adopt(Session *s, Init *init, uint64_t wall)
                 if (staged->has_location)
                         scene_set_location(s->scene, n, node_version(n), &staged->location, NULL);
                 grave_remove(s, staged->uuid->data, staged->uuid->size);
+                r = stale_note_changed(s, n, wall);
+                if (r < 0)
+                        return r;
         }
         s->running = true;
         return 0;

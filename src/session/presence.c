@@ -380,5 +380,6 @@ int presence_tick(Session *s)
                 return 0;
         grave_expire(s);
         expire_rights(s);
+        stale_expire_changes(s);
         return tick_guests(s);
 }

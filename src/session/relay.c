@@ -54,6 +54,9 @@ static int relay_pass_on(Session *s, User *author, Node *n, Frames *frames, bool
 {
         bool race = author->status == USER_ACTIVE && (stale_is_race(s, author, n) || stale_has(author, n));
         stale_note_sent(s, n, author);
+        int noted = stale_note_changed(s, n, s->now.wall);
+        if (noted < 0)
+                return noted;
         s->n_updates++;
         author->n_updates++;
         for (size_t i = 0; i < s->n_users; i++) {

@@ -23,6 +23,9 @@ int session_load_node(Session *s, Bytes *uuid, Bytes *owner, Bytes *dependencies
                 return r;
         if (location)
                 scene_set_location(s->scene, n, node_version(n), location, NULL);
+        r = wall ? stale_note_changed(s, n, *wall) : 0;
+        if (r < 0)
+                return r;
         const uint64_t *right = u64_map_find(&s->loaded_rights, hash);
         return right ? rights_note(s, n, *right) : 0;
 }
@@ -48,8 +51,9 @@ static int replay_whole(Session *s, const SessionRecord *record, uint64_t wall, 
         if (location)
                 scene_set_location(s->scene, n, node_version(n), location, NULL);
         grave_remove(s, record->key->data, record->key->size);
-        if (!s->loaded_gap)
-                return 0;
+        r = stale_note_changed(s, n, wall);
+        if (r < 0 || !s->loaded_gap)
+                return r;
         r = u64_map_set(&s->loaded_whole, node_id(n), 1);
         return MIN(r, 0);
 }
@@ -61,7 +65,8 @@ static int replay_commit(Session *s, const SessionRecord *record, uint64_t wall)
                 return 1;
         if (s->loaded_gap && !u64_map_find(&s->loaded_whole, node_id(n)))
                 return 1;
-        return scene_append(s->scene, n, record->meta, record->blob, wall);
+        int r = scene_append(s->scene, n, record->meta, record->blob, wall);
+        return r < 0 ? r : stale_note_changed(s, n, wall);
 }
 
 static int replay_delete(Session *s, const SessionRecord *record, uint64_t wall)

@@ -28,6 +28,10 @@
 /* What may have been lost with a connection or with the process: changes up to so long before. */
 #define DOUBT_WINDOW (60 * USEC_PER_SEC)
 
+/* Changes are remembered for so long, to be found without a search through all nodes. Longer than the former, as
+ * the time without a server comes on top. */
+#define CHANGES_KEPT (3 * DOUBT_WINDOW)
+
 /* A returning user is brought up to date after its data channel was quiet for so long, but within the second. */
 #define RETURN_QUIET (300 * USEC_PER_MSEC)
 #define RETURN_WAIT_MAX (1 * USEC_PER_SEC)
@@ -130,6 +134,8 @@ struct Session {
         U64Map grave_by_uuid; /* keyed hash -> number of the grave: index + n_graves_dropped */
         uint64_t n_graves_dropped;
 
+        U64Map recent_changes; /* node id -> wall time of its last change, for CHANGES_KEPT at least */
+        uint64_t changes_since; /* what has changed since this wall time is in it */
         U64Map recent_rights; /* node id -> wall time of the last change of its owner, for a minute */
 
         EarlyRight early_rights[EARLY_RIGHTS_MAX]; /* a ring */
@@ -266,6 +272,11 @@ bool stale_has(const User *u, const Node *n);
 int stale_mark(Session *s, User *u, const Node *n, uint64_t due);
 int stale_mark_changed_since(Session *s, User *u, uint64_t wall);
 void stale_forget(Session *s, uint64_t node_id);
+/* The node has changed at that wall time. */
+int stale_note_changed(Session *s, const Node *n, uint64_t wall);
+/* Calls func for each node changed since that wall time (0: for every node), in no particular order. Returns as func. */
+int stale_each_changed_since(const Session *s, uint64_t wall, int (*func)(void *userdata, const Node *n), void *userdata);
+void stale_expire_changes(Session *s);
 /* May data go to this user now? */
 bool stale_can_send(const Session *s, const User *u);
 /* Sends what is due and can be sent. */

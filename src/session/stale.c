@@ -52,14 +52,62 @@ int stale_mark(Session *s, User *u, const Node *n, uint64_t due)
         return MIN(r, 0);
 }
 
+int stale_note_changed(Session *s, const Node *n, uint64_t wall)
+{
+        int r = u64_map_set(&s->recent_changes, node_id(n), wall);
+        return MIN(r, 0);
+}
+
+int stale_each_changed_since(const Session *s, uint64_t wall, int (*func)(void *userdata, const Node *n), void *userdata)
+{
+        int r = 0;
+        if (wall != 0 && wall >= s->changes_since) {
+                for (const U64MapEntry *e = u64_map_next(&s->recent_changes, NULL); r == 0 && e;
+                     e = u64_map_next(&s->recent_changes, e)) {
+                        const Node *n = e->value >= wall ? scene_find_id(s->scene, e->key) : NULL;
+                        r = n ? func(userdata, n) : 0;
+                }
+                return r;
+        }
+        for (const Node *n = scene_first(s->scene); r == 0 && n; n = scene_next(s->scene, n))
+                if (node_changed(n) + USEC_PER_SEC >= wall)
+                        r = func(userdata, n);
+        return r;
+}
+
+void stale_expire_changes(Session *s)
+{
+        if (s->changes_since + 2 * CHANGES_KEPT > s->now.wall)
+                return;
+        uint64_t since = s->now.wall - CHANGES_KEPT;
+        U64Map kept = {};
+        for (const U64MapEntry *e = u64_map_next(&s->recent_changes, NULL); e;
+             e = u64_map_next(&s->recent_changes, e)) {
+                if (e->value < since || !scene_find_id(s->scene, e->key) || u64_map_set(&kept, e->key, e->value) >= 0)
+                        continue;
+                u64_map_done(&kept);
+                return;
+        }
+        u64_map_done(&s->recent_changes);
+        s->recent_changes = kept;
+        s->changes_since = since;
+}
+
+typedef struct Marking {
+        Session *session;
+        User *user;
+} Marking;
+
+static int mark_now(void *userdata, const Node *n)
+{
+        const Marking *m = userdata;
+        return stale_mark(m->session, m->user, n, m->session->now.now);
+}
+
 int stale_mark_changed_since(Session *s, User *u, uint64_t wall)
 {
-        for (const Node *n = scene_first(s->scene); n; n = scene_next(s->scene, n)) {
-                int r = node_changed(n) + USEC_PER_SEC < wall ? 0 : stale_mark(s, u, n, s->now.now);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        Marking m = { .session = s, .user = u };
+        return stale_each_changed_since(s, wall, mark_now, &m);
 }
 
 void stale_forget(Session *s, uint64_t id)

@@ -63,6 +63,11 @@ static Value *save_graves(const Session *s)
         return TAKE_PTR(list);
 }
 
+static int append_change(void *userdata, const Node *n)
+{
+        return append_pair(userdata, node_uuid(n), node_uuid_size(n), node_changed(n));
+}
+
 /* Back to what the user that is behind most has missed. */
 static Value *save_changes(const Session *s, uint64_t wall)
 {
@@ -71,10 +76,8 @@ static Value *save_changes(const Session *s, uint64_t wall)
                 if (s->users[i]->behind_since_wall != 0)
                         since = MIN(since, s->users[i]->behind_since_wall);
         _cleanup_value_ Value *list = value_list_new();
-        for (const Node *n = scene_first(s->scene); list && n; n = scene_next(s->scene, n))
-                if (node_changed(n) + USEC_PER_SEC >= since && node_changed(n) != 0 &&
-                    append_pair(list, node_uuid(n), node_uuid_size(n), node_changed(n)) < 0)
-                        return NULL;
+        if (!list || stale_each_changed_since(s, since, append_change, list) < 0)
+                return NULL;
         return TAKE_PTR(list);
 }
 
@@ -228,6 +231,7 @@ int session_load_state(Session *s, Bytes *bytes)
         s->loading = true;
         s->running = value_bool_get(value_dict_get_string(state, "running"));
         s->last_wall = (uint64_t)value_int_get(value_dict_get_string(state, "wall"));
+        s->changes_since = s->last_wall > DOUBT_WINDOW ? s->last_wall - DOUBT_WINDOW : 0;
         r = load_users(s, value_dict_get_string(state, "users"));
         if (r == 0)
                 r = load_graves(s, value_dict_get_string(state, "graves"));
