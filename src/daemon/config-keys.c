@@ -43,6 +43,8 @@ const ConfigKey config_keys[] = {
         KEY(sync, CONFIG_SYNC, false, "interval", 0, 0, "interval, or always: before passing on"),
         KEY(sync_interval, CONFIG_DURATION, false, "1s", 10 * MS, 1 * MINUTE, "what a power cut can cost"),
         KEY(segment_size, CONFIG_SIZE, false, "64M", 1 * MIB, 4 * GIB, "size of a file of the log"),
+        KEY(journal_keep, CONFIG_DURATION, false, "7d", 0, 3650 * DAY, "restore to any moment this far back"),
+        KEY(journal_keep_size, CONFIG_SIZE, false, "4G", 0, 1024 * GIB, "but with no more journal than this"),
         KEY(scrub_interval, CONFIG_DURATION, true, "7d", 0, 365 * DAY, "everything is verified this often"),
 
         KEY(graph_cache, CONFIG_SIZE, true, "256M", 1 * MIB, 1024 * GIB, "decoded nodes kept for editing"),

@@ -47,6 +47,7 @@ typedef struct Config {
         int sync;                   /* ConfigSync */
         uint64_t sync_interval;
         uint64_t segment_size;      /* a log segment is closed when it grows past this */
+        uint64_t journal_keep, journal_keep_size; /* journal kept for restores to a moment: time, and at most bytes */
         uint64_t scrub_interval;    /* everything is re-read and verified within this; 0: never */
 
         /* Bounds */

@@ -156,6 +156,8 @@ static int open_store(Manager *m, bool set_aside)
                 .events = manager_store_events(m),
                 .segment_size = m->config->segment_size,
                 .retention = manager_retention(m->config),
+                .journal_keep_usec = m->config->journal_keep,
+                .journal_keep_bytes = m->config->journal_keep_size,
         };
         _cleanup_free_ char *error = NULL;
         int k = store_open(&options, &m->store, &error);
