@@ -166,7 +166,7 @@ static int compare_loosely(DeltaRun *run, const Change *a, const Change *b, int 
         for (uint32_t i = 0; *ret == 0 && i < a->path->n && i < b->path->n; i++) {
                 const Value *x = a->path->elements[i].value, *y = b->path->elements[i].value;
 
-                r = run_charge(run, 4);
+                r = run_charge(run, 32);
                 if (r != 0)
                         return r;
                 if (value_type(x) == value_type(y) ||

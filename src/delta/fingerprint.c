@@ -71,7 +71,7 @@ AnySet *any_set_new(void)
 
 static int digest_text(Hasher *h, const Text *text)
 {
-        int r = run_charge(h->run, 16 + text->size / 16);
+        int r = run_charge(h->run, 64 + text->size / 4);
 
         if (r != 0)
                 return r;

@@ -11,6 +11,9 @@
 #include "delta/shape.h"
 #include "delta/steps.h"
 
+/* Steps that looking at an old item takes at least. */
+#define ITEM_COST 8
+
 /* One list that is put together anew. */
 typedef struct Merge {
         DeltaRun *run;
@@ -55,10 +58,12 @@ static int keep_item(void *userdata, Value *item)
 {
         Merge *m = userdata;
         _cleanup_value_ Value *index = NULL;
-        bool is_gone;
+        bool is_gone = false;
         int r;
 
-        r = any_set_contains(m->run, m->added_set, item, &is_gone);
+        r = run_charge(m->run, ITEM_COST);
+        if (r == 0)
+                r = any_set_contains(m->run, m->added_set, item, &is_gone);
         if (r == 0 && !is_gone) {
                 index = value_int_new(m->n_old);
                 r = index ? is_removed(m, item, index, &is_gone) : -ENOMEM;

@@ -20,9 +20,9 @@
  * allowed to be in the end, and even cyclic. */
 #define DELTA_NESTING_MAX 1000
 
-/* Elementary steps (values looked at, bytes converted) that one delta may cost: about a second. Genuine ones
- * stay below a thousandth of it; deepdiff needs hours for what is beyond. */
-#define DELTA_WORK_MAX (UINT64_C(1) << 28)
+/* Elementary steps (values looked at, bytes converted) that one delta may cost: about half a second of one core,
+ * as long as the server can be away from its clients. */
+#define DELTA_WORK_MAX (UINT64_C(1) << 26)
 
 /* Bytes that copies and conversions of one delta may add to the graph, beside the values in the delta itself.
  */
