@@ -146,7 +146,11 @@ int presence_lost(Session *s, User *u, Channel channel)
                 if (r < 0)
                         return r;
         }
-        if (channel != CHANNEL_DATA || u->behind_since_wall != 0)
+        if (channel != CHANNEL_DATA)
+                return 0;
+        u->knock_due = s->now.now + KNOCK_INTERVAL;
+        session_need(s, u->knock_due);
+        if (u->behind_since_wall != 0)
                 return 0;
         u->behind_since_wall = doubt_before(s->now.wall);
         return journal_user(s, u);
@@ -303,6 +307,8 @@ static int tick_user(Session *s, User *u)
                 r = order_send_due(s, u);
         if (r == 0)
                 r = stale_send(s, u);
+        if (r == 0)
+                r = stale_knock(s, u);
         if (r == 0)
                 r = metadata_flush(s, u);
         if (r == 0 && u->owes_table && !u->refused) {

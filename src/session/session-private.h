@@ -46,6 +46,9 @@
 /* After a restart, until a user answers. */
 #define PING_INTERVAL_AWAY (100 * USEC_PER_MSEC)
 
+/* A data channel that is taken for lost, while the command channel stands, is tried after so long, again and again. */
+#define KNOCK_INTERVAL (300 * USEC_PER_MSEC)
+
 /* Whole nodes sent to one user in one turn. */
 #define RESEND_BATCH_BYTES (4u << 20)
 #define RESEND_BATCH_NODES 256u
@@ -281,6 +284,9 @@ void stale_expire_changes(Session *s);
 bool stale_can_send(const Session *s, const User *u);
 /* Sends what is due and can be sent. */
 int stale_send(Session *s, User *u);
+/* A client that only listens never announces its data channel, so whether it stands shows only when something is sent.
+ * Sends one node that the user may lack, which all come once the channel is found to stand. */
+int stale_knock(Session *s, User *u);
 /* Was data of the node sent to the user so recently that what it sends may have been made without it? */
 bool stale_is_race(const Session *s, const User *u, Node *n);
 /* When data of the node was last sent to the user, within the last minute; 0: before. */

@@ -310,24 +310,49 @@ static int stale_caught_up(Session *s, User *u)
                                     (const char *)u->name->data);
 }
 
-int stale_send(Session *s, User *u)
+static int send_marked(Session *s, Batch *b)
 {
-        if (!stale_can_send(s, u) || u->stale.n == 0)
-                return 0;
+        User *u = b->user;
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n_ids;
         int r = batch_collect(s, u, &ids, &n_ids);
-        _cleanup_(batch_done) Batch b = { .user = u };
-        for (size_t i = 0; r == 0 && i < n_ids && !batch_is_full(&b); i++) {
+        for (size_t i = 0; r == 0 && i < n_ids && !batch_is_full(b); i++) {
                 Node *n = scene_find_id(s->scene, ids[i]);
                 if (!n)
                         u64_map_remove(&u->stale, ids[i]);
                 else if (stale_has(u, n))
-                        r = batch_visit(s, &b, n);
+                        r = batch_visit(s, b, n);
         }
+        return r;
+}
+
+int stale_send(Session *s, User *u)
+{
+        if (!stale_can_send(s, u) || u->stale.n == 0)
+                return 0;
+        _cleanup_(batch_done) Batch b = { .user = u };
+        int r = send_marked(s, &b);
         if (r < 0)
                 return r;
         if (b.n_sent > 0 && u->stale.n > 0)
                 session_need(s, s->now.now + USEC_PER_MSEC);
         return u->stale.n == 0 ? stale_caught_up(s, u) : 0;
+}
+
+int stale_knock(Session *s, User *u)
+{
+        if (!u->lost[CHANNEL_DATA] || u->lost[CHANNEL_COMMAND] || u->away || u->returning ||
+            u->status != USER_ACTIVE || user_is_queued(u))
+                return 0;
+        if (u->knock_due > s->now.now) {
+                session_need(s, u->knock_due);
+                return 0;
+        }
+        u->knock_due = s->now.now + KNOCK_INTERVAL;
+        session_need(s, u->knock_due);
+        int r = stale_mark_changed_since(s, u, u->behind_since_wall);
+        if (r < 0 || u->stale.n == 0)
+                return r;
+        _cleanup_(batch_done) Batch b = { .user = u, .n_sent = RESEND_BATCH_NODES - 1 };
+        return send_marked(s, &b);
 }

@@ -53,6 +53,7 @@ typedef struct User {
         bool owes_table;     /* presence was dropped */
         uint64_t behind_since_wall;
         uint64_t data_from;  /* it takes no data before */
+        uint64_t knock_due;  /* when its lost data channel is tried */
         HeldCommand *held;
         size_t n_held, n_held_allocated;
 

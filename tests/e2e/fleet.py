@@ -69,7 +69,8 @@ class Fleet:
                         f"{', '.join(c.name for c in clients)} to be active")
 
     def describe(self):
-        return "\n".join("  " + client.describe() for client in self.clients)
+        there = [client for client in self.clients if client.state != "left"]
+        return "\n".join("  " + client.describe() for client in (there or self.clients)[-12:])
 
     def settle(self, *clients, also=(), timeout=None):
         """Waits until everything that these active clients have sent has reached all of them, and those in `also`.

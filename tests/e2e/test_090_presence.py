@@ -76,6 +76,20 @@ def test_server_that_has_not_run_for_a_while(session, fleet):
     session.check_same()
 
 
+def test_viewers_who_never_say_anything(quick, fleet):
+    """Of connections that were only ever listened to, the server cannot tell which one has ended."""
+    viewers = quick.join("bert", "carl", "dora", "emil")
+    quick.admin.edit(quick.uuids[1], lambda d: d.update(name="seen by all"))
+    fleet.wait_until(lambda: all(v.nodes[quick.uuids[1]].data["name"] == "seen by all" for v in viewers))
+    for leaving in viewers[:3]:
+        leaving.disconnect()
+        gone(quick, leaving.name, quick.admin)
+        quick.admin.edit(quick.uuids[1], lambda d: d.update(name=f"after {leaving.name}"))
+        fleet.wait_until(lambda: all(v.nodes[quick.uuids[1]].data["name"] == f"after {leaving.name}"
+                                     for v in viewers if v.state == "active"), what="the viewers who stay to see it")
+    quick.check_same(quick.admin, viewers[3])
+
+
 def test_crashed_in_the_lobby(make_server, fleet):
     server = make_server(**QUICK)
     anna = fleet.client(server.address, "anna").connect().wait_state("lobby")

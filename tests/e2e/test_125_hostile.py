@@ -49,7 +49,8 @@ def test_storm_of_logins(make_session, fleet):
     fleet.wait_until(lambda: all(c.answers for c in crowd), timeout=120)
     let_in = [c for c in crowd if c.answers == ["RUNNING"]]
     assert len(let_in) <= 64, "more than max_users are in"
-    unmoved(session, fleet, session.admin, bert)
+    bert.edit(session.uuids[1], lambda d: d["props"].update(bert="there"))
+    fleet.settle(session.admin, bert)
     for client in crowd:
         client.close()
     fleet.clients = [c for c in fleet.clients if c not in crowd]

@@ -91,6 +91,18 @@ def test_cut_and_back(session, fleet, make_proxy, rng):
     assert set(carl.users) >= {"anna", "bert", "carl"}
 
 
+def test_viewer_who_is_cut_off_for_a_moment(session, fleet, make_proxy):
+    """Somebody who only ever listens does not announce that the data channel is back."""
+    proxy = make_proxy(session.server)
+    viewer = far(session, proxy, "viewer")
+    for number in range(4):
+        session.admin.edit(session.uuids[1], lambda d: d.update(name=f"before {number}"))
+        proxy.cut()
+        session.admin.edit(session.uuids[1], lambda d: d.update(name=f"after {number}"))
+        fleet.wait_until(lambda: viewer.nodes[session.uuids[1]].data["name"] == f"after {number}")
+    session.check_same()
+
+
 def test_deletes_and_rights_while_away(make_session, fleet, make_proxy):
     session = make_session(reconnect_grace="30s", timeout="30s")
     proxy = make_proxy(session.server)
