@@ -113,7 +113,8 @@ int io_pwritev_all(Io *io, int fd, struct iovec *iov, int n_iov, off_t offset, s
                 while (n > 0) {
                         size_t part = MIN((size_t)n, iov->iov_len);
 
-                        iov->iov_base = (uint8_t *)iov->iov_base + part;
+                        if (part > 0) /* an empty one may have no base */
+                                iov->iov_base = (uint8_t *)iov->iov_base + part;
                         iov->iov_len -= part;
                         n -= (ssize_t)part;
                         if (iov->iov_len == 0) {
