@@ -183,6 +183,8 @@ static int begin(Saver *s)
         StoreSnapshotParameters parameters = {
                 .reason = s->doing.text[0],
                 .user_count = status.n_users,
+                .node_count = status.n_nodes,
+                .payload_bytes = status.payload_bytes,
                 .initialized = status.running,
                 .state = state,
         };

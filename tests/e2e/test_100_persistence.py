@@ -98,6 +98,25 @@ def test_sigusr1_saves(session, fleet):
     session.check_same()
 
 
+def test_snapshot_of_little_counts_everything(session, fleet):
+    """The second snapshot lists what has changed, and stands for the whole session all the same."""
+    sizes = []
+    bert = session.join("bert")
+    for _ in range(3):
+        mark = session.server.mark()
+        session.admin.edit(session.uuids[0], lambda d: d.update(name=new_uuid()))
+        name = session.admin.nodes[session.uuids[0]].data["name"]
+        fleet.wait_until(lambda n=name: bert.nodes[session.uuids[0]].data["name"] == n, what="the edit to arrive")
+        session.server.send_signal(signal.SIGUSR1)
+        saved(session.server, "manual", mark, fleet)
+        data = session.server.metadata()
+        assert data["node_count"] == len(session.uuids)
+        sizes.append(data["payload_bytes"])
+    assert min(sizes) > 0 and max(sizes) < 2 * min(sizes)
+    session.server.restart()
+    assert "says that there are" not in session.server.log()
+
+
 def test_unchanged_session_is_not_stored_again(session, fleet):
     """Else ten idle saves would push the last good version out."""
     mark = session.server.mark()
