@@ -78,6 +78,7 @@ class Story:
         missing = self.load.missing_from(newcomer.nodes)
         newcomer.disconnect()
         assert not missing, f"{len(missing)} lost: {missing[:5]}"
+        self.fleet.settle(*self.session.users)  # or old news sent anew would undo what is on its way
         self.send_anew()
         self.session.check_same()
 
