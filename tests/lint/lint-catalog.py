@@ -52,4 +52,12 @@ def fields_are_documented():
             yield f"SCENEKEEP_{field}= is not explained in src/man/scenekeepd.8"
 
 
-tap.run(well_formed, every_id_has_an_entry, entries_explain, fields_are_documented)
+def every_id_is_used():
+    """every message id is logged somewhere"""
+    code = "".join(tap.read(p) for p in tap.source_files(".c") if p.startswith("src/"))
+    for name in EVENTS:
+        if not re.search(rf"\bEVENT_{name}\b", code):
+            yield f"EVENT_{name} is never logged"
+
+
+tap.run(well_formed, every_id_has_an_entry, entries_explain, fields_are_documented, every_id_is_used)
