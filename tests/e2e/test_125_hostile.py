@@ -183,7 +183,7 @@ def test_commands_padded_with_junk(session, fleet, rng):
 
 def test_metadata_nested_as_deep_as_allowed(make_session, fleet):
     """What has been accepted can be read again, for the user table and by the next process."""
-    session = make_session(pickle_max_depth=1000)
+    session = make_session(pickle_max_depth=200)
     bert, eve = session.join("bert", "eve")
     for depth in (199, 203, 230, *range(245, 256), 500):
         nested = b"\x80\x04}\x8c\x06nested" + b"]" * depth + b"a" * (depth - 1) + b"s."
