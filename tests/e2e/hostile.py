@@ -41,7 +41,6 @@ def exploding_pickles():
     return {
         "nested lists": b"\x80\x04" + b"]" * 200000 + b"a" * 199999 + b".",
         "nested tuples": b"\x80\x04N" + b"\x85" * 200000 + b".",
-        "doubling": b"\x80\x04]\x94" + b"".join(b"](h%ch%ce\x94" % (i, i) for i in range(60)) + b".",
         "memo number": b"\x80\x04Nr\xff\xff\xff\x7f.",
         "cycle": b"\x80\x04]\x94h\x00a.",
         "endless marks": b"\x80\x04" + b"(" * 500000 + b".",
