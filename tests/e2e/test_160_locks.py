@@ -73,8 +73,11 @@ def test_refused_lock_when_the_client_believes_it_is_another_s(session, fleet, t
     anna, bert, carl = trio
     node_uuid = session.uuids[0]
     carl.paused = True
+    # Each has a socket of its own: what anna sends could overtake what bert has sent before.
     bert.lock(node_uuid)
+    fleet.wait_until(lambda: anna.nodes[node_uuid].owner == "bert")
     bert.unlock(node_uuid)
+    fleet.wait_until(lambda: anna.nodes[node_uuid].owner == COMMON)
     anna.lock(node_uuid)
     fleet.wait_until(lambda: anna.nodes[node_uuid].owner == "anna")
     carl.lock(node_uuid)
