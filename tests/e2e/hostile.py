@@ -36,11 +36,19 @@ def code_pickles(marker):
     }
 
 
+def _doubled(times):
+    """A list that holds the one before it twice, and so on: 2^times lists to somebody who looks at each place."""
+    inner = b"".join(b"](h%ch%ce\x940" % (i, i) for i in range(times - 1))
+    return b"]\x940" + inner + b"](h%ch%ce" % (times - 1, times - 1)
+
+
 def exploding_pickles():
     """Pickles that are small and cost memory, time or stack."""
     return {
         "nested lists": b"\x80\x04" + b"]" * 200000 + b"a" * 199999 + b".",
         "nested tuples": b"\x80\x04N" + b"\x85" * 200000 + b".",
+        "doubling": b"\x80\x04" + _doubled(60) + b".",
+        "doubling in a dict": b"\x80\x04}\x8c\x05lists" + _doubled(60) + b"s.",
         "memo number": b"\x80\x04Nr\xff\xff\xff\x7f.",
         "cycle": b"\x80\x04]\x94h\x00a.",
         "endless marks": b"\x80\x04" + b"(" * 500000 + b".",
@@ -173,7 +181,7 @@ TLS_CLIENT_HELLO = bytes.fromhex(
     "20") + bytes(range(32)) + bytes.fromhex("0008130213031301c02c0100") + bytes(80)
 HTTP_REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:5555\r\nUser-Agent: scanner/1.0\r\nAccept: */*\r\nX: " + b"y" * 400 + b"\r\n\r\n"
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + b"\x00" + bytes(31)
-READY = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
+READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
 
 # What a scanner, a browser or a broken peer writes on a connection to any of the ports.
 RAW_PROBES = {
@@ -184,7 +192,7 @@ RAW_PROBES = {
     "SSH banner": b"SSH-2.0-OpenSSH_9.2\r\n" * 20,
     "ZMTP greeting with another mechanism": GREETING.replace(b"NULL", b"PLAN"),
     "ZMTP with garbage instead of READY": GREETING + b"\x04\x10" + bytes(16),
-    "ZMTP with a READY that lies about lengths": GREETING + b"\x04\x19\x05READY\x0bSocket-Type\x7f\xff\xff\xffDEALER",
+    "ZMTP with a READY that lies about lengths": GREETING + b"\x04\x1c\x05READY\x0bSocket-Type\x7f\xff\xff\xffDEALER",
     "ZMTP as PUB socket": GREETING + READY.replace(b"DEALER", b"PUBLIC"),
     "ZMTP with a frame of 2^62 bytes": GREETING + READY + b"\x02" + struct.pack(">Q", 1 << 62),
     "ZMTP with reserved flags": GREETING + READY + b"\xf8\x01x",

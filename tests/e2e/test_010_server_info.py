@@ -39,4 +39,4 @@ def test_asked_on_one_connection_again_and_again(server, fleet):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

@@ -143,4 +143,4 @@ def test_password_may_have_any_characters(make_server, fleet):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

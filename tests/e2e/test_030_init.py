@@ -185,4 +185,4 @@ def test_garbage_as_node_of_an_init(server, fleet, lobby, rng):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

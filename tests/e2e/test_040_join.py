@@ -201,4 +201,4 @@ def test_asking_for_the_catalog_again(session, fleet):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

@@ -280,4 +280,4 @@ def test_corpus_of_deltas(make_session, fleet, shared, rng):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

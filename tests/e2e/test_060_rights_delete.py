@@ -175,4 +175,4 @@ def test_deltas_of_a_locked_node_by_others_go_nowhere(session, fleet, trio):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

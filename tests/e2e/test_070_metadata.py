@@ -156,4 +156,4 @@ def test_too_much_metadata_is_bounded(make_session, fleet):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

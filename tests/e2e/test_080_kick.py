@@ -107,4 +107,4 @@ def test_admin_kicks_an_admin(session, fleet):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

@@ -222,4 +222,4 @@ def test_no_messages_to_those_who_are_gone(quick, fleet):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

@@ -122,4 +122,4 @@ def test_torn_end_of_the_log(make_session, fleet, rng):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

@@ -382,22 +382,33 @@ def test_connections_that_say_nothing(target):
 
 
 def test_one_byte_at_a_time(target):
-    """A message that arrives slowly is a message all the same."""
+    """A message that arrives slowly is a message all the same. Like every peer of ZMTP, this one sends no message before
+    it has had the server's READY."""
     s = socket.create_connection(("127.0.0.1", target.server.ports[0]))
-    frames = wire.command_frames(Kind.REQUEST_SERVER_INFO, "guest", "RQ_INFO")
-    stream = hostile.GREETING + hostile.READY
-    for i, frame in enumerate(frames):
-        stream += bytes([1 if i + 1 < len(frames) else 0, len(frame)]) + frame
-    for i in range(len(stream)):
-        s.sendall(stream[i:i + 1])
-        target.fleet.pump()
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     s.settimeout(20)
     received = b""
-    while b"private" not in received:
-        part = s.recv(65536)
-        assert part, "closed without an answer"
-        received += part
-    s.close()
+
+    def drip(stream):
+        for i in range(len(stream)):
+            s.sendall(stream[i:i + 1])
+            target.fleet.pump()
+
+    def read_until(word):
+        nonlocal received
+        while word not in received:
+            part = s.recv(65536)
+            assert part, f"closed before {word!r} came"
+            received += part
+    try:
+        drip(hostile.GREETING + hostile.READY)
+        read_until(b"\x05READY")
+        frames = wire.command_frames(Kind.REQUEST_SERVER_INFO, "guest", "RQ_INFO")
+        for i, frame in enumerate(frames):
+            drip(bytes([1 if i + 1 < len(frames) else 0, len(frame)]) + frame)
+        read_until(b"private")
+    finally:
+        s.close()
     target.check()
 
 
@@ -427,4 +438,4 @@ def test_ban(make_session, fleet):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

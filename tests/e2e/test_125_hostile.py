@@ -251,4 +251,4 @@ def test_odd_names(make_session, fleet, name):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

@@ -269,4 +269,4 @@ def test_every_type_of_node(fleet, make_session, shared):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

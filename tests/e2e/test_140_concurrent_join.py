@@ -205,4 +205,4 @@ def test_initiator_edits_while_the_lobby_joins(make_server, fleet, rng):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

@@ -257,4 +257,4 @@ def test_data_folder_that_cannot_be_written(configured):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

@@ -125,4 +125,4 @@ def test_commit_after_the_holder_has_left(make_session, fleet):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

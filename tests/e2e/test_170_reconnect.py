@@ -310,4 +310,4 @@ def test_restarts_in_a_row(make_session, fleet, rng):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

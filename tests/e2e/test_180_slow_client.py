@@ -188,4 +188,4 @@ def test_as_fast_as_the_sender_can(make_session, fleet, rng):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

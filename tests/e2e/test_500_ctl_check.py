@@ -141,4 +141,4 @@ def test_wrong_command_lines(arguments):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

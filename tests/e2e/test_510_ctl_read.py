@@ -228,4 +228,4 @@ def test_damaged_files(tmp_path, rng):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

@@ -286,4 +286,4 @@ def test_restore_refusals(session):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

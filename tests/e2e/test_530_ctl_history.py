@@ -120,4 +120,4 @@ def test_damage_is_found(make_session, rng):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

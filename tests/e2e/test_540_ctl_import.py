@@ -95,4 +95,4 @@ def test_a_bad_file_changes_nothing(session, tmp_path):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

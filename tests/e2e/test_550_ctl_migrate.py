@@ -126,4 +126,4 @@ def test_what_is_in_the_way(tmp_path, session):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

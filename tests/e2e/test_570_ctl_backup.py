@@ -63,4 +63,4 @@ def test_refusals(session, tmp_path):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main(__file__))
+    sys.exit(tap.main(__file__, sys.argv[1:]))

@@ -27,7 +27,13 @@ def _text(prefix, data):
 
 
 def canonical(value):
-    """One line of ASCII for a value; two values have the same one only if they are the same in type and content."""
+    """One line of ASCII for a value; two values have the same one only if they are the same in type and content. What a
+    value holds many times over is told once, and its digest stands for it when it is large: sixty lists, each twice in
+    the next, are no more than sixty lists."""
+    return _canonical(value, {})
+
+
+def _canonical(value, memo):
     if value is None:
         return "N"
     if value is True:
@@ -45,14 +51,24 @@ def canonical(value):
         return _text("b", value)
     if kind is bytearray:
         return _text("B", value)
+    if id(value) not in memo:
+        memo[id(value)] = _shortened(_container(value, kind, memo))
+    return memo[id(value)]
+
+
+def _container(value, kind, memo):
     if kind is dict:
-        pairs = sorted((canonical(k), canonical(v)) for k, v in value.items())
+        pairs = sorted((_canonical(k, memo), _canonical(v, memo)) for k, v in value.items())
         return "{" + "".join(f"{k}:{v}," for k, v in pairs) + "}"
     opening, closing = {list: "[]", tuple: "()", set: "<>", frozenset: ("{|", "|}")}[kind]
-    members = [canonical(x) + "," for x in value]
+    members = [_canonical(x, memo) + "," for x in value]
     if kind in (set, frozenset):
         members.sort()
     return opening + "".join(members) + closing
+
+
+def _shortened(line):
+    return line if len(line) <= LARGE else f"#{len(line)}:{hashlib.sha256(line.encode()).hexdigest()}"
 
 
 def new_uuid(rng=random):
