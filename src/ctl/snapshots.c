@@ -2,12 +2,32 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ctl/format.h"
 #include "ctl/source.h"
 #include "ctl/table.h"
 #include "store/snapshot.h"
 
-static json_object *snapshot_json(const StoreSnapshotInfo *i)
+typedef struct Snapshots {
+        StoreSnapshotInfo *items;
+        uint64_t *new_bytes;
+        size_t n_items;
+        StoreStats stats;
+} Snapshots;
+
+/* When every digest of it was last compared, and found right; 0: never. */
+static uint64_t verified_usec(const Snapshots *l, size_t i)
 {
+        const StoreSnapshotInfo *s = &l->items[i];
+
+        return s->intact && l->stats.scrub_damaged == 0 && s->sequence <= l->stats.scrub_sequence &&
+                               s->time_usec <= l->stats.scrub_finished_usec
+                       ? l->stats.scrub_finished_usec
+                       : 0;
+}
+
+static json_object *snapshot_json(const Snapshots *l, size_t k)
+{
+        const StoreSnapshotInfo *i = &l->items[k];
         json_object *o = json_object_new_object();
 
         json_add_text(o, "name", i->name);
@@ -18,20 +38,23 @@ static json_object *snapshot_json(const StoreSnapshotInfo *i)
         json_add_int(o, "node_count", i->node_count);
         json_add_int(o, "user_count", i->user_count);
         json_add_int(o, "bytes", i->payload_bytes);
+        json_add_int(o, "new_bytes", l->new_bytes[k]);
         json_add_int(o, "manifest_bytes", i->manifest_bytes);
         json_add_bool(o, "pinned", i->pinned);
         json_add_bool(o, "intact", i->intact);
+        json_add_time(o, "verified", verified_usec(l, k));
         return o;
 }
 
-static int print_table(const Ctl *ctl, const StoreSnapshotInfo *list, size_t n)
+static int print_table(const Ctl *ctl, const Snapshots *l)
 {
-        _cleanup_table_ Table *t = table_new(">NO|TIME|~REASON|>NODES|>SIZE|STATE");
+        _cleanup_table_ Table *t = table_new(">NO|TIME|~REASON|>NODES|>SIZE|>NEW|VERIFIED|STATE");
 
         if (!t)
                 return -ENOMEM;
-        for (size_t i = 0; i < n; i++) {
-                const StoreSnapshotInfo *s = &list[i];
+        for (size_t i = 0; i < l->n_items; i++) {
+                const StoreSnapshotInfo *s = &l->items[i];
+                char verified[FORMAT_SIZE_MAX];
 
                 table_row(t);
                 table_cell(t, "%llu", (unsigned long long)s->number);
@@ -39,40 +62,54 @@ static int print_table(const Ctl *ctl, const StoreSnapshotInfo *list, size_t n)
                 table_cell(t, "%s", s->reason);
                 table_cell(t, "%llu", (unsigned long long)s->node_count);
                 table_size(t, s->payload_bytes);
+                table_size(t, l->new_bytes[i]);
+                table_cell(t, "%.10s", verified_usec(l, i) ? format_time(verified, sizeof(verified), verified_usec(l, i)) : "-");
                 table_cell(t, "%s%s%s", s->intact ? "" : "damaged", !s->intact && s->pinned ? ", " : "",
                            s->pinned ? "pinned" : "");
         }
         return table_print(t, stdout, ctl->width, ctl->colour);
 }
 
+static int read_list(Store *store, Snapshots *ret)
+{
+        int r = store_snapshot_list(store, &ret->items, &ret->n_items);
+
+        if (r < 0)
+                return r;
+        store_get_stats(store, &ret->stats);
+        ret->new_bytes = calloc(ret->n_items + 1, sizeof(*ret->new_bytes));
+        return ret->new_bytes ? store_snapshot_new_bytes(store, ret->items, ret->n_items, ret->new_bytes) : -ENOMEM;
+}
+
 ExitStatus verb_snapshots(Ctl *ctl)
 {
         _cleanup_store_ Store *store = NULL;
-        StoreSnapshotInfo *list = NULL;
+        Snapshots l = {0};
         ExitStatus status = source_open_store(ctl, &store);
-        size_t n = 0, n_damaged = 0;
+        size_t n_damaged = 0;
         int r;
 
         if (status != CTL_OK)
                 return status;
-        r = store_snapshot_list(store, &list, &n);
-        for (size_t i = 0; r == 0 && i < n; i++)
-                n_damaged += !list[i].intact;
+        r = read_list(store, &l);
+        for (size_t i = 0; r == 0 && i < l.n_items; i++)
+                n_damaged += !l.items[i].intact;
         if (r == 0 && ctl->json) {
                 json_object *o = json_object_new_object(), *array = json_object_new_array();
 
-                for (size_t i = 0; i < n; i++)
-                        json_object_array_add(array, snapshot_json(&list[i]));
+                for (size_t i = 0; i < l.n_items; i++)
+                        json_object_array_add(array, snapshot_json(&l, i));
                 json_object_object_add(o, "snapshots", array);
                 ctl_print_json(o);
-        } else if (r == 0 && n == 0) {
+        } else if (r == 0 && l.n_items == 0) {
                 puts("There are no snapshots yet: `scenekeepctl save` takes one.");
         } else if (r == 0) {
-                r = print_table(ctl, list, n);
+                r = print_table(ctl, &l);
         }
-        for (size_t i = 0; i < n; i++)
-                store_snapshot_info_done(&list[i]);
-        free(list);
+        for (size_t i = 0; i < l.n_items; i++)
+                store_snapshot_info_done(&l.items[i]);
+        free(l.items);
+        free(l.new_bytes);
         if (r < 0)
                 return ctl_fail(ctl, CTL_FAILED, "cannot list the snapshots in %s: %s", ctl->data_dir, strerror(-r));
         return n_damaged > 0 ? CTL_DEGRADED : CTL_OK;

@@ -131,6 +131,7 @@ ExitStatus verb_log(Ctl *ctl);
 ExitStatus verb_metrics(Ctl *ctl);
 ExitStatus verb_migrate(Ctl *ctl);
 ExitStatus verb_pin(Ctl *ctl);
+ExitStatus verb_prune(Ctl *ctl);
 ExitStatus verb_restore(Ctl *ctl);
 ExitStatus verb_save(Ctl *ctl);
 ExitStatus verb_scrub(Ctl *ctl);

@@ -20,6 +20,8 @@ const Verb verbs[] = {
         {"snapshots", "", 0, 0, 0, "List the snapshots, newest first", verb_snapshots},
         {"pin", "SNAPSHOT", 1, 1, 0, "Keep a snapshot whatever its age", verb_pin},
         {"unpin", "SNAPSHOT", 1, 1, 0, "Let a snapshot go when its time has come", verb_unpin},
+        {"prune", "", 0, 0, OPT_BIT(OPT_DRY_RUN), "Let go of snapshots beyond retention now",
+         verb_prune},
         {"show", "[SOURCE [NODE]]", 0, 2, OPT_BIT(OPT_TREE), "Show the nodes of a snapshot, time or file",
          verb_show},
         {"log", "[NODE]", 0, 1, OPT_BIT(OPT_USER) | OPT_BIT(OPT_SINCE) | OPT_BIT(OPT_UNTIL) | OPT_BIT(OPT_LIMIT),

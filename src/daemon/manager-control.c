@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "control/protocol.h"
 #include "daemon/event-id.h"
-#include "store/maintain.h"
 #include "store/snapshot.h"
 
 const char *control_text(json_object *arguments, const char *key)
@@ -275,40 +274,6 @@ static int on_unpin(void *userdata, ControlCall *call, json_object *arguments)
         return set_pin(userdata, call, arguments, false);
 }
 
-static void on_scrubbed(void *userdata, int result, uint64_t n_records, uint64_t n_bytes, uint64_t n_damaged)
-{
-        /* The store may outlive the control socket. */
-        ManagerControl *c = ((Manager *)userdata)->control;
-        ControlCall *call = c ? TAKE_PTR(c->scrub) : NULL;
-        json_object *o;
-
-        if (!call)
-                return;
-        if (result < 0) {
-                control_refuse(call, CONTROL_ERROR_FAILED, "the store could not be read through: %s", strerror(-result));
-                return;
-        }
-        o = json_object_new_object();
-        json_object_object_add(o, "records", json_object_new_uint64(n_records));
-        json_object_object_add(o, "bytes", json_object_new_uint64(n_bytes));
-        json_object_object_add(o, "damaged", json_object_new_uint64(n_damaged));
-        control_answer(call, o);
-}
-
-static int on_scrub(void *userdata, ControlCall *call, json_object *arguments)
-{
-        ManagerControl *c = userdata;
-        int k = c->scrub ? -EALREADY : store_scrub_begin(c->manager->store, on_scrubbed, c->manager);
-
-        if (k == -EALREADY) {
-                control_refuse(call, CONTROL_ERROR_REFUSED, "a scrub is under way already: wait for its end");
-                return 0;
-        }
-        if (k == 0)
-                c->scrub = call;
-        return k;
-}
-
 /* ---- life ---- */
 
 static const ControlVerb control_verbs[] = {
@@ -321,7 +286,8 @@ static const ControlVerb control_verbs[] = {
         {"save", on_save},
         {"pin", on_pin},
         {"unpin", on_unpin},
-        {"scrub", on_scrub},
+        {"prune", control_prune},
+        {"scrub", control_scrub},
         {"restore", rewind_restore},
         {"import", rewind_import},
         {NULL, NULL},
@@ -364,6 +330,8 @@ void manager_control_close(Manager *m)
                 control_refuse(c->saves[i].call, CONTROL_ERROR_FAILED, "the daemon is being stopped");
         if (c->scrub)
                 control_refuse(c->scrub, CONTROL_ERROR_FAILED, "the daemon is being stopped");
+        if (c->prune)
+                control_refuse(c->prune, CONTROL_ERROR_FAILED, "the daemon is being stopped");
         control_server_free(c->server);
         free(c);
 }

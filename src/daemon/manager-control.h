@@ -18,6 +18,7 @@ struct ManagerControl {
         ControlSave saves[CONTROL_CONNECTIONS_MAX * 2]; /* to be answered when the snapshot is there */
         size_t n_saves;
         ControlCall *scrub; /* who waits for the end of one */
+        ControlCall *prune; /* likewise */
         struct Rewind *rewind; /* a restore or import under way */
         char undo[STORE_SNAPSHOT_NAME_MAX]; /* what was there before the last restore; "" */
         uint64_t started_wall;
@@ -32,6 +33,10 @@ int control_save(ManagerControl *c, ControlCall *call, const char *reason, bool 
 /* A text or number among the arguments; NULL or 0 when it is not there. */
 const char *control_text(json_object *arguments, const char *key);
 bool control_flag(json_object *arguments, const char *key);
+
+/* control-maintain.c */
+int control_scrub(void *userdata, ControlCall *call, json_object *arguments);
+int control_prune(void *userdata, ControlCall *call, json_object *arguments);
 
 /* manager-rewind.c: back to an earlier state */
 int rewind_restore(void *userdata, ControlCall *call, json_object *arguments);

@@ -49,7 +49,7 @@ struct Manager {
         size_t n_peers, n_peers_allocated;
         uint64_t loaded_sequence; /* everything up to here is in the snapshot that was loaded */
         uint64_t tick_at;    /* CLOCK_MONOTONIC for which tick_timer is set; 0: it is not */
-        uint64_t scrubbed_at; /* CLOCK_REALTIME of the last scrub, of the start before the first */
+        uint64_t scrubbed_at; /* CLOCK_REALTIME of the last scrub; of the start if there was none */
         uint64_t idle_since; /* CLOCK_MONOTONIC; 0: somebody is there */
         bool reading_held;   /* too much waits for the disk */
 };

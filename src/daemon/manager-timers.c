@@ -167,7 +167,7 @@ static void on_scrubbed(void *userdata, int result, uint64_t n_records, uint64_t
 
 static int begin_scrub_when_due(Manager *m, SessionTime t)
 {
-        if (m->config->scrub_interval == 0 || t.wall - m->scrubbed_at < m->config->scrub_interval)
+        if (m->config->scrub_interval == 0 || t.wall - MIN(m->scrubbed_at, t.wall) < m->config->scrub_interval)
                 return 0;
         int k = store_scrub_begin(m->store, on_scrubbed, m);
         return k == -EALREADY ? 0 : k;

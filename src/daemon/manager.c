@@ -166,6 +166,13 @@ static int open_store(Manager *m, bool set_aside)
         else if (store_was_copied(m->store))
                 log_notice("%s is a copy of another session's data; it goes on as a session of its own",
                            m->config->data_dir);
+        if (k >= 0) {
+                StoreStats stats;
+
+                /* A server that is restarted more often than that would never come to it. */
+                store_get_stats(m->store, &stats);
+                m->scrubbed_at = stats.scrub_finished_usec ?: clock_realtime_usec();
+        }
         return k;
 }
 
@@ -262,7 +269,6 @@ int manager_new(Manager **ret, const ManagerParameters *parameters)
                 return log_error_errno(-ENOMEM, "Cannot start");
         m->options = parameters->options;
         m->config = parameters->config;
-        m->scrubbed_at = clock_realtime_usec();
         m->report = report_new();
         int k = m->report ? open_loop(m) : -ENOMEM;
         if (k < 0)

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "store/store.h"
+#include "store/snapshot.h"
 
 /* Runs one round of reclaim and compaction in the background if none is under way: segments that nothing
  * retained points into are removed, half-dead ones are copied together (copy, fsync, unlink). Begun by the
@@ -27,3 +27,10 @@ void store_scrub_cancel(Store *s);
 typedef void (*StoreDrillFunc)(void *userdata, int result, const char *snapshot, uint64_t n_nodes,
                                uint64_t n_bytes, uint64_t n_damaged);
 int store_drill_begin(Store *s, const char *name, StoreDrillFunc finished, void *userdata);
+
+/* Applies retention now, in the worker, and then begins a reclaim. `gone`, newest first, are the snapshots that the
+ * policy lets go, n_kept stay; n_bytes are in payloads that none but they hold. dry_run: they stay as well. The
+ * infos are valid during the call. */
+typedef void (*StorePruneFunc)(void *userdata, int result, const StoreSnapshotInfo *gone, size_t n_gone,
+                               size_t n_kept, uint64_t n_bytes);
+int store_prune_begin(Store *s, bool dry_run, StorePruneFunc finished, void *userdata);

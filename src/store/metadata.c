@@ -11,7 +11,7 @@ static void add(struct json_object *o, const char *key, struct json_object *valu
         json_object_object_add(o, key, value);
 }
 
-static struct json_object *format_time(uint64_t usec)
+struct json_object *metadata_time(uint64_t usec)
 {
         time_t t = (time_t)(usec / 1000000);
         char date[32] = "", text[64];
@@ -32,7 +32,7 @@ int metadata_write(Store *s, const Metadata *m)
         if (!o)
                 return -ENOMEM;
         add(o, "timestamp", json_object_new_double((double)m->time_usec / 1e6));
-        add(o, "datetime", format_time(m->time_usec));
+        add(o, "datetime", metadata_time(m->time_usec));
         add(o, "reason", json_object_new_string(m->reason));
         add(o, "requested_by", json_object_new_string(m->user));
         add(o, "initialized", json_object_new_boolean(m->initialized));
@@ -40,7 +40,7 @@ int metadata_write(Store *s, const Metadata *m)
         add(o, "node_count", json_object_new_int64((int64_t)m->info->node_count));
         add(o, "payload_bytes", json_object_new_int64((int64_t)m->info->payload_bytes));
         add(o, "snapshot", json_object_new_string(m->info->name));
-        add(o, "snapshot_datetime", format_time(m->info->time_usec));
+        add(o, "snapshot_datetime", metadata_time(m->info->time_usec));
         add(o, "sequence", json_object_new_int64((int64_t)m->info->sequence));
         add(o, "server", json_object_new_string(PACKAGE_STRING));
         iov.iov_base = (void *)json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |

@@ -126,38 +126,55 @@ static int remove_bases(Store *s)
         return numbers ? r : -ENOMEM;
 }
 
-int snapshot_retention(Store *s)
+int snapshot_retention_plan(Store *s, RetentionItem **ret, size_t *ret_n)
 {
-        _cleanup_free_ RetentionItem *items = NULL;
+        _cleanup_free_ RetentionItem *unread = NULL;
         RetentionPolicy policy;
-        bool changed = false;
         size_t n;
         int r;
 
-        r = collect(s, &items, &n);
+        r = collect(s, &unread, &n);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++)
-                if (!items[i].verified)
-                        verify_unknown(s, items[i].number);
-        free(items);
-        r = collect(s, &items, &n);
+                if (!unread[i].verified)
+                        verify_unknown(s, unread[i].number);
+        r = collect(s, ret, ret_n);
         if (r < 0)
                 return r;
         store_lock(s);
         policy = s->retention;
         store_unlock(s);
-        retention_apply(&policy, items, n);
+        retention_apply(&policy, *ret, *ret_n);
+        return 0;
+}
+
+int snapshot_retention_apply(Store *s, RetentionItem *items, size_t n)
+{
+        bool changed = false;
+        int r;
+
         for (size_t i = n; i-- > 0;) {
                 if (items[i].keep)
                         continue;
                 r = let_go(s, items[i].number);
                 if (r < 0)
                         return r;
+                items[i].keep = r == 0;
                 changed = true;
         }
         if (!changed)
                 return 0;
         r = remove_bases(s);
         return r < 0 ? r : s->io->fsync(s->io, s->snapshots_dirfd);
+}
+
+int snapshot_retention(Store *s)
+{
+        _cleanup_free_ RetentionItem *items = NULL;
+        size_t n;
+        int r;
+
+        r = snapshot_retention_plan(s, &items, &n);
+        return r < 0 ? r : snapshot_retention_apply(s, items, n);
 }

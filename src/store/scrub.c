@@ -27,6 +27,7 @@ typedef struct Scrub {
         Scanner scanner;
         bool scanning;
         uint64_t snapshot; /* last one verified */
+        StoreStats result; /* of it, when it is whole: the figures of scrubs */
         uint64_t n_records;
         uint64_t n_bytes; /* atomic */
         uint64_t n_damaged; /* atomic */
@@ -192,6 +193,15 @@ static int snapshot_step(Scrub *scrub)
         return r;
 }
 
+static void note_result(Scrub *scrub)
+{
+        scrub->result.scrub_bytes = scrub->n_bytes;
+        scrub->result.scrub_damaged = scrub->n_damaged;
+        scrub->result.scrub_finished_usec = scrub->store->now_usec();
+        if (!(scrub->store->flags & STORE_OPEN_READ_ONLY))
+                (void)scrub_note_write(scrub->store, &scrub->result);
+}
+
 static int scrub_run(WorkerJob *job)
 {
         Scrub *scrub = CONTAINER_OF(job, Scrub, job);
@@ -206,6 +216,8 @@ static int scrub_run(WorkerJob *job)
         r = begin_segment(scrub);
         if (r == 0)
                 r = snapshot_step(scrub);
+        if (r == 0)
+                note_result(scrub);
         return r > 0 ? WORKER_AGAIN : r;
 }
 
@@ -234,13 +246,31 @@ static void scrub_finished(WorkerJob *job, int result)
                 report(s, &scrub->findings[i]);
         s->stats.scrub_bytes = scrub->n_bytes;
         s->stats.scrub_damaged = scrub->n_damaged;
-        if (result >= 0)
-                s->stats.scrub_finished_usec = s->now_usec();
+        if (result >= 0) {
+                s->stats.scrub_finished_usec = scrub->result.scrub_finished_usec;
+                s->stats.scrub_sequence = scrub->result.scrub_sequence;
+        }
         if (scrub->scanning)
                 scanner_done(&scrub->scanner);
         if (scrub->finished)
                 scrub->finished(scrub->userdata, result, scrub->n_records, scrub->n_bytes, scrub->n_damaged);
         free(scrub);
+}
+
+/* The last record that lies in a segment that is not written to any more. */
+static uint64_t sealed_sequence(Store *s)
+{
+        uint64_t sequence = s->journal.durable;
+
+        store_lock(s);
+        for (size_t i = 0; i < s->n_segments; i++) {
+                const Segment *segment = s->segments[i];
+
+                if (segment->type == FORMAT_SEGMENT_JOURNAL && !segment->sealed && segment->size > 0)
+                        sequence = MIN(sequence, segment->first_sequence - 1);
+        }
+        store_unlock(s);
+        return sequence;
 }
 
 int store_scrub_begin(Store *s, StoreScrubFunc finished, void *userdata)
@@ -255,6 +285,7 @@ int store_scrub_begin(Store *s, StoreScrubFunc finished, void *userdata)
         scrub->store = s;
         scrub->finished = finished;
         scrub->userdata = userdata;
+        scrub->result.scrub_sequence = sealed_sequence(s);
         scrub->job = (WorkerJob){ .run = scrub_run, .done = scrub_finished };
         s->scrub = scrub;
         worker_submit(s->worker, &scrub->job, WORKER_LOW);

@@ -60,5 +60,9 @@ struct StoreSnapshot {
 int snapshot_materialise_run(WorkerJob *job);
 int snapshot_write_run(WorkerJob *job);
 
-/* retention-job.c: in the worker, after a snapshot: removes what the policy lets go. */
+/* retention-job.c, in the worker. What the policy makes of each snapshot; the array is to be free()d. */
+int snapshot_retention_plan(Store *s, RetentionItem **ret, size_t *ret_n);
+/* Removes those that are not kept; sets `keep` of what had to stay after all, as it was pinned meanwhile. */
+int snapshot_retention_apply(Store *s, RetentionItem *items, size_t n);
+/* Both. */
 int snapshot_retention(Store *s);

@@ -107,6 +107,10 @@ int store_snapshot_list(Store *s, StoreSnapshotInfo **ret, size_t *ret_n);
 /* By name, by number ("42", "00042") or "latest". -ENOENT. */
 int store_snapshot_find(Store *s, const char *name, StoreSnapshotInfo *ret);
 
+/* For each of a list as above: bytes of the payloads that the next older one in the list does not have. Reads all their
+ * manifests, so that `intact` says how each of them is now. Items of damaged ones are 0. */
+int store_snapshot_new_bytes(Store *s, StoreSnapshotInfo *list, size_t n, uint64_t *ret_bytes);
+
 /* A pinned snapshot is never removed by retention. Returns 1 if that changed something, 0 if not, -ENOENT. */
 int store_snapshot_pin(Store *s, const char *name, bool pinned);
 

@@ -342,6 +342,7 @@ int store_open(const StoreOptions *options, Store **ret, char **ret_error)
         free(error);
         s->empty = !s->initial && s->scan->n_items == 0;
         s->stats.n_snapshots = s->snapshots.n_items;
+        scrub_note_read(s, &s->stats);
         *ret = s;
         return 0;
 }

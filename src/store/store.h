@@ -230,7 +230,8 @@ typedef struct StoreStats {
         uint64_t reclaimed_bytes;
         uint64_t scrub_bytes;      /* verified in the scrub under way */
         uint64_t scrub_damaged;    /* records found damaged by it so far */
-        uint64_t scrub_finished_usec; /* realtime of the last whole scrub; 0: none yet */
+        uint64_t scrub_finished_usec; /* realtime of the last whole scrub, also before this start; 0: none yet */
+        uint64_t scrub_sequence;   /* it has read everything up to this record */
 } StoreStats;
 
 void store_get_stats(const Store *s, StoreStats *ret);
