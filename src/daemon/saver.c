@@ -32,6 +32,7 @@ struct Saver {
         Reasons doing;
         SceneSnapshot *scene_snapshot;
         StoreSnapshot *store_snapshot;
+        SessionSave *session_save;
         bool submitted;
         bool want_all; /* the last one failed half-way: what it took from the scene is lost */
         uint64_t doing_sequence; /* what the one under way stands for */
@@ -127,6 +128,7 @@ static void finish(Saver *s, int error, const char *error_text)
 {
         s->scene_snapshot = scene_snapshot_free(s->scene_snapshot);
         s->store_snapshot = store_snapshot_free(s->store_snapshot);
+        s->session_save = session_save_free(s->session_save);
         s->submitted = false;
         if (error == -EBUSY)
                 log_info("Not saved (reason: %s): the session is just being filled, which counts when it is complete",
@@ -176,8 +178,7 @@ static int begin(Saver *s)
         SessionStatus status;
         session_get_status(s->session, &status);
 
-        _cleanup_bytes_ Bytes *state = NULL;
-        int k = session_save_state(s->session, t, &state);
+        int k = session_save_begin(s->session, t, &s->session_save);
         if (k < 0)
                 return k;
         StoreSnapshotParameters parameters = {
@@ -186,7 +187,6 @@ static int begin(Saver *s)
                 .node_count = status.n_nodes,
                 .payload_bytes = status.payload_bytes,
                 .initialized = status.running,
-                .state = state,
         };
         bool all = s->want_all || store_snapshot_wants_all(s->store);
         s->doing_sequence = store_sequence(s->store);
@@ -199,6 +199,25 @@ static int begin(Saver *s)
         return k;
 }
 
+static int make_state(void *userdata, Bytes **ret)
+{
+        return session_save_finish(userdata, ret);
+}
+
+static void release_state(void *userdata)
+{
+        session_save_free(userdata);
+}
+
+static int step_state(Saver *s)
+{
+        int k = session_save_step(s->session_save, SLICE_NODES);
+        if (k != 0)
+                return k;
+        store_snapshot_set_state(s->store_snapshot, make_state, TAKE_PTR(s->session_save), release_state);
+        return 1;
+}
+
 static int step(Saver *s)
 {
         if (!s->scene_snapshot) {
@@ -208,6 +227,8 @@ static int step(Saver *s)
                 if (k < 0)
                         return k;
         }
+        if (s->session_save)
+                return step_state(s);
         int k = scene_snapshot_step(s->scene_snapshot, SLICE_NODES);
         if (k != 0)
                 return k;
@@ -255,6 +276,7 @@ Saver *saver_free(Saver *s)
                 return NULL;
         scene_snapshot_free(s->scene_snapshot);
         store_snapshot_free(s->store_snapshot);
+        session_save_free(s->session_save);
         sd_event_source_disable_unref(s->defer);
         reasons_clear(&s->asked);
         reasons_clear(&s->doing);

@@ -138,6 +138,17 @@ Node *scene_find_id(const Scene *s, uint64_t id)
         return n->serial != 0 && n->serial == id >> 32 ? n : NULL;
 }
 
+Node *scene_at_slot(const Scene *s, uint32_t slot)
+{
+        Node *n = slot < s->n_slots ? scene_slot(s, slot) : NULL;
+        return n && n->serial != 0 ? n : NULL;
+}
+
+uint32_t scene_n_slots(const Scene *s)
+{
+        return s->n_slots;
+}
+
 Node *scene_first(const Scene *s)
 {
         return scene_slot(s, s->first);

@@ -182,6 +182,9 @@ int emit_ping(Session *s, const RoutingId *to, bool known);
 int answer_new(Session *s, MessageType type, Value *data, Frames **ret);
 /* Takes over a key-value pair; returns dict, or NULL after releasing everything when any is NULL. */
 Value *answer_set(Value *dict, const char *key, Value *value);
+
+/* state.c: the dict of a session's state, all but what save.c adds in slices. */
+int state_save_head(const Session *s, SessionTime t, Value **ret);
 Value *answer_text(const Bytes *b);
 /* The frames of a whole Node. */
 int answer_node(Session *s, Node *n, Bytes *payload, Frames **ret);

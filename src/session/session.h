@@ -121,9 +121,21 @@ int session_load_record(Session *s, const SessionRecord *record, uint64_t wall, 
 int session_load_gap(Session *s);
 int session_load_done(Session *s, SessionTime t, EffectList *effects);
 
-/* Everything but the nodes, as one blob for a snapshot: to be taken in the same turn as scene_snapshot_begin().
- * -EBUSY while an init is under way: its nodes are in the journal only, so no snapshot may come between them. */
-int session_save_state(Session *s, SessionTime t, Bytes **ret);
+/* Everything but the nodes, as one blob for a snapshot, gathered in slices: to be begun in the same turn as
+ * scene_snapshot_begin(). -EBUSY while an init is under way: its nodes are in the journal
+ * only, so no snapshot may come between them. */
+typedef struct SessionSave SessionSave;
+int session_save_begin(Session *s, SessionTime t, SessionSave **ret);
+
+/* Looks at no more than `max` things. 1: call again; 0: all is there. */
+int session_save_step(SessionSave *save, size_t max);
+
+/* The blob, once, when all is there. Needs nothing of the session any more, and may be called in any thread. */
+int session_save_finish(SessionSave *save, Bytes **ret);
+
+SessionSave *session_save_free(SessionSave *save);
+DEFINE_CLEANUP(SessionSave *, session_save_free)
+#define _cleanup_session_save_ _cleanup_(session_save_freep)
 
 typedef struct SessionStatus {
         bool running, initialising;

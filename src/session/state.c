@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "pickle/reader.h"
-#include "pickle/writer.h"
+#include "session/marks.h"
 #include "session/session-private.h"
 
 /*
@@ -10,12 +10,13 @@
  * pickle, so that it can be looked at with common tools, of the dict
  *   {'version': 1, 'wall': int, 'running': bool,
  *    'users': [[name, RECORD_USER meta, metadata pickle or None], ...],
- *    'graves': [[uuid, wall], ...], 'changes': [[uuid, wall], ...], 'rights': [uuid, ...]}
+ *    'graves': marks, 'changes': marks, 'rights': marks}
  * Times are microseconds of CLOCK_REALTIME. Graves, changes and rights are those of the last minute, which clients that
- * come back may have missed.
+ * come back may have missed; marks are bytes as in marks.h. Version 1 had lists of [uuid, wall] for the first two and
+ * of uuids for the third.
  */
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 
 /* ---- saving ---- */
 
@@ -23,14 +24,6 @@ static int append(Value *list, Value *item)
 {
         _cleanup_value_ Value *owned = item;
         return owned ? value_list_append(list, owned) : -ENOMEM;
-}
-
-static int append_pair(Value *list, const void *uuid, size_t size, uint64_t wall)
-{
-        _cleanup_value_ Value *pair = value_list_new();
-        if (!pair || append(pair, value_str_new(uuid, size)) < 0 || append(pair, value_int_new((int64_t)wall)) < 0)
-                return -ENOMEM;
-        return value_list_append(list, pair);
 }
 
 static Value *save_users(const Session *s)
@@ -51,60 +44,16 @@ static Value *save_users(const Session *s)
         return TAKE_PTR(list);
 }
 
-static Value *save_graves(const Session *s)
+int state_save_head(const Session *s, SessionTime t, Value **ret)
 {
-        _cleanup_value_ Value *list = value_list_new();
-        for (size_t i = 0; list && i < s->n_graves; i++) {
-                const Grave *g = grave_at(s, i);
-                if (grave_find(s, g->uuid->data, g->uuid->size) == g &&
-                    append_pair(list, g->uuid->data, g->uuid->size, g->deleted_wall) < 0)
-                        return NULL;
-        }
-        return TAKE_PTR(list);
-}
-
-static int append_change(void *userdata, const Node *n)
-{
-        return append_pair(userdata, node_uuid(n), node_uuid_size(n), node_changed(n));
-}
-
-/* Back to what the user that is behind most has missed. */
-static Value *save_changes(const Session *s, uint64_t wall)
-{
-        uint64_t since = wall > DOUBT_WINDOW ? wall - DOUBT_WINDOW : 0;
-        for (size_t i = 0; i < s->n_users; i++)
-                if (s->users[i]->behind_since_wall != 0)
-                        since = MIN(since, s->users[i]->behind_since_wall);
-        _cleanup_value_ Value *list = value_list_new();
-        if (!list || stale_each_changed_since(s, since, append_change, list) < 0)
-                return NULL;
-        return TAKE_PTR(list);
-}
-
-static Value *save_rights(const Session *s)
-{
-        _cleanup_value_ Value *list = value_list_new();
-        for (const U64MapEntry *e = u64_map_next(&s->recent_rights, NULL); list && e;
-             e = u64_map_next(&s->recent_rights, e)) {
-                const Node *n = scene_find_id(s->scene, e->key);
-                if (n && append(list, value_str_new(node_uuid(n), node_uuid_size(n))) < 0)
-                        return NULL;
-        }
-        return TAKE_PTR(list);
-}
-
-int session_save_state(Session *s, SessionTime t, Bytes **ret)
-{
-        if (s->init)
-                return -EBUSY;
         Value *state = answer_set(value_dict_new(), "version", value_int_new(STATE_VERSION));
         state = answer_set(state, "wall", value_int_new((int64_t)t.wall));
         state = answer_set(state, "running", value_bool(s->running));
         state = answer_set(state, "users", save_users(s));
-        state = answer_set(state, "graves", save_graves(s));
-        state = answer_set(state, "changes", save_changes(s, t.wall));
-        _cleanup_value_ Value *whole = answer_set(state, "rights", save_rights(s));
-        return whole ? pickle_write(whole, SIZE_MAX, ret) : -ENOMEM;
+        if (!state)
+                return -ENOMEM;
+        *ret = state;
+        return 0;
 }
 
 /* ---- loading ---- */
@@ -121,17 +70,42 @@ static bool is_text(const Value *v, size_t max)
         return v && value_is_string(v) && message_text_is_clean(value_data(v), value_size(v), max);
 }
 
-static bool pairs_are_good(const Value *list)
+/* The next of marks of either version: `position` is an index or an offset. 1: there is none; -EBADMSG. */
+static int next_mark(const Value *marks, uint64_t wall, size_t *position, Mark *ret)
 {
-        if (!is_list(list))
-                return false;
-        for (uint32_t i = 0; i < value_list_length(list); i++) {
-                const Value *pair = value_list_get(list, i);
-                if (!is_list(pair) || value_list_length(pair) != 2 || !is_text(value_list_get(pair, 0), SCENE_UUID_MAX) ||
-                    value_type(value_list_get(pair, 1)) != VALUE_INT)
-                        return false;
+        if (value_type(marks) == VALUE_BYTES) {
+                if (marks_next(value_data(marks), value_size(marks), position, ret))
+                        return message_text_is_clean(ret->uuid, ret->size, SCENE_UUID_MAX) ? 0 : -EBADMSG;
+                return *position == value_size(marks) ? 1 : -EBADMSG;
         }
-        return true;
+        if (!value_is_list(marks))
+                return -EBADMSG;
+        if (*position == value_list_length(marks))
+                return 1;
+        const Value *uuid = value_list_get(marks, (uint32_t)(*position)++);
+        if (value_is_list(uuid)) {
+                const Value *time = value_list_length(uuid) == 2 ? value_list_get(uuid, 1) : NULL;
+                if (!time || value_type(time) != VALUE_INT)
+                        return -EBADMSG;
+                wall = (uint64_t)value_int_get(time);
+                uuid = value_list_get(uuid, 0);
+        }
+        if (!is_text(uuid, SCENE_UUID_MAX))
+                return -EBADMSG;
+        *ret = (Mark){ .uuid = value_data(uuid), .size = value_size(uuid), .wall = wall };
+        return 0;
+}
+
+static bool marks_are_good(const Value *marks)
+{
+        size_t position = 0;
+        Mark mark;
+        int r;
+        if (!marks)
+                return false;
+        while ((r = next_mark(marks, 0, &position, &mark)) == 0)
+                ;
+        return r == 1;
 }
 
 static int read_user_meta(const Value *item, RecordUser *ret)
@@ -165,15 +139,13 @@ static bool state_is_good(const Value *state)
         const Value *version = value_dict_get_string(state, "version");
         const Value *wall = value_dict_get_string(state, "wall");
         const Value *running = value_dict_get_string(state, "running");
-        const Value *rights = value_dict_get_string(state, "rights");
-        if (!version || value_type(version) != VALUE_INT || value_int_get(version) != STATE_VERSION || !wall ||
-            value_type(wall) != VALUE_INT || !running || value_type(running) != VALUE_BOOL || !is_list(rights))
+        if (!version || value_type(version) != VALUE_INT || value_int_get(version) < 1 ||
+            value_int_get(version) > STATE_VERSION || !wall || value_type(wall) != VALUE_INT || !running ||
+            value_type(running) != VALUE_BOOL)
                 return false;
-        for (uint32_t i = 0; i < value_list_length(rights); i++)
-                if (!is_text(value_list_get(rights, i), SCENE_UUID_MAX))
-                        return false;
-        return pairs_are_good(value_dict_get_string(state, "graves")) &&
-               pairs_are_good(value_dict_get_string(state, "changes")) &&
+        return marks_are_good(value_dict_get_string(state, "graves")) &&
+               marks_are_good(value_dict_get_string(state, "changes")) &&
+               marks_are_good(value_dict_get_string(state, "rights")) &&
                users_are_good(value_dict_get_string(state, "users"));
 }
 
@@ -196,24 +168,25 @@ static int load_users(Session *s, const Value *list)
         return 0;
 }
 
-static int load_graves(Session *s, const Value *list)
+static int load_graves(Session *s, const Value *marks)
 {
-        for (uint32_t i = 0; i < value_list_length(list); i++) {
-                const Value *pair = value_list_get(list, i), *uuid = value_list_get(pair, 0);
-                _cleanup_bytes_ Bytes *bytes = bytes_new_copy(value_data(uuid), value_size(uuid));
-                int r = bytes ? grave_add(s, bytes, (uint64_t)value_int_get(value_list_get(pair, 1)), 0) : -ENOMEM;
+        size_t position = 0;
+        Mark mark;
+        while (next_mark(marks, s->last_wall, &position, &mark) == 0) {
+                _cleanup_bytes_ Bytes *uuid = bytes_new_copy(mark.uuid, mark.size);
+                int r = uuid ? grave_add(s, uuid, mark.wall, 0) : -ENOMEM;
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-static int load_hashes(Session *s, U64Map *map, const Value *list, bool pairs)
+static int load_hashes(Session *s, U64Map *map, const Value *marks)
 {
-        for (uint32_t i = 0; i < value_list_length(list); i++) {
-                const Value *item = value_list_get(list, i), *uuid = pairs ? value_list_get(item, 0) : item;
-                uint64_t wall = pairs ? (uint64_t)value_int_get(value_list_get(item, 1)) : s->last_wall;
-                int r = u64_map_set(map, session_hash(s, value_data(uuid), value_size(uuid)), wall);
+        size_t position = 0;
+        Mark mark;
+        while (next_mark(marks, s->last_wall, &position, &mark) == 0) {
+                int r = u64_map_set(map, session_hash(s, mark.uuid, mark.size), mark.wall);
                 if (r < 0)
                         return r;
         }
@@ -236,8 +209,8 @@ int session_load_state(Session *s, Bytes *bytes)
         if (r == 0)
                 r = load_graves(s, value_dict_get_string(state, "graves"));
         if (r == 0)
-                r = load_hashes(s, &s->loaded_changes, value_dict_get_string(state, "changes"), true);
+                r = load_hashes(s, &s->loaded_changes, value_dict_get_string(state, "changes"));
         if (r == 0)
-                r = load_hashes(s, &s->loaded_rights, value_dict_get_string(state, "rights"), false);
+                r = load_hashes(s, &s->loaded_rights, value_dict_get_string(state, "rights"));
         return r;
 }

@@ -22,7 +22,10 @@ struct StoreSnapshot {
         bool submitted;
         char *reason;
         char *user;
-        Bytes *state;
+        StoreMaterialiseFunc make_state; /* NULL: there is none */
+        void *state_userdata;
+        void (*state_release)(void *userdata);
+        Bytes *state; /* when it is made */
         uint64_t number;
         uint64_t time_usec;
         uint64_t sequence;

@@ -226,6 +226,13 @@ static void write_metadata(StoreSnapshot *sn)
         store_snapshot_info_done(&newest);
 }
 
+static int make_state(StoreSnapshot *sn)
+{
+        int r = sn->make_state ? sn->make_state(sn->state_userdata, &sn->state) : 0;
+
+        return r >= 0 && sn->state && sn->state->size > MANIFEST_STATE_MAX ? -EFBIG : r;
+}
+
 int snapshot_write_run(WorkerJob *job)
 {
         StoreSnapshot *sn = CONTAINER_OF(job, StoreSnapshot, job);
@@ -233,7 +240,9 @@ int snapshot_write_run(WorkerJob *job)
         int r;
 
         sn->step = "Finding the payloads of the snapshot";
-        r = refresh_entries(sn);
+        r = make_state(sn);
+        if (r >= 0)
+                r = refresh_entries(sn);
         if (r >= 0) {
                 sn->unchanged = is_unchanged(sn);
                 sn->step = "Writing the snapshot";

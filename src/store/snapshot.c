@@ -13,6 +13,8 @@ static StoreSnapshot *snapshot_release(StoreSnapshot *sn)
         for (size_t i = 0; i < sn->n_materialise; i++)
                 if (sn->materialise[i].release)
                         sn->materialise[i].release(sn->materialise[i].userdata);
+        if (sn->state_release)
+                sn->state_release(sn->state_userdata);
         content_writer_done(&sn->writer);
         free(sn->materialise);
         free(sn->entries);
@@ -50,8 +52,7 @@ int store_snapshot_begin(Store *s, const StoreSnapshotParameters *parameters, bo
         if (!all && store_snapshot_wants_all(s))
                 return -EINVAL;
         if (strlen(parameters->reason) > MANIFEST_TEXT_MAX ||
-            (parameters->user && strlen(parameters->user) > MANIFEST_TEXT_MAX) ||
-            (parameters->state && parameters->state->size > MANIFEST_STATE_MAX))
+            (parameters->user && strlen(parameters->user) > MANIFEST_TEXT_MAX))
                 return -EINVAL;
         sn = calloc(1, sizeof(StoreSnapshot));
         if (!sn)
@@ -63,7 +64,6 @@ int store_snapshot_begin(Store *s, const StoreSnapshotParameters *parameters, bo
                 .initialized = parameters->initialized,
                 .reason = strdup(parameters->reason),
                 .user = strdup(parameters->user ?: ""),
-                .state = bytes_ref(parameters->state),
                 .time_usec = s->now_usec(),
                 .sequence = s->journal.sequence,
                 .user_count = parameters->user_count,
@@ -145,6 +145,15 @@ int store_snapshot_remove(StoreSnapshot *sn, const void *key, size_t key_size)
         StoreEntry e = { .key = key, .key_size = key_size };
 
         return sn->all ? -EINVAL : add_entry(sn, &e, true);
+}
+
+void store_snapshot_set_state(StoreSnapshot *sn, StoreMaterialiseFunc make, void *state_userdata,
+                              void (*release)(void *state_userdata))
+{
+        assert(!sn->make_state);
+        sn->make_state = make;
+        sn->state_userdata = state_userdata;
+        sn->state_release = release;
 }
 
 /* ---- the way through the worker ---- */

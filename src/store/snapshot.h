@@ -46,7 +46,6 @@ typedef struct StoreSnapshotParameters {
         uint64_t payload_bytes; /* counted */
         bool initialized; /* for session_metadata.json */
         bool force;       /* write one even if no node changed since the last (the state is not compared) */
-        Bytes *state;     /* opaque, at most 64 MiB, handed back by store_load_begin(); NULL: none */
 } StoreSnapshotParameters;
 
 /* Called on the main thread, from worker_dispatch(). `name` is NULL when nothing had changed (unchanged) or
@@ -86,6 +85,11 @@ int store_snapshot_add(StoreSnapshot *sn, const StoreEntry *entry);
 int store_snapshot_add_materialised(StoreSnapshot *sn, const StoreEntry *entry,
                                     StoreMaterialiseFunc materialise, void *entry_userdata,
                                     void (*release)(void *entry_userdata));
+
+/* What the caller keeps beside the nodes: opaque, at most 64 MiB (more makes the snapshot fail with -EFBIG), handed back
+ * by store_load_begin(). Made and released like the payload of a materialised entry. To be called once at most. */
+void store_snapshot_set_state(StoreSnapshot *sn, StoreMaterialiseFunc make, void *state_userdata,
+                              void (*release)(void *state_userdata));
 
 /* A node is gone (only when not `all`). */
 int store_snapshot_remove(StoreSnapshot *sn, const void *key, size_t key_size);

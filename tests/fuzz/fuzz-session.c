@@ -209,10 +209,16 @@ static int load_node(void *userdata, SceneImage *image)
 static void step_restart(Course *c)
 {
         _cleanup_bytes_ Bytes *state = NULL;
-        int r = session_save_state(c->session, c->now, &state);
+        _cleanup_session_save_ SessionSave *save = NULL;
+        int r = session_save_begin(c->session, c->now, &save);
         assert(r == 0 || r == -EBUSY);
         if (r < 0)
                 return;
+        while ((r = session_save_step(save, 5)) == 1)
+                ;
+        assert(r == 0);
+        r = session_save_finish(save, &state);
+        assert(r == 0);
         Session *fresh = new_session();
         r = session_load_state(fresh, state);
         assert(r == 0);

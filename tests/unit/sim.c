@@ -487,14 +487,20 @@ static int take_removed(void *userdata, const char *uuid, size_t uuid_size)
 void sim_snapshot(Sim *sim)
 {
         Bytes *state;
-        if (session_save_state(sim->session, sim_time(sim), &state) == -EBUSY)
+        _cleanup_session_save_ SessionSave *save = NULL;
+        int r = session_save_begin(sim->session, sim_time(sim), &save);
+        if (r == -EBUSY)
                 return;
+        assert_int_equal(r, 0);
+        while ((r = session_save_step(save, 3)) == 1)
+                ;
+        assert_int_equal(r, 0);
+        assert_int_equal(session_save_finish(save, &state), 0);
         forget_journal(sim);
         sim->snapshot_state = state;
         static const SceneSnapshotFuncs funcs = { take_node, take_removed };
         SceneSnapshot *sn;
         assert_int_equal(scene_snapshot_begin(session_scene(sim->session), true, &funcs, sim, &sn), 0);
-        int r;
         while ((r = scene_snapshot_step(sn, 7)) == 1)
                 ;
         assert_int_equal(r, 0);

@@ -126,18 +126,22 @@ static const char light[] = "11111111-0000-4000-8000-000000000000",
                   scene[] = "33333333-0000-4000-8000-000000000000",
                   image[] = "44444444-0000-4000-8000-000000000000";
 
+static int make_state(void *userdata, Bytes **ret)
+{
+        *ret = bytes_new_copy("a state", 7);
+        return *ret ? 0 : -ENOMEM;
+}
+
 static void make_snapshots(Store *s, Worker *worker, StoreLocation *a, StoreLocation *b, StoreLocation *c)
 {
-        _cleanup_bytes_ Bytes *state = bytes_new_copy("a state", 7);
-        StoreSnapshotParameters p = {
-                .reason = "auto-save", .user_count = 2, .initialized = true, .state = state
-        };
+        StoreSnapshotParameters p = { .reason = "auto-save", .user_count = 2, .initialized = true };
         StoreEntry e;
         StoreSnapshot *sn;
         char pixels[601];
 
         golden_clock = UINT64_C(1795443300000000);
         assert_int_equal(store_snapshot_begin(s, &p, true, &sn), 0);
+        store_snapshot_set_state(sn, make_state, NULL, NULL);
         e = entry(light, "COMMON", a);
         assert_int_equal(store_snapshot_add(sn, &e), 0);
         e = entry(mesh, "ana", b);
@@ -158,10 +162,10 @@ static void make_snapshots(Store *s, Worker *worker, StoreLocation *a, StoreLoca
                                        .user = "bob",
                                        .user_count = 1,
                                        .node_count = 3,
-                                       .initialized = true,
-                                       .state = state };
+                                       .initialized = true };
         golden_clock = UINT64_C(1795443420000000);
         assert_int_equal(store_snapshot_begin(s, &p, false, &sn), 0);
+        store_snapshot_set_state(sn, make_state, NULL, NULL);
         e = entry(light, "COMMON", a);
         assert_int_equal(store_snapshot_add(sn, &e), 0);
         assert_int_equal(store_snapshot_remove(sn, mesh, strlen(mesh)), 0);

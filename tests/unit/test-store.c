@@ -167,12 +167,16 @@ static void add_node(StoreSnapshot *sn, const char *key, const StoreLocation *bl
         assert_int_equal(store_snapshot_add(sn, &e), 0);
 }
 
+static int make_state(void *userdata, Bytes **ret)
+{
+        *ret = bytes_new_copy("S", 1);
+        return *ret ? 0 : -ENOMEM;
+}
+
 static StoreSnapshot *begin(Fixture *f, bool all, bool force, uint64_t node_count)
 {
-        _cleanup_bytes_ Bytes *state = bytes_new_copy("S", 1);
         StoreSnapshotParameters p = {
                 .reason = "auto-save",
-                .state = state,
                 .user_count = 2,
                 .node_count = node_count,
                 .initialized = true,
@@ -181,6 +185,7 @@ static StoreSnapshot *begin(Fixture *f, bool all, bool force, uint64_t node_coun
         StoreSnapshot *sn;
 
         assert_int_equal(store_snapshot_begin(f->store, &p, all, &sn), 0);
+        store_snapshot_set_state(sn, make_state, NULL, NULL);
         return sn;
 }
 

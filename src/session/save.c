@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "pickle/writer.h"
+#include "session/marks.h"
+#include "session/session-private.h"
+
+/*
+ * Nobody may have to wait while what a minute has changed in a large session is written down, so that goes in slices.
+ * What happens between two of them may be in the state or not: it is in the journal after it in any case, and replaying
+ * it over a state that has it makes no difference.
+ */
+
+struct SessionSave {
+        Session *session;
+        Value *state;
+        uint64_t *changes; /* ids of the nodes to look at */
+        uint64_t *rights;
+        size_t n_changes, i_change, n_rights, i_right;
+        uint64_t grave;        /* number of the next one */
+        uint64_t since;        /* slots: what has changed from here on */
+        uint32_t slot, n_slots; /* instead of the ids, where these have been forgotten */
+        Marks graves, changed, rights_changed;
+};
+
+SessionSave *session_save_free(SessionSave *save)
+{
+        if (!save)
+                return NULL;
+        value_unref(save->state);
+        free(save->changes);
+        free(save->rights);
+        marks_done(&save->graves);
+        marks_done(&save->changed);
+        marks_done(&save->rights_changed);
+        free(save);
+        return NULL;
+}
+
+static int take_ids(const U64Map *map, uint64_t since, uint64_t **ret, size_t *ret_n)
+{
+        uint64_t *ids = reallocarray(NULL, map->n + 1, sizeof *ids);
+        size_t n = 0;
+        if (!ids)
+                return -ENOMEM;
+        for (const U64MapEntry *e = u64_map_next(map, NULL); e; e = u64_map_next(map, e))
+                if (e->value >= since)
+                        ids[n++] = e->key;
+        *ret = ids;
+        *ret_n = n;
+        return 0;
+}
+
+/* Back to what the user that is behind most has missed. */
+static uint64_t changes_wanted_since(const Session *s, uint64_t wall)
+{
+        uint64_t since = wall > DOUBT_WINDOW ? wall - DOUBT_WINDOW : 0;
+        for (size_t i = 0; i < s->n_users; i++)
+                if (s->users[i]->behind_since_wall != 0)
+                        since = MIN(since, s->users[i]->behind_since_wall);
+        return since;
+}
+
+static int take_changes(SessionSave *save, uint64_t wall)
+{
+        const Session *s = save->session;
+        save->since = changes_wanted_since(s, wall);
+        if (save->since != 0 && save->since >= s->changes_since)
+                return take_ids(&s->recent_changes, save->since, &save->changes, &save->n_changes);
+        save->n_slots = scene_n_slots(s->scene);
+        return 0;
+}
+
+int session_save_begin(Session *s, SessionTime t, SessionSave **ret)
+{
+        if (s->init)
+                return -EBUSY;
+        _cleanup_session_save_ SessionSave *save = calloc(1, sizeof *save);
+        if (!save)
+                return -ENOMEM;
+        save->session = s;
+        save->grave = s->n_graves_dropped;
+        int r = state_save_head(s, t, &save->state);
+        if (r >= 0)
+                r = take_changes(save, t.wall);
+        if (r >= 0)
+                r = take_ids(&s->recent_rights, 0, &save->rights, &save->n_rights);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(save);
+        return 0;
+}
+
+static int save_node(Marks *marks, const Node *n)
+{
+        return n ? marks_add(marks, node_uuid(n), node_uuid_size(n), node_changed(n)) : 0;
+}
+
+/* Each of these does one of its kind. 1: did; 0: there is none left. */
+
+static int save_grave(SessionSave *save)
+{
+        const Session *s = save->session;
+        save->grave = MAX(save->grave, s->n_graves_dropped);
+        if (save->grave >= s->n_graves_dropped + s->n_graves)
+                return 0;
+        const Grave *g = grave_at(s, save->grave++ - s->n_graves_dropped);
+        if (grave_find(s, g->uuid->data, g->uuid->size) != g)
+                return 1;
+        int r = marks_add(&save->graves, g->uuid->data, g->uuid->size, g->deleted_wall);
+        return r < 0 ? r : 1;
+}
+
+static int save_change(SessionSave *save)
+{
+        const Scene *scene = save->session->scene;
+        int r;
+        if (save->i_change < save->n_changes)
+                r = save_node(&save->changed, scene_find_id(scene, save->changes[save->i_change++]));
+        else if (save->slot < save->n_slots) {
+                const Node *n = scene_at_slot(scene, save->slot++);
+                r = n && node_changed(n) + USEC_PER_SEC >= save->since ? save_node(&save->changed, n) : 0;
+        } else
+                return 0;
+        return r < 0 ? r : 1;
+}
+
+static int save_right(SessionSave *save)
+{
+        if (save->i_right >= save->n_rights)
+                return 0;
+        int r = save_node(&save->rights_changed,
+                          scene_find_id(save->session->scene, save->rights[save->i_right++]));
+        return r < 0 ? r : 1;
+}
+
+int session_save_step(SessionSave *save, size_t max)
+{
+        for (; max > 0; max--) {
+                int r = save_grave(save);
+                if (r == 0)
+                        r = save_change(save);
+                if (r == 0)
+                        r = save_right(save);
+                if (r <= 0)
+                        return r;
+        }
+        return 1;
+}
+
+static Value *take_value(Marks *m)
+{
+        if (m->size == 0)
+                return value_bytes_new("", 0);
+        size_t size = m->size;
+        _cleanup_bytes_ Bytes *bytes = bytes_new_take(m->data, size);
+        if (bytes)
+                *m = (Marks){};
+        return bytes ? value_bytes_slice_new(bytes, 0, size) : NULL;
+}
+
+int session_save_finish(SessionSave *save, Bytes **ret)
+{
+        Value *state = answer_set(TAKE_PTR(save->state), "graves", take_value(&save->graves));
+        state = answer_set(state, "changes", take_value(&save->changed));
+        save->state = answer_set(state, "rights", take_value(&save->rights_changed));
+        return save->state ? pickle_write(save->state, SIZE_MAX, ret) : -ENOMEM;
+}
