@@ -36,6 +36,9 @@ static const OptSpec specs[_OPT_MAX] = {
         [OPT_ALL] = {'a', "all", NULL, "all of them"},
         [OPT_REASON] = {0, "reason", "TEXT", "what the user is told"},
         [OPT_TIMEOUT] = {0, "timeout", "SECONDS", "how long to wait"},
+        [OPT_PORT] = {'p', "port", "P", "the first of its three ports"},
+        [OPT_ROOT] = {0, "root", "DIR", "in the system below this folder"},
+        [OPT_PURGE_DATA] = {0, "purge-data", NULL, "its data and snapshots, too"},
 };
 
 static void print_options(FILE *f, uint64_t set)

@@ -45,6 +45,9 @@ typedef enum Opt {
         OPT_ALL,
         OPT_REASON,
         OPT_TIMEOUT,
+        OPT_PORT,
+        OPT_ROOT,
+        OPT_PURGE_DATA,
         _OPT_MAX,
 } Opt;
 
@@ -120,6 +123,7 @@ uint64_t ctl_now_usec(void); /* CLOCK_REALTIME */
 ExitStatus verb_backup(Ctl *ctl);
 ExitStatus verb_ban(Ctl *ctl);
 ExitStatus verb_check(Ctl *ctl);
+ExitStatus verb_create(Ctl *ctl);
 ExitStatus verb_diff(Ctl *ctl);
 ExitStatus verb_drill(Ctl *ctl);
 ExitStatus verb_export(Ctl *ctl);
@@ -132,6 +136,7 @@ ExitStatus verb_metrics(Ctl *ctl);
 ExitStatus verb_migrate(Ctl *ctl);
 ExitStatus verb_pin(Ctl *ctl);
 ExitStatus verb_prune(Ctl *ctl);
+ExitStatus verb_remove(Ctl *ctl);
 ExitStatus verb_restore(Ctl *ctl);
 ExitStatus verb_save(Ctl *ctl);
 ExitStatus verb_scrub(Ctl *ctl);

@@ -15,6 +15,10 @@ const Verb verbs[] = {
         {"unban", "ADDRESS", 1, 1, 0, "Let an address come back", verb_unban},
         {"lock", "NODE USER", 2, 2, 0, "Lock a node for somebody", verb_lock},
         {"unlock", "NODE", 1, 1, 0, "Let everybody edit a node", verb_unlock},
+        {"create", "NAME", 1, 1, OPT_BIT(OPT_PORT) | OPT_BIT(OPT_ROOT), "Make a further session with a name and ports",
+         verb_create},
+        {"remove", "NAME", 1, 1, OPT_BIT(OPT_PURGE_DATA) | OPT_BIT(OPT_ROOT), "Stop serving it for good; its data stays",
+         verb_remove},
         /* history */
         {"save", "", 0, 0, OPT_BIT(OPT_PIN), "Take a snapshot now", verb_save},
         {"snapshots", "", 0, 0, 0, "List the snapshots, newest first", verb_snapshots},
