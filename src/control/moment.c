@@ -44,6 +44,7 @@ int moment_begin(Store *store, const StorePoint *point, Moment **ret)
                 .max_nodes = SIZE_MAX,
                 .max_init_bytes = SIZE_MAX,
                 .max_node_bytes = SIZE_MAX,
+                .chat_history = CHAT_LOG_MAX,
                 .graph_cache_bytes = 64 << 20,
                 .pickle_limits = pickle_limits_default,
         };

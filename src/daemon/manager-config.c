@@ -23,6 +23,7 @@ void manager_session_config(const Config *c, SessionConfig *ret)
                 .max_nodes = c->max_nodes,
                 .max_init_bytes = c->max_pending_init,
                 .max_node_bytes = c->max_message_size,
+                .chat_history = c->chat_history,
                 .graph_cache_bytes = c->graph_cache,
                 .pickle_limits = {
                         .max_size = c->max_message_size,

@@ -155,7 +155,7 @@ int emit_ping(Session *s, const RoutingId *to, bool known)
 
 /* ---- what answers are made of ---- */
 
-int answer_new(Session *s, MessageType type, Value *data, Frames **ret)
+int answer_from(Session *s, MessageType type, Bytes *owner, Value *data, Frames **ret)
 {
         _cleanup_value_ Value *owned = data;
         _cleanup_bytes_ Bytes *pickle = NULL;
@@ -164,7 +164,7 @@ int answer_new(Session *s, MessageType type, Value *data, Frames **ret)
         int r = pickle_write(owned, SIZE_MAX, &pickle);
         if (r < 0)
                 return r == -ENOMEM ? r : -EINVAL;
-        Bytes *parts[] = { s->type_frames[type], s->server, pickle };
+        Bytes *parts[] = { s->type_frames[type], owner, pickle };
         Frames *frames = frames_new(parts, ELEMENTSOF(parts));
         if (!frames)
                 return -ENOMEM;
@@ -173,6 +173,11 @@ int answer_new(Session *s, MessageType type, Value *data, Frames **ret)
         pickle = NULL;
         *ret = frames;
         return 0;
+}
+
+int answer_new(Session *s, MessageType type, Value *data, Frames **ret)
+{
+        return answer_from(s, type, s->server, data, ret);
 }
 
 Value *answer_set(Value *dict, const char *key, Value *value)

@@ -160,6 +160,8 @@ static int login_accept(Session *s, const RoutingId *from, const char *address, 
         u->expected = session_has_scene(s);
         u->silent_since = s->now.now;
         user_set_address(u, address);
+        u->tasks.joined = task_board_stamp(s->tasks);
+        history_came(s, u);
         int r = session_add_user(s, u);
         if (r < 0)
                 return r;
@@ -209,11 +211,14 @@ int login_leave(Session *s, User *u, const char *reason)
         if (r == 0)
                 r = rights_release(s, u->name, u);
         if (r == 0)
+                r = metadata_settle(s, u);
+        if (r == 0)
                 r = journal(s, RECORD_LEFT, u, u->name, NULL, NULL);
         if (r < 0)
                 return r;
         Guest *g = guest_add(s, &u->id);
         g->left = true;
+        history_left(s, u);
         session_remove_user(s, u);
         s->table_dirty = true;
         r = emit_close(s, &u->id);

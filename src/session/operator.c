@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "session/session-private.h"
@@ -83,4 +84,76 @@ int session_set_owner(Session *s, SessionTime t, const void *uuid, size_t uuid_s
                 return 0;
         session_enter(s, t, effects);
         return session_leave(s, rights_give(s, n, name));
+}
+
+/* ---- chat and tasks ---- */
+
+int session_say(Session *s, SessionTime t, const char *text, EffectList *effects)
+{
+        if (s->config.chat_history == 0)
+                return 1;
+        if (!text[0])
+                return 2;
+        session_enter(s, t, effects);
+        int r = CHAT_KNOWN;
+        for (uint64_t wall = t.wall; r == CHAT_KNOWN; wall++) {
+                _cleanup_json_ json_object *item = chat_message_new("server", text, wall);
+                r = item ? history_chat(s, NULL, item, true) : -ENOMEM;
+        }
+        /* A clock that was set back does not keep the server from speaking, but one that is far behind does. */
+        if (r > 0)
+                return session_leave(s, 0), 2;
+        return session_leave(s, r);
+}
+
+/* The form of the add-on, with an id that is a time stamp. */
+static int complete_task(const Session *s, json_object *task)
+{
+        char id[32];
+        for (uint64_t wall = s->now.wall;; wall++) {
+                snprintf(id, sizeof id, "%llu.%06u", (unsigned long long)(wall / USEC_PER_SEC),
+                         (unsigned)(wall % USEC_PER_SEC));
+                if (!task_board_find(s->tasks, id) && !task_board_was_deleted(s->tasks, id))
+                        break;
+        }
+        int r = json_item_add(task, "id", json_object_new_string(id));
+        return r < 0 ? r : json_item_add(task, "created_by", json_object_new_string("server"));
+}
+
+static int put_task(Session *s, json_object *task, char **ret_id)
+{
+        _cleanup_task_item_ TaskItem item = { 0 };
+        int r = json_object_object_get_ex(task, "id", NULL) ? 0 : complete_task(s, task);
+        if (r == 0)
+                r = task_item_read(task, s->now.wall, &item);
+        if (r != 0)
+                return r < 0 ? r : 2;
+        _cleanup_free_ char *id = strdup(item.id);
+        if (!id)
+                return -ENOMEM;
+        r = task_board_put(s->tasks, &item, "");
+        if (r == 0)
+                r = history_task(s, NULL, id, task_board_find(s->tasks, id));
+        if (r == 0)
+                *ret_id = TAKE_PTR(id);
+        return r;
+}
+
+int session_put_task(Session *s, SessionTime t, json_object *task, EffectList *effects, char **ret_id)
+{
+        session_enter(s, t, effects);
+        int r = put_task(s, task, ret_id);
+        int k = session_leave(s, MIN(r, 0));
+        return k < 0 ? k : r;
+}
+
+int session_delete_task(Session *s, SessionTime t, const char *id, EffectList *effects)
+{
+        if (!task_board_find(s->tasks, id))
+                return 1;
+        session_enter(s, t, effects);
+        int r = task_board_delete(s->tasks, id);
+        if (r == 0)
+                r = history_task(s, NULL, id, NULL);
+        return session_leave(s, r);
 }

@@ -77,6 +77,35 @@ Bytes *record_meta_user(const RecordUser *user)
         return b;
 }
 
+/* What stands before the message. */
+typedef struct RecordChatHead {
+        uint64_t number;
+        uint64_t time;
+} __attribute__((__packed__)) RecordChatHead;
+
+Bytes *record_meta_chat(uint64_t number, uint64_t time, const char *text, size_t size)
+{
+        RecordChatHead head = { .number = htole64(number), .time = htole64(time) };
+        uint8_t *p;
+        Bytes *b = bytes_new_uninitialised(sizeof head + size, &p);
+        if (b)
+                memcpy(mempcpy(p, &head, sizeof head), text, size);
+        return b;
+}
+
+int record_read_chat(const Bytes *meta, uint64_t *ret_number, uint64_t *ret_time, const char **ret_text, size_t *ret_size)
+{
+        RecordChatHead head;
+        if (!meta || meta->size < sizeof head)
+                return 1;
+        memcpy(&head, meta->data, sizeof head);
+        *ret_number = le64toh(head.number);
+        *ret_time = le64toh(head.time);
+        *ret_text = (const char *)meta->data + sizeof head;
+        *ret_size = meta->size - sizeof head;
+        return 0;
+}
+
 bool record_read_text(const Bytes *meta, size_t *offset, const uint8_t **ret, size_t *ret_size)
 {
         if (*offset >= meta->size)

@@ -19,6 +19,8 @@ typedef enum RecordKind {
         RECORD_USER = 6,     /* key name; meta: RecordUser; at login and when something of it has changed */
         RECORD_METADATA = 7, /* key name; blob: pickle of the metadata fields that last, as they are now */
         RECORD_LEFT = 8,     /* key name */
+        RECORD_CHAT = 9,     /* key id; meta: its number and the time that places it (u64 each), then the message (JSON) */
+        RECORD_TASK = 10,    /* key id; meta: the task as it now is (JSON); none: it is deleted */
 } RecordKind;
 
 /* RECORD_NODEs of an init count from RECORD_STATE_RUNNING on, if that comes. */
@@ -64,11 +66,13 @@ Bytes *record_meta_node(const Bytes *owner, const Bytes *dependencies);
 Bytes *record_meta_refused(const char *reason, const Bytes *meta); /* meta may be NULL */
 Bytes *record_meta_state(RecordState state);
 Bytes *record_meta_user(const RecordUser *user);
+Bytes *record_meta_chat(uint64_t number, uint64_t time, const char *text, size_t size);
 
 /* And back: 0, 1 when it has another form, -ENOMEM. */
 int record_read_node(Bytes *meta, Bytes **ret_owner, Bytes **ret_dependencies);
 int record_read_state(const Bytes *meta, RecordState *ret);
 int record_read_user(const Bytes *meta, RecordUser *ret);
+int record_read_chat(const Bytes *meta, uint64_t *ret_number, uint64_t *ret_time, const char **ret_text, size_t *ret_size);
 
 /* The next short text at *offset, which moves behind it. False at the end or when it is cut off. */
 bool record_read_text(const Bytes *meta, size_t *offset, const uint8_t **ret, size_t *ret_size);

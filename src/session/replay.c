@@ -127,6 +127,7 @@ int replay_user(Session *s, const void *name, size_t name_size, const RecordUser
                 _cleanup_user_ User *fresh = user_new(&record->id, name, name_size);
                 if (!fresh)
                         return -ENOMEM;
+                history_came(s, fresh);
                 int r = session_add_user(s, fresh);
                 if (r < 0)
                         return r;
@@ -153,15 +154,10 @@ int replay_metadata(Session *s, const void *name, size_t name_size, Bytes *metad
         User *u = session_find_name(s, name, name_size);
         if (!u)
                 return 1;
-        Bytes *old = u->metadata;
-        u->metadata = bytes_ref(metadata);
-        _cleanup_value_ Value *v = metadata_value(u);
-        if (!v || !value_is_dict(v)) {
-                bytes_unref(u->metadata);
-                u->metadata = old;
+        if (!metadata_is_good(metadata))
                 return 1;
-        }
-        bytes_unref(old);
+        bytes_unref(u->metadata);
+        u->metadata = bytes_ref(metadata);
         bytes_unref(u->metadata_kept);
         u->metadata_kept = bytes_ref(metadata);
         return 0;
@@ -172,6 +168,7 @@ static int replay_left(Session *s, const SessionRecord *record)
         User *u = session_find_name(s, record->key->data, record->key->size);
         if (!u)
                 return 1;
+        history_left(s, u);
         session_remove_user(s, u);
         user_free(u);
         return 0;
@@ -213,6 +210,10 @@ int session_load_record(Session *s, const SessionRecord *record, uint64_t wall, 
                 return record->blob ? replay_metadata(s, record->key->data, record->key->size, record->blob) : 1;
         case RECORD_LEFT:
                 return replay_left(s, record);
+        case RECORD_CHAT:
+                return history_replay_chat(s, record);
+        case RECORD_TASK:
+                return history_replay_task(s, record);
         }
         return 1;
 }
@@ -263,6 +264,8 @@ int session_load_done(Session *s, SessionTime t, EffectList *effects)
                 s->init = init_free(s->init);
                 r = journal_state(s, NULL, RECORD_STATE_ABANDONED);
         }
+        for (size_t i = 0; r == 0 && i < s->n_users; i++)
+                r = history_adopt(s, s->users[i]);
         for (size_t i = 0; r == 0 && i < s->n_users; i++)
                 r = expect_user(s, s->users[i]);
         if (r == 0 && s->n_users > 0)

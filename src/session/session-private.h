@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 #include "base/u64-map.h"
+#include "session/absent.h"
+#include "session/chat-log.h"
 #include "session/message.h"
 #include "session/session.h"
 #include "session/user.h"
@@ -139,6 +141,12 @@ struct Session {
 
         U64Map recent_changes; /* node id -> wall time of its last change, for CHANGES_KEPT at least */
         uint64_t changes_since; /* what has changed since this wall time is in it */
+        ChatLog *chat;
+        TaskBoard *tasks;
+        bool chat_changed, tasks_changed; /* since they were told */
+        uint64_t history_told;
+        AbsentList absent;
+
         U64Map recent_rights; /* node id -> wall time of the last change of its owner, for a minute */
 
         EarlyRight early_rights[EARLY_RIGHTS_MAX]; /* a ring */
@@ -180,6 +188,8 @@ int emit_ping(Session *s, const RoutingId *to, bool known);
 
 /* The frames of a command of the server; data as above. */
 int answer_new(Session *s, MessageType type, Value *data, Frames **ret);
+/* The same in the name of a user. */
+int answer_from(Session *s, MessageType type, Bytes *owner, Value *data, Frames **ret);
 /* Takes over a key-value pair; returns dict, or NULL after releasing everything when any is NULL. */
 Value *answer_set(Value *dict, const char *key, Value *value);
 
@@ -345,6 +355,42 @@ int rights_remove(Session *s, User *u, Node *n, Frames *frames);
 int metadata_message(Session *s, User *u, const Message *m, Bytes *const *frames);
 int metadata_flush(Session *s, User *u);
 Value *metadata_value(const User *u); /* new; an empty dict when there is none; NULL: memory */
+/* Everything that lasts, now. */
+int metadata_settle(Session *s, User *u);
+bool metadata_is_good(Bytes *pickle); /* can be read, and is a dict */
+
+/* ---- history.c: chat and tasks ---- */
+
+int history_new(Session *s);
+void history_free(Session *s);
+/* Takes chat and tasks out of the fields that a user has sent, and out of its metadata what is replaced by that. 1: fields
+ * have been removed, 0: none. */
+int history_take(Session *s, User *u, Value *fields, Value *metadata);
+/* Bytes in the fields that the user was told by the server. */
+size_t history_own_size(const Value *fields);
+int history_adopt(Session *s, User *u);
+/* A ChatResult, or the change of a task that has been made: journals, to be told. author NULL: the server. */
+int history_chat(Session *s, const User *author, json_object *item, bool last);
+int history_task(Session *s, const User *author, const char *id, const Task *task);
+/* The user in whose entry another one is told. */
+const User *history_carrier(const Session *s, const User *to);
+/* Is it told the same, in the same place, as most others? */
+bool history_is_common(const Session *s, const User *to);
+/* Adds what `to` is told to the metadata of its carrier. */
+int history_put(const Session *s, const User *to, Value *metadata);
+/* Sends what has changed, when it is time. */
+int history_tell(Session *s);
+void history_came(Session *s, User *u);
+void history_left(Session *s, const User *u);
+/* 0, 1 when it makes no sense, -ENOMEM. */
+int history_replay_chat(Session *s, const SessionRecord *record);
+int history_replay_task(Session *s, const SessionRecord *record);
+int history_load_task(Session *s, const void *text, size_t size, const char *author);
+
+/* ---- history-state.c ---- */
+
+Value *history_save(const Session *s, Value *state); /* takes it over and returns it, or NULL */
+int history_load(Session *s, const Value *state);
 
 /* ---- table.c ---- */
 

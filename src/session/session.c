@@ -114,6 +114,8 @@ int session_new(Session **ret, const SessionConfig *config)
         if (getrandom(s->hash_key, sizeof s->hash_key, 0) != (ssize_t)sizeof s->hash_key)
                 return -errno;
         r = session_make_frames(s);
+        if (r == 0)
+                r = history_new(s);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(s);
@@ -127,6 +129,7 @@ Session *session_free(Session *s)
         for (size_t i = 0; i < s->n_users; i++)
                 user_free(s->users[i]);
         free(s->users);
+        history_free(s);
         init_free(s->init);
         for (size_t i = 0; i < s->n_graves; i++)
                 bytes_unref(s->graves[s->first_grave + i].uuid);
@@ -252,6 +255,8 @@ int session_leave(Session *s, int r)
 {
         if (r == 0 && s->table_dirty && !s->loading)
                 r = table_send_all(s);
+        if (r == 0 && !s->loading)
+                r = history_tell(s);
         s->effects = NULL;
         return r;
 }

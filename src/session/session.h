@@ -14,7 +14,9 @@
 
 #include "pickle/scanner.h"
 #include "scene/scene.h"
+#include "session/chat-log.h"
 #include "session/effect.h"
+#include "session/task-board.h"
 
 typedef struct Session Session;
 
@@ -27,6 +29,7 @@ typedef struct SessionConfig {
         size_t max_users, max_user_name, max_metadata, max_nodes;
         size_t max_init_bytes;         /* payloads of an init under way */
         size_t max_node_bytes;
+        size_t chat_history;           /* messages told to those who join; 0: chat is passed on and not kept */
         size_t graph_cache_bytes;
         PickleLimits pickle_limits;
 } SessionConfig;
@@ -92,6 +95,20 @@ int session_delete(Session *s, SessionTime t, const void *uuid, size_t uuid_size
 /* Locks a node for a user who is there, or releases it (SCENE_OWNER_COMMON). 1: no such node, 2: no such user. */
 int session_set_owner(Session *s, SessionTime t, const void *uuid, size_t uuid_size, const char *owner,
                       EffectList *effects);
+
+/* What is said to all users in the name of the server. 1: chat is not kept here (chat_history is 0), 2: the text is empty,
+ * too long or no UTF-8. */
+int session_say(Session *s, SessionTime t, const char *text, EffectList *effects);
+
+/* A new task, as clients write them, in which the id and what else is missing is filled in; or a new state of the one with
+ * its id. 1: the board is full, 2: it is no task, or too large. *ret_id: a new text. */
+int session_put_task(Session *s, SessionTime t, json_object *task, EffectList *effects, char **ret_id);
+/* 1: there is no such task. */
+int session_delete_task(Session *s, SessionTime t, const char *id, EffectList *effects);
+
+/* To look at; never NULL. */
+const ChatLog *session_chat(const Session *s);
+const TaskBoard *session_tasks(const Session *s);
 
 /* ---- time ---- */
 

@@ -10,7 +10,8 @@
  * pickle, so that it can be looked at with common tools, of the dict
  *   {'version': 1, 'wall': int, 'running': bool,
  *    'users': [[name, RECORD_USER meta, metadata pickle or None], ...],
- *    'graves': marks, 'changes': marks, 'rights': marks}
+ *    'graves': marks, 'changes': marks, 'rights': marks,
+ *    and chat, tasks and absent users, see history-state.c}
  * Times are microseconds of CLOCK_REALTIME. Graves, changes and rights are those of the last minute, which clients that
  * come back may have missed; marks are bytes as in marks.h. Version 1 had lists of [uuid, wall] for the first two and
  * of uuids for the third.
@@ -50,6 +51,7 @@ int state_save_head(const Session *s, SessionTime t, Value **ret)
         state = answer_set(state, "wall", value_int_new((int64_t)t.wall));
         state = answer_set(state, "running", value_bool(s->running));
         state = answer_set(state, "users", save_users(s));
+        state = history_save(s, state);
         if (!state)
                 return -ENOMEM;
         *ret = state;
@@ -206,6 +208,8 @@ int session_load_state(Session *s, Bytes *bytes)
         s->last_wall = (uint64_t)value_int_get(value_dict_get_string(state, "wall"));
         s->changes_since = s->last_wall > DOUBT_WINDOW ? s->last_wall - DOUBT_WINDOW : 0;
         r = load_users(s, value_dict_get_string(state, "users"));
+        if (r == 0)
+                r = history_load(s, state);
         if (r == 0)
                 r = load_graves(s, value_dict_get_string(state, "graves"));
         if (r == 0)

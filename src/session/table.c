@@ -5,43 +5,78 @@
 
 /* The users' table, UpdateClientsState: what clients know of each other. */
 
-static Value *table_row(const User *u)
+static Value *table_row(const User *u, Value *metadata)
 {
         Value *row = value_dict_new();
         row = answer_set(row, "id", answer_text(u->name));
         row = answer_set(row, "admin", value_bool(u->admin));
         row = answer_set(row, "latency", value_int_new(u->latency_told));
         row = answer_set(row, "status", value_int_new(u->status));
-        return answer_set(row, "metadata", metadata_value(u));
+        return answer_set(row, "metadata", metadata);
 }
 
-static int table_build(Session *s, Frames **ret)
+/* A client whose own entry has a colour takes it that the rest is there as well, and fails on what is not: without, it tells
+ * everything anew. So what is known from before is for the others. */
+static void hide_colour(Value *metadata)
+{
+        _cleanup_value_ Value *key = value_string_new("color");
+        uint32_t slot = key ? value_table_find(metadata, key) : VALUE_SLOT_END;
+        if (slot == VALUE_SLOT_END)
+                return;
+        Value *old_key, *old_value;
+        value_table_remove(metadata, slot, &old_key, &old_value, NULL);
+        value_unref(old_key);
+        value_unref(old_value);
+}
+
+static int table_add(const Session *s, Value *table, const User *u, const User *to)
+{
+        _cleanup_value_ Value *key = answer_text(u->name);
+        Value *metadata = metadata_value(u);
+        if (u == to && metadata && !u->told_colour)
+                hide_colour(metadata);
+        if (u == history_carrier(s, to) && metadata && history_put(s, to, metadata) < 0)
+                metadata = value_unref(metadata);
+        _cleanup_value_ Value *row = table_row(u, metadata);
+        return key && row ? MIN(value_dict_set(table, key, row, NULL), 0) : -ENOMEM;
+}
+
+static int table_build(Session *s, const User *to, Frames **ret)
 {
         _cleanup_value_ Value *table = value_dict_new();
         for (size_t i = 0; table && i < s->n_users; i++) {
-                _cleanup_value_ Value *key = answer_text(s->users[i]->name);
-                _cleanup_value_ Value *row = table_row(s->users[i]);
-                if (!key || !row || value_dict_set(table, key, row, NULL) < 0)
-                        return -ENOMEM;
+                int r = table_add(s, table, s->users[i], to);
+                if (r < 0)
+                        return r;
         }
         return answer_new(s, MESSAGE_CLIENTS_STATE, TAKE_PTR(table), ret);
 }
 
 int table_send_all(Session *s)
 {
-        _cleanup_frames_ Frames *frames = NULL;
-        int r = table_build(s, &frames);
-        if (r < 0)
-                return r;
+        _cleanup_frames_ Frames *common = NULL;
         s->table_dirty = false;
-        for (size_t i = 0; i < s->n_users; i++)
-                s->users[i]->owes_table = false;
-        return emit_frames_all(s, NULL, SEND_TABLE, frames);
+        for (size_t i = 0; i < s->n_users; i++) {
+                User *u = s->users[i];
+                _cleanup_frames_ Frames *own = NULL;
+                bool is_common = u->told_colour && history_is_common(s, u);
+                int r = 0;
+                u->owes_table = false;
+                if (!is_common)
+                        r = table_build(s, u, &own);
+                else if (!common)
+                        r = table_build(s, u, &common);
+                if (r == 0)
+                        r = emit_send(s, u, CHANNEL_COMMAND, SEND_TABLE, is_common ? common : own, 0);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 int table_send(Session *s, const User *u)
 {
         _cleanup_frames_ Frames *frames = NULL;
-        int r = table_build(s, &frames);
+        int r = table_build(s, u, &frames);
         return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_TABLE, frames, 0);
 }

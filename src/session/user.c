@@ -30,6 +30,7 @@ User *user_free(User *u)
         bytes_unref(u->resync_first);
         bytes_unref(u->metadata);
         bytes_unref(u->metadata_kept);
+        task_holder_done(&u->tasks);
         free(u->address);
         free(u);
         return NULL;

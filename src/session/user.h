@@ -8,6 +8,7 @@
 #include "base/frames.h"
 #include "base/routing-id.h"
 #include "base/u64-map.h"
+#include "session/task-sync.h"
 
 /* Milliseconds; what the reference says of a client that has not been measured. */
 #define LATENCY_UNKNOWN 999u
@@ -84,7 +85,10 @@ typedef struct User {
         Bytes *metadata;         /* pickle of a dict */
         Bytes *metadata_kept;    /* what of it was journalled last; NULL: nothing */
         bool metadata_dirty;
+        bool metadata_moved;     /* only what changes often has changed */
         uint64_t metadata_journalled;
+        bool told_colour;        /* since its login, or since the restart: its client knows that it has */
+        TaskHolder tasks;        /* what it knows of the tasks, see history.c */
 } User;
 
 /* Nothing but its name and id; 0 or NULL. */
