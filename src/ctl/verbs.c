@@ -9,6 +9,7 @@ const Verb verbs[] = {
         {"metrics", "", 0, 0, 0, "Print figures for Prometheus", verb_metrics},
         {"check", "HOST [PORT]", 1, 2, OPT_BIT(OPT_TIMEOUT), "See whether a server can be reached from here",
          verb_check},
+        {"doctor", "", 0, 0, 0, "Look for what is wrong here, and say what mends it", verb_doctor},
         /* managing */
         {"kick", "USER", 1, 1, OPT_BIT(OPT_REASON), "Put somebody out of the session", verb_kick},
         {"ban", "USER|ADDRESS", 1, 1, 0, "Shut an address out for a while", verb_ban},
@@ -30,6 +31,8 @@ const Verb verbs[] = {
          verb_show},
         {"log", "[NODE]", 0, 1, OPT_BIT(OPT_USER) | OPT_BIT(OPT_SINCE) | OPT_BIT(OPT_UNTIL) | OPT_BIT(OPT_LIMIT),
          "Show who changed what, when and how much", verb_log},
+        {"report", "FILE.html", 1, 1, OPT_BIT(OPT_SINCE) | OPT_BIT(OPT_UNTIL),
+         "Draw the session's history on one page", verb_report},
         {"diff", "A [B [NODE]]", 1, 3, 0, "Compare two snapshots, times or files", verb_diff},
         {"restore", "[SNAPSHOT]", 0, 1, OPT_BIT(OPT_AT) | OPT_BIT(OPT_NODE) | OPT_BIT(OPT_UNDO),
          "Go back to what was, whole or by node", verb_restore},
