@@ -108,11 +108,13 @@ static ExitStatus start(const Instance *i)
         return systemctl(i, (const char *const[]){"systemctl", "--quiet", "enable", "--now", unit, NULL});
 }
 
-/* Stopping the sockets stops and saves the session. */
+/* Stopping the sockets stops and saves the session. systemd does not know a socket without its ports. */
 static ExitStatus stop(const Instance *i)
 {
         char units[ELEMENTSOF(jobs) + 1][NAME_MAX_BYTES + 32];
 
+        if (access(i->drop_ins[0], F_OK) != 0)
+                return CTL_OK;
         snprintf(units[0], sizeof(units[0]), "scenekeep@%s.socket", i->name);
         for (size_t k = 0; k < ELEMENTSOF(jobs); k++)
                 snprintf(units[k + 1], sizeof(units[0]), "scenekeep-%s@%s.timer", jobs[k], i->name);

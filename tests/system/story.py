@@ -314,8 +314,25 @@ class Story:
         for unit in ("scenekeep@studio.service", "scenekeep@studio.socket", "scenekeep-ttl@studio.socket"):
             assert self.machine.show(unit, "ActiveState") == "inactive", unit
         assert self.machine.run("ls", "/var/lib/scenekeep/studio/log")
-        self.machine.run("scenekeepctl", "remove", "studio", "--purge-data")
+        self.machine.run("scenekeepctl", "remove", "studio", "--purge-data")  # what was removed before left its data
         assert "studio" not in self.machine.run("sh", "-c", "ls -R /etc/systemd/system /etc/scenekeep /var/lib/scenekeep")
+
+    def many_sessions_cost_nothing(self):
+        """a hundred further sessions are sockets of systemd and no process, and the last one answers"""
+        before = self.machine.run("pgrep", "-c", "scenekeepd")
+        begin = time.monotonic()
+        for port in range(20000, 20300, 3):
+            self.machine.run("scenekeepctl", "create", f"s{port}", "--port", str(port))
+            self._keep_on(5)
+        print(f"# a hundred sessions made in {time.monotonic() - begin:.1f} s")
+        assert self.machine.run("pgrep", "-c", "scenekeepd") == before
+        assert self.machine.show("scenekeep@s20297.socket", "ActiveState") == "active"
+        assert server_info(("127.0.0.1", [20297, 20298, 20299]), 20)
+        for port in range(20000, 20300, 3):
+            self.machine.run("scenekeepctl", "remove", f"s{port}", "--purge-data")
+            self._keep_on(5)
+        assert self.machine.run("pgrep", "-c", "scenekeepd") == before
+        self.everybody_is_there("after a hundred sessions came and went")
 
     def stop_saves(self):
         """stopping the socket stops and saves the session, and starting it brings everything back"""
@@ -377,7 +394,7 @@ STEPS = ["installs_from_a_repository", "only_the_sockets_are_up", "first_connect
          "wrong_password_is_no_admin", "sandbox_holds_while_running", "journal_has_fields", "reload_applies",
          "restart_is_not_noticed", "crash_is_not_noticed", "upgrade_is_not_noticed", "hang_is_caught", "ctl_shows_the_session",
          "timers_do_their_work", "failure_is_told", "second_session", "idle_session_leaves",
-         "docker_folder_is_taken_over", "stop_saves", "big_session_stops_in_time", "remove_keeps_data",
+         "docker_folder_is_taken_over", "many_sessions_cost_nothing", "stop_saves", "big_session_stops_in_time", "remove_keeps_data",
          "purge_removes_everything"]
 
 
