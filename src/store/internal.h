@@ -78,6 +78,9 @@ _printf_(3, 4) void store_problem(Store *s, StoreLevel level, const char *format
 
 /* ---- segments (segment-table.c); all lock by themselves ---- */
 
+/* -EPROTONOSUPPORT: a file of the store is of a format that a newer version has made. Writes nothing. */
+int store_check_newer(Store *s, char **ret_error);
+
 /* Reads the folder. */
 int store_read_segments(Store *s, char **ret_error);
 /* A new segment to be written, in the table from now on. */

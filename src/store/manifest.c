@@ -47,6 +47,40 @@ static int check_header(const FormatManifest *h, uint64_t size)
         return 0;
 }
 
+static bool take_digits(const char **p, unsigned n)
+{
+        for (unsigned i = 0; i < n; i++, (*p)++)
+                if (**p < '0' || **p > '9')
+                        return false;
+        return true;
+}
+
+bool manifest_parse_name(const char *name, uint64_t *ret_number, const char **ret_suffix)
+{
+        const char *p = name;
+        uint64_t number = 0;
+        unsigned n_digits = 0;
+
+        if (!take_digits(&p, 8) || *p++ != 'T' || !take_digits(&p, 6) || *p++ != 'Z' || *p++ != '-')
+                return false;
+        for (; *p >= '0' && *p <= '9' && n_digits < 10; p++, n_digits++)
+                number = number * 10 + (uint64_t)(*p - '0');
+        if (n_digits < 5 || number == 0 || number > UINT32_MAX || (*p != '\0' && *p != '.'))
+                return false;
+        *ret_number = number;
+        *ret_suffix = p;
+        return true;
+}
+
+/* A file that has been renamed would otherwise be taken for another than those that build on it mean. */
+static int check_number(const FormatManifest *h, const char *name)
+{
+        const char *suffix;
+        uint64_t number;
+
+        return manifest_parse_name(name, &number, &suffix) && number != h->number ? -EUCLEAN : 0;
+}
+
 static int open_and_measure(Io *io, int dirfd, const char *name, int *ret_fd, uint64_t *ret_size)
 {
         struct stat st;
@@ -85,6 +119,8 @@ int manifest_read_head(Io *io, int dirfd, const char *name, ManifestHead *ret)
                 convert_header(&head.header);
                 r = check_header(&head.header, head.size);
         }
+        if (r >= 0)
+                r = check_number(&head.header, name);
         if (r >= 0) {
                 texts = calloc(1, head.header.reason_size + head.header.user_size + 1);
                 r = !texts ? -ENOMEM
@@ -144,6 +180,8 @@ static int parse(Manifest *m)
                 return -EUCLEAN;
         memcpy(&m->header, m->data, sizeof(m->header));
         convert_header(&m->header);
+        if (memcmp(m->header.magic, FORMAT_MANIFEST_MAGIC, sizeof(m->header.magic)) != 0)
+                return -EUCLEAN;
         if (m->header.incompatible & ~FORMAT_INCOMPATIBLE_KNOWN)
                 return -EPROTONOSUPPORT;
         r = check_header(&m->header, m->size);
@@ -171,6 +209,8 @@ int manifest_read_file(Io *io, int dirfd, const char *name, Manifest **ret)
         io->close(io, fd);
         if (r >= 0)
                 r = parse(m);
+        if (r >= 0)
+                r = check_number(&m->header, name);
         if (r < 0)
                 return r == -EIO ? -EUCLEAN : r; /* what the disk cannot read is as good as rotten */
         *ret = TAKE_PTR(m);

@@ -40,6 +40,9 @@ typedef struct ManifestHead {
         uint64_t size; /* of the file */
 } ManifestHead;
 
+/* The number in a name like 20261123T141500Z-00042, optionally with a suffix, which is returned. */
+bool manifest_parse_name(const char *name, uint64_t *ret_number, const char **ret_suffix);
+
 void manifest_head_done(ManifestHead *head);
 /* -EUCLEAN: damaged; -EPROTONOSUPPORT: newer; -ENOENT. `name` with suffix. */
 int manifest_read_head(Io *io, int dirfd, const char *name, ManifestHead *ret);

@@ -93,31 +93,6 @@ void snapshot_make_name(uint64_t number, uint64_t time_usec, char ret[static STO
         snprintf(ret + n, STORE_SNAPSHOT_NAME_MAX - n, "-%05" PRIu32, (uint32_t)number);
 }
 
-static bool take_digits(const char **p, unsigned n)
-{
-        for (unsigned i = 0; i < n; i++, (*p)++)
-                if (**p < '0' || **p > '9')
-                        return false;
-        return true;
-}
-
-bool snapshot_parse_name(const char *name, uint64_t *ret_number, const char **ret_suffix)
-{
-        const char *p = name;
-        uint64_t number = 0;
-        unsigned n_digits = 0;
-
-        if (!take_digits(&p, 8) || *p++ != 'T' || !take_digits(&p, 6) || *p++ != 'Z' || *p++ != '-')
-                return false;
-        for (; *p >= '0' && *p <= '9' && n_digits < 10; p++, n_digits++)
-                number = number * 10 + (uint64_t)(*p - '0');
-        if (n_digits < 5 || number == 0 || number > UINT32_MAX || (*p != '\0' && *p != '.'))
-                return false;
-        *ret_number = number;
-        *ret_suffix = p;
-        return true;
-}
-
 int store_snapshot_info_copy(const SnapshotItem *item, StoreSnapshotInfo *ret)
 {
         StoreSnapshotInfo copy = item->info;
@@ -189,7 +164,7 @@ static int read_entry(Store *s, const char *file, unsigned pass)
 
         if (pass == PASS_MANIFESTS && file[0] == '.' && !(s->flags & STORE_OPEN_READ_ONLY))
                 remove_unfinished(s, file);
-        if (!snapshot_parse_name(file, &number, &suffix))
+        if (!manifest_parse_name(file, &number, &suffix))
                 return 0;
         if (pass == PASS_PINS) {
                 item = snapshot_table_find(&s->snapshots, number);

@@ -37,8 +37,6 @@ bool snapshot_table_is_needed(const SnapshotTable *t, uint64_t number);
 bool snapshot_table_has_successor(const SnapshotTable *t, uint64_t number);
 
 void snapshot_make_name(uint64_t number, uint64_t time_usec, char ret[static STORE_SNAPSHOT_NAME_MAX]);
-/* The number in a name like 20261123T141500Z-00042, optionally with a suffix, which is returned. */
-bool snapshot_parse_name(const char *name, uint64_t *ret_number, const char **ret_suffix);
 
 int store_snapshot_info_copy(const SnapshotItem *item, StoreSnapshotInfo *ret);
 

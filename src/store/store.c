@@ -311,6 +311,8 @@ static int open_store(Store *s, char **ret_error)
         if (r >= 0)
                 r = identity_lock(s, ret_error);
         if (r >= 0)
+                r = store_check_newer(s, ret_error);
+        if (r >= 0)
                 r = identity_open(s, ret_error);
         if (r >= 0)
                 r = open_subfolders(s);
