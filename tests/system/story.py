@@ -91,12 +91,14 @@ class Story:
 
     def send_anew(self):
         """What was on its way to a process that ended is known to its sender alone, as with any server; whole nodes,
-        as a user's next touch of an object may send them, heal that."""
+        as a user's next touch of an object may send them, and deleting once more what is still there, heal that."""
         for user in self.session.users:
             shared = self.load.shared if user is self.session.admin else []
             for node_uuid in self.load.own[user] + shared:
                 if node_uuid in user.nodes:
                     user.push(node_uuid, user.nodes[node_uuid].data, user.nodes[node_uuid].dependencies)
+            for node_uuid in self.load.deleted & user.nodes.keys():
+                user.delete(node_uuid)
 
     # the steps
 
