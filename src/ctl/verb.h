@@ -45,6 +45,9 @@ typedef enum Opt {
         OPT_ALL,
         OPT_REASON,
         OPT_TIMEOUT,
+        OPT_FOLLOW,
+        OPT_STATUS,
+        OPT_ASSIGNED,
         OPT_PORT,
         OPT_ROOT,
         OPT_PURGE_DATA,
@@ -122,6 +125,7 @@ uint64_t ctl_now_usec(void); /* CLOCK_REALTIME */
 
 ExitStatus verb_backup(Ctl *ctl);
 ExitStatus verb_ban(Ctl *ctl);
+ExitStatus verb_chat(Ctl *ctl);
 ExitStatus verb_check(Ctl *ctl);
 ExitStatus verb_create(Ctl *ctl);
 ExitStatus verb_diff(Ctl *ctl);
@@ -141,10 +145,12 @@ ExitStatus verb_remove(Ctl *ctl);
 ExitStatus verb_report(Ctl *ctl);
 ExitStatus verb_restore(Ctl *ctl);
 ExitStatus verb_save(Ctl *ctl);
+ExitStatus verb_say(Ctl *ctl);
 ExitStatus verb_scrub(Ctl *ctl);
 ExitStatus verb_show(Ctl *ctl);
 ExitStatus verb_snapshots(Ctl *ctl);
 ExitStatus verb_status(Ctl *ctl);
+ExitStatus verb_tasks(Ctl *ctl);
 ExitStatus verb_unban(Ctl *ctl);
 ExitStatus verb_unlock(Ctl *ctl);
 ExitStatus verb_unpin(Ctl *ctl);

@@ -20,6 +20,11 @@ const Verb verbs[] = {
          verb_create},
         {"remove", "NAME", 1, 1, OPT_BIT(OPT_PURGE_DATA) | OPT_BIT(OPT_ROOT), "Stop serving it for good; its data stays",
          verb_remove},
+        /* talking */
+        {"chat", "", 0, 0, OPT_BIT(OPT_SINCE) | OPT_BIT(OPT_FOLLOW), "Show what was said", verb_chat},
+        {"say", "TEXT", 1, 1, 0, "Say something to everybody", verb_say},
+        {"tasks", "[add|done|rm TASK]", 0, 2, OPT_BIT(OPT_STATUS) | OPT_BIT(OPT_ASSIGNED), "Show or change the tasks",
+         verb_tasks},
         /* history */
         {"save", "", 0, 0, OPT_BIT(OPT_PIN), "Take a snapshot now", verb_save},
         {"snapshots", "", 0, 0, 0, "List the snapshots, newest first", verb_snapshots},

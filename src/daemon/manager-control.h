@@ -38,6 +38,13 @@ bool control_flag(json_object *arguments, const char *key);
 int control_scrub(void *userdata, ControlCall *call, json_object *arguments);
 int control_prune(void *userdata, ControlCall *call, json_object *arguments);
 
+/* control-history.c */
+int control_chat(void *userdata, ControlCall *call, json_object *arguments);
+int control_say(void *userdata, ControlCall *call, json_object *arguments);
+int control_tasks(void *userdata, ControlCall *call, json_object *arguments);
+int control_task_put(void *userdata, ControlCall *call, json_object *arguments);
+int control_task_remove(void *userdata, ControlCall *call, json_object *arguments);
+
 /* manager-rewind.c: back to an earlier state */
 int rewind_restore(void *userdata, ControlCall *call, json_object *arguments);
 /* The nodes of a file (see control/node-stream.h) in place of everything. */
