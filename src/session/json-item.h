@@ -26,7 +26,7 @@ static inline void json_item_putp(JsonItem **o)
 #define _cleanup_json_ _cleanup_(json_item_putp)
 
 /* The object or array that a str holds, to be released with json_object_put(); NULL when the value is no str, or its
- * text is no strict JSON in UTF-8, or nested deeper than JSON_DEPTH_MAX. */
+ * text is no JSON in UTF-8, or nested deeper than JSON_DEPTH_MAX. */
 json_object *json_item_parse(const Value *text);
 json_object *json_item_parse_text(const char *text, size_t size);
 

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stdio.h>
+#include <string.h>
+
+#include "session/task-sync.h"
+#include "test.h"
+
+#define WALL (UINT64_C(1795443300) * 1000000)
+
+/* The board as text, "id:status ...", and how often it was changed. */
+typedef struct Fixture {
+        TaskBoard *board;
+        size_t n_changes;
+        char text[400];
+} Fixture;
+
+static int on_changed(void *userdata, const char *id, const Task *task)
+{
+        Fixture *f = userdata;
+        f->n_changes++;
+        assert_true(task == task_board_find(f->board, id));
+        assert_int_equal(task_board_was_deleted(f->board, id), !task);
+        return 0;
+}
+
+/* "id:status id:status", as a client sends it. */
+static int sync(Fixture *f, TaskHolder *h, const char *user, const char *tasks)
+{
+        _cleanup_json_ json_object *o = json_object_new_object();
+        for (const char *p = tasks; *p; p += strspn(p, " ")) {
+                char id[8] = "", status[16] = "";
+                int n = 0;
+                assert_int_equal(sscanf(p, "%7[^:]:%15[^ ]%n", id, status, &n), 2);
+                json_object *task = json_object_new_object();
+                json_object_object_add(task, "id", json_object_new_string(id));
+                json_object_object_add(task, "title", json_object_new_string(id));
+                json_object_object_add(task, "status", json_object_new_string(status));
+                json_object_object_add(o, id, task);
+                p += n;
+        }
+        return task_sync(f->board, h, o, user, WALL, on_changed, f);
+}
+
+static const char *board(Fixture *f)
+{
+        size_t n = 0;
+        f->text[0] = '\0';
+        for (size_t i = 0; i < task_board_length(f->board); i++) {
+                const Task *t = task_board_get(f->board, i);
+                _cleanup_json_ json_object *o = json_item_parse_text(t->text, t->text_size);
+                n += (size_t)snprintf(f->text + n, sizeof f->text - n, "%s%s:%s", i ? " " : "", t->id,
+                                      json_object_get_string(json_object_object_get(o, "status")));
+        }
+        return f->text;
+}
+
+static TaskHolder joins(const Fixture *f, const TaskHolder *before)
+{
+        TaskHolder h = { .joined = task_board_stamp(f->board) };
+        if (before) {
+                h.before = task_board_stamp(f->board);
+                h.read = before->read;
+        }
+        return h;
+}
+
+static int setup(void **state)
+{
+        Fixture *f = calloc(1, sizeof *f);
+        f->board = task_board_new();
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        Fixture *f = *state;
+        task_board_free(f->board);
+        free(f);
+        return 0;
+}
+
+static void test_adding_and_changing(void **state)
+{
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL), b = joins(f, NULL);
+        assert_int_equal(sync(f, &a, "a", "1:todo"), TASK_SYNC_WHOLE);
+        sync(f, &b, "b", "1:todo 2:todo");
+        assert_string_equal(board(f), "1:todo 2:todo");
+        sync(f, &b, "b", "1:done 2:todo");
+        sync(f, &b, "b", "1:todo 2:todo");
+        sync(f, &b, "b", "1:done 2:todo");
+        assert_string_equal(board(f), "1:done 2:todo");
+        size_t n = f->n_changes;
+        /* Its own copy is old, and does not know the second. */
+        sync(f, &a, "a", "1:todo");
+        sync(f, &a, "a", "1:todo");
+        assert_int_equal(f->n_changes, n);
+        sync(f, &a, "a", "1:todo 3:todo");
+        assert_string_equal(board(f), "1:done 2:todo 3:todo");
+        /* But a change of it is one, whatever it was. */
+        sync(f, &a, "a", "1:in_progress 3:todo");
+        assert_string_equal(board(f), "1:in_progress 2:todo 3:todo");
+        task_holder_done(&a);
+        task_holder_done(&b);
+}
+
+static void test_reopened_by_one_who_knows_no_other_version(void **state)
+{
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL);
+        sync(f, &a, "a", "1:todo 2:todo");
+        sync(f, &a, "a", "1:done 2:todo");
+        TaskHolder b = joins(f, NULL);
+        sync(f, &b, "b", "1:todo 2:todo");
+        assert_string_equal(board(f), "1:todo 2:todo");
+        /* One who may remember it does not reopen it by bringing it along. */
+        sync(f, &b, "b", "1:done 2:todo");
+        TaskHolder c = joins(f, &a);
+        sync(f, &c, "a", "1:todo 2:todo");
+        assert_string_equal(board(f), "1:done 2:todo");
+        task_holder_done(&a);
+        task_holder_done(&b);
+        task_holder_done(&c);
+}
+
+static void test_deleting(void **state)
+{
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL), b = joins(f, NULL), c = joins(f, NULL);
+        sync(f, &a, "a", "1:todo 2:todo 3:todo");
+        sync(f, &b, "b", "1:todo 2:todo 3:todo 4:todo");
+        /* By one who has sent it. */
+        sync(f, &a, "a", "2:todo 3:todo");
+        assert_string_equal(board(f), "2:todo 3:todo 4:todo");
+        /* Others still have it. */
+        sync(f, &b, "b", "1:done 2:todo 3:todo 4:todo");
+        assert_string_equal(board(f), "2:todo 3:todo 4:todo");
+        /* By one who has only read it: the third was there later, and is known. */
+        sync(f, &c, "c", "1:todo 3:todo 4:todo");
+        assert_string_equal(board(f), "3:todo 4:todo");
+        /* What comes along with something else is not deleted. */
+        TaskHolder d = joins(f, NULL);
+        sync(f, &d, "d", "5:todo");
+        assert_string_equal(board(f), "3:todo 4:todo 5:todo");
+        task_holder_done(&a);
+        task_holder_done(&b);
+        task_holder_done(&c);
+        task_holder_done(&d);
+}
+
+static void test_what_may_not_be_known_is_not_deleted(void **state)
+{
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL), b = joins(f, NULL);
+        sync(f, &a, "a", "1:todo");
+        sync(f, &a, "a", "1:todo 2:todo");
+        /* The last message of one who had not looked again. */
+        sync(f, &b, "b", "1:todo");
+        assert_string_equal(board(f), "1:todo 2:todo");
+        /* Nothing at all is sent by who has deleted the only one it knew, which is the oldest. */
+        TaskHolder c = { .joined = 1 };
+        sync(f, &c, "c", "");
+        assert_string_equal(board(f), "2:todo");
+        /* Two that were there before it joined: either. */
+        sync(f, &a, "a", "1:todo 2:todo 3:todo");
+        TaskHolder d = joins(f, NULL);
+        sync(f, &d, "d", "");
+        assert_string_equal(board(f), "2:todo 3:todo");
+        /* The own task of before is no sign of having looked. */
+        sync(f, &b, "b", "1:todo 4:todo");
+        TaskHolder again = joins(f, &b);
+        sync(f, &again, "b", "4:todo");
+        assert_string_equal(board(f), "2:todo 3:todo 4:todo");
+        task_holder_done(&a);
+        task_holder_done(&b);
+        task_holder_done(&c);
+        task_holder_done(&d);
+        task_holder_done(&again);
+}
+
+static int sync_text(Fixture *f, TaskHolder *h, const char *text)
+{
+        _cleanup_json_ json_object *o = json_item_parse_text(text, strlen(text));
+        return task_sync(f->board, h, o, "a", WALL, on_changed, f);
+}
+
+static void test_malformed(void **state)
+{
+        static const char *const bad[] = {
+                "[]", "x", "{\"1\":5}", "{\"1\":{\"id\":\"1\"}}", "{\"1\":{\"id\":\"2\",\"title\":\"\"}}",
+                "{\"2\":{\"id\":\"2\",\"title\":\"\"},\"3\":{\"id\":\"3\",\"title\":null}}",
+                "{\"2\":{\"id\":\"2\",\"title\":\"\",\"status\":5}}", "{\"2\":{\"id\":\"2\",\"title\":\"\",\"created_at\":\"x\"}}",
+                "{\"2\":{\"id\":\"2\",\"title\":\"\\u0000\"}}",
+        };
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL);
+        sync(f, &a, "a", "1:todo");
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                assert_int_equal(sync_text(f, &a, bad[i]), TASK_SYNC_MALFORMED);
+        assert_string_equal(board(f), "1:todo");
+        assert_int_equal(f->n_changes, 1);
+        task_holder_done(&a);
+}
+
+static void test_bounds(void **state)
+{
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL);
+        _cleanup_json_ json_object *o = json_object_new_object();
+        for (unsigned i = 0; i < TASK_BOARD_MAX + 10; i++) {
+                char id[16];
+                snprintf(id, sizeof id, "%u", i);
+                json_object *task = json_object_new_object();
+                json_object_object_add(task, "id", json_object_new_string(id));
+                json_object_object_add(task, "title", json_object_new_string("t"));
+                json_object_object_add(o, id, task);
+        }
+        assert_int_equal(task_sync(f->board, &a, o, "a", WALL, on_changed, f), TASK_SYNC_PARTLY);
+        assert_int_equal(task_board_length(f->board), TASK_BOARD_MAX);
+        for (unsigned i = 0; i < 2 * TASK_DELETED_MAX; i++) {
+                char id[16];
+                snprintf(id, sizeof id, "%u", i);
+                assert_int_equal(task_board_delete(f->board, id), 0);
+        }
+        assert_int_equal(task_board_length(f->board), 0);
+        assert_non_null(task_board_deleted(f->board, TASK_DELETED_MAX - 1));
+        assert_null(task_board_deleted(f->board, TASK_DELETED_MAX));
+        assert_false(task_board_was_deleted(f->board, "5"));
+        assert_true(task_board_was_deleted(f->board, "1999"));
+        task_holder_done(&a);
+}
+
+static bool held_by(const void *userdata, const Task *task)
+{
+        return task_holder_has(userdata, task);
+}
+
+static void test_telling(void **state)
+{
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL), b = joins(f, NULL);
+        sync(f, &a, "a", "1:todo");
+        sync(f, &b, "b", "1:done 2:todo");
+        _cleanup_value_ Value *all = task_board_tell(f->board, NULL, NULL);
+        _cleanup_value_ Value *to_a = task_board_tell(f->board, held_by, &a), *to_b = task_board_tell(f->board, held_by, &b);
+        _cleanup_json_ json_object *all_json = json_item_parse(all), *a_json = json_item_parse(to_a);
+        assert_true(json_item_is_own(all));
+        assert_int_equal(json_object_object_length(all_json), 2);
+        /* Its own copy of the first is old. */
+        assert_int_equal(json_object_object_length(a_json), 2);
+        assert_true(value_is_string_equal(to_b, " {}"));
+        task_holder_done(&a);
+        task_holder_done(&b);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_adding_and_changing, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_reopened_by_one_who_knows_no_other_version, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_deleting, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_may_not_be_known_is_not_deleted, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_telling, setup, teardown),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
