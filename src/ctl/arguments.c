@@ -34,6 +34,7 @@ static const OptSpec specs[_OPT_MAX] = {
         [OPT_DRY_RUN] = {0, "dry-run", NULL, "say what would be done, and do nothing"},
         [OPT_WATCH] = {'w', "watch", NULL, "go on showing it"},
         [OPT_ALL] = {'a', "all", NULL, "all of them"},
+        [OPT_HTTP] = {0, "http", NULL, "answer one HTTP request on the standard input"},
         [OPT_REASON] = {0, "reason", "TEXT", "what the user is told"},
         [OPT_TIMEOUT] = {0, "timeout", "SECONDS", "how long to wait"},
         [OPT_FOLLOW] = {'f', "follow", NULL, "go on with what comes"},

@@ -146,6 +146,18 @@ static void take_passwords(Plan *p, const EnvFile *f)
                 note(p, "There is no SERVER_PASSWORD: anybody who reaches the port may join.");
 }
 
+/* Under systemd the sockets are units with ports of their own, which no configuration moves. */
+static void note_port(Plan *p, const EnvFile *f)
+{
+        const EnvEntry *port = env_file_find(f, "PORT");
+
+        if (!ctl_has(p->ctl, OPT_DATA_DIR) && port && *port->value && strcmp(port->value, "5555") != 0)
+                note(p, "PORT is %s, and systemd's units listen on 5555 to 5557: give scenekeep.socket, scenekeep-data.socket and "
+                        "scenekeep-ttl.socket the ports %s and the two after it with `systemctl edit`, or make a further "
+                        "session with `scenekeepctl create`.",
+                     port->value, port->value);
+}
+
 static ExitStatus make_config(Plan *p, const char *path, const EnvFile *f)
 {
         ExitStatus status = CTL_OK;
@@ -170,6 +182,7 @@ static ExitStatus make_config(Plan *p, const char *path, const EnvFile *f)
         }
         if (fclose(out) != 0)
                 return ctl_fail(p->ctl, CTL_FAILED, "out of memory");
+        note_port(p, f);
         for (size_t i = 0; i < f->n_entries; i++)
                 if (!is_known(f->entries[i].key))
                         note(p, "%s in line %u means nothing to a session server and is left out.", f->entries[i].key,

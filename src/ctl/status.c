@@ -75,7 +75,8 @@ static ExitStatus print_status(const Ctl *ctl, json_object *o)
         if (lag == 0)
                 puts("everything durable");
         else
-                printf("%llu records not durable yet\n", (unsigned long long)lag);
+                printf("%llu records not durable yet\n%-12s up to %s\n", (unsigned long long)lag, "Durable",
+                       format_time(size, sizeof(size), answer_time(store, "durable_until")));
         print_since("Serving", answer_time(o, "started"));
         printf("\n%-12s version %s, pid %llu, port %llu\n", "", answer_text_of(o, "version"),
                (unsigned long long)answer_int(o, "pid"), (unsigned long long)answer_int(o, "port"));

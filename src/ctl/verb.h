@@ -44,6 +44,7 @@ typedef enum Opt {
         OPT_WATCH,
         OPT_ALL,
         OPT_REASON,
+        OPT_HTTP,
         OPT_TIMEOUT,
         OPT_FOLLOW,
         OPT_STATUS,

@@ -6,7 +6,7 @@ const Verb verbs[] = {
         {"status", "", 0, 0, OPT_BIT(OPT_WATCH), "Show how the session is doing", verb_status},
         {"list", "", 0, 0, 0, "Show all sessions of this machine", verb_list},
         {"users", "", 0, 0, 0, "Show who is in the session", verb_users},
-        {"metrics", "", 0, 0, 0, "Print figures for Prometheus", verb_metrics},
+        {"metrics", "", 0, 0, OPT_BIT(OPT_ALL) | OPT_BIT(OPT_HTTP), "Print figures for Prometheus", verb_metrics},
         {"check", "HOST [PORT]", 1, 2, OPT_BIT(OPT_TIMEOUT), "See whether a server can be reached from here",
          verb_check},
         {"doctor", "", 0, 0, 0, "Look for what is wrong here, and say what mends it", verb_doctor},

@@ -39,6 +39,30 @@ static void add_time(json_object *o, const char *key, uint64_t usec)
         json_object_object_add(o, key, json_object_new_string(text));
 }
 
+/* As OpenMetrics counts: every class holds those below it. */
+static void add_histogram(json_object *o, const char *key, const Histogram *h)
+{
+        static const uint64_t bounds[HISTOGRAM_N_BOUNDS] = HISTOGRAM_BOUNDS;
+        json_object *histogram = json_object_new_object(), *buckets = json_object_new_array();
+        uint64_t n = 0;
+
+        for (size_t i = 0; i <= HISTOGRAM_N_BOUNDS; i++) {
+                json_object *b = json_object_new_object();
+
+                n += h->counts[i];
+                if (i < HISTOGRAM_N_BOUNDS)
+                        add_int(b, "usec", bounds[i]);
+                else
+                        json_object_object_add(b, "usec", NULL);
+                add_int(b, "count", n);
+                json_object_array_add(buckets, b);
+        }
+        json_object_object_add(histogram, "buckets", buckets);
+        add_int(histogram, "count", n);
+        add_int(histogram, "sum_usec", h->sum_usec);
+        json_object_object_add(o, key, histogram);
+}
+
 static const char *status_word(int status)
 {
         return status == 10 ? "lobby" : status == 1 ? "joining" : "active";
@@ -126,6 +150,9 @@ static json_object *store_json(const Manager *m)
         add_int(o, "held_bytes", store_held_bytes(m->store));
         add_int(o, "sequence", store_sequence(m->store));
         add_int(o, "durable_sequence", store_durable_sequence(m->store));
+        add_time(o, "durable_until", store_durable_usec(m->store));
+        add_histogram(o, "durable_lag", &s.durable_lag);
+        add_histogram(o, "save_seconds", saver_seconds(m->saver));
         add_int(o, "scrub_damaged", s.scrub_damaged);
         add_time(o, "scrub_finished", s.scrub_finished_usec);
         add_time(o, "last_snapshot", s.last_snapshot_usec);
@@ -163,6 +190,8 @@ json_object *control_status(const ManagerControl *c)
         add_int(o, "refused", s.n_refused);
         add_int(o, "diverged", s.n_diverged);
         add_int(o, "malformed", s.n_malformed);
+        add_int(o, "logins", s.n_logins);
+        add_int(o, "failed_logins", s.n_failed_logins);
         add_time(o, "last_save", saved);
         add_text(o, "last_save_reason", saved > 0 ? reason : NULL);
         add_bool(o, "durable", store_durable_sequence(m->store) == store_sequence(m->store));

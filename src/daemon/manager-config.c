@@ -110,10 +110,16 @@ int manager_reload(Manager *m)
         else {
                 /* The server's own password is in no file of the configuration. */
                 if (!fresh->admin_password && m->config->admin_password) {
+                        if (!m->own_password)
+                                log_warning("admin_password is no longer set: the one in use stays until a restart, which "
+                                            "makes one and keeps it in %s/admin-password",
+                                            m->config->data_dir);
                         fresh->admin_password = strdup(m->config->admin_password);
                         if (!fresh->admin_password)
                                 return config_free(fresh), -ENOMEM;
                 }
+                else
+                        m->own_password = false;
                 ConfigDiff diff;
                 config_diff(m->config, fresh, &diff);
                 config_apply_live(m->config, fresh);

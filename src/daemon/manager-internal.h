@@ -51,6 +51,7 @@ struct Manager {
         uint64_t tick_at;    /* CLOCK_MONOTONIC for which tick_timer is set; 0: it is not */
         uint64_t scrubbed_at; /* CLOCK_REALTIME of the last scrub; of the start if there was none */
         uint64_t idle_since; /* CLOCK_MONOTONIC; 0: somebody is there */
+        bool own_password; /* none is configured: the admin password is the server's own */
         bool reading_held;   /* too much waits for the disk */
 };
 

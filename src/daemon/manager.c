@@ -178,7 +178,8 @@ static int open_store(Manager *m, bool set_aside)
 
 static int find_admin_password(Manager *m)
 {
-        if (m->config->admin_password)
+        m->own_password = !m->config->admin_password;
+        if (!m->own_password)
                 return 0;
         int fd = open(m->config->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)

@@ -38,6 +38,8 @@ struct Saver {
         uint64_t doing_sequence; /* what the one under way stands for */
         uint64_t sequence;
         uint64_t last_saved;
+        uint64_t begun; /* CLOCK_MONOTONIC, the one under way */
+        Histogram seconds;
         char *last_reason;
 };
 
@@ -142,6 +144,7 @@ static void finish(Saver *s, int error, const char *error_text)
         } else {
                 s->sequence = s->doing_sequence;
                 s->last_saved = clock_realtime_usec();
+                histogram_add(&s->seconds, clock_monotonic_usec() - s->begun);
                 free(s->last_reason);
                 s->last_reason = s->doing.n > 0 ? strdup(s->doing.text[0]) : NULL;
         }
@@ -223,6 +226,7 @@ static int step(Saver *s)
         if (!s->scene_snapshot) {
                 s->doing = s->asked;
                 s->asked.n = 0;
+                s->begun = clock_monotonic_usec();
                 int k = begin(s);
                 if (k < 0)
                         return k;
@@ -316,4 +320,9 @@ uint64_t saver_last_saved(const Saver *s, const char **ret_reason)
         if (ret_reason)
                 *ret_reason = s->last_reason ?: "";
         return s->last_saved;
+}
+
+const Histogram *saver_seconds(const Saver *s)
+{
+        return &s->seconds;
 }

@@ -37,3 +37,6 @@ uint64_t saver_sequence(const Saver *s);
 
 /* CLOCK_REALTIME microseconds of the last save that went well, 0: none by this process; and its reason. */
 uint64_t saver_last_saved(const Saver *s, const char **ret_reason);
+
+/* How long saves took, from the first look at the scene to the manifest on disk. */
+const Histogram *saver_seconds(const Saver *s);

@@ -116,6 +116,7 @@ static int login_refuse(Session *s, const RoutingId *from, const char *address, 
 {
         bool clean = message_text_is_clean(name.data, name.size, s->limits.max_name);
         char text[256];
+        s->n_failed_logins++;
         snprintf(text, sizeof text, "FAILED: %s", reason);
         _cleanup_frames_ Frames *frames = NULL;
         int r = answer_new(s, MESSAGE_AUTH, value_string_new(text), &frames);
@@ -156,6 +157,7 @@ static int login_accept(Session *s, const RoutingId *from, const char *address, 
                 return -ENOMEM;
         u->admin = m->auth.admin && s->config.admin_password && s->config.admin_password[0];
         u->status = USER_LOBBY;
+        s->n_logins++;
         u->since_wall = s->now.wall;
         u->expected = session_has_scene(s);
         u->silent_since = s->now.now;

@@ -480,6 +480,8 @@ void session_get_status(const Session *s, SessionStatus *ret)
                 .n_refused = s->n_refused,
                 .n_malformed = s->n_malformed,
                 .n_diverged = s->n_diverged,
+                .n_logins = s->n_logins,
+                .n_failed_logins = s->n_failed_logins,
         };
 }
 

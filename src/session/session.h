@@ -158,7 +158,7 @@ typedef struct SessionStatus {
         bool running, initialising;
         size_t n_users, n_nodes;
         uint64_t payload_bytes;
-        uint64_t n_updates, n_refused, n_malformed, n_diverged;
+        uint64_t n_updates, n_refused, n_malformed, n_diverged, n_logins, n_failed_logins;
 } SessionStatus;
 void session_get_status(const Session *s, SessionStatus *ret);
 

@@ -41,11 +41,15 @@ static int sync_run(WorkerJob *job)
         return r;
 }
 
-static void drop_durable(Journal *j)
+static void drop_durable(Store *s)
 {
+        Journal *j = &s->journal;
+        uint64_t now = s->now_usec();
+
         while (j->first && j->first != j->unwritten && j->first->header.sequence <= j->durable) {
                 Pending *p = j->first;
 
+                histogram_add(&s->stats.durable_lag, now - MIN(p->header.time_usec, now));
                 j->held_bytes -= p->held;
                 if (j->unspilled == p)
                         j->unspilled = p->next;
@@ -75,12 +79,17 @@ static void sync_succeeded(Store *s, SyncJob *sync)
         }
         if (sync->up_to > j->durable) {
                 j->durable = sync->up_to;
-                drop_durable(j);
+                drop_durable(s);
                 if (s->events.durable)
                         s->events.durable(s->events.userdata, j->durable);
         } else
-                drop_durable(j);
+                drop_durable(s);
         journal_clear_degraded(s);
+}
+
+uint64_t store_durable_usec(const Store *s)
+{
+        return s->journal.first ? s->journal.first->header.time_usec : s->now_usec();
 }
 
 /* Which pages reached the disk is unknown, and the kernel may have marked the others as clean: another

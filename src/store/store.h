@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/histogram.h"
 #include "base/macros.h"
 #include "base/worker.h"
 #include "store/io.h"
@@ -183,6 +184,9 @@ uint64_t store_durable_sequence(const Store *s);
  * records that were torn when the machine stopped, and are not used again. */
 uint64_t store_valid_sequence(const Store *s);
 
+/* CLOCK_REALTIME microseconds: everything appended before is durable. Now, when nothing waits. */
+uint64_t store_durable_usec(const Store *s);
+
 /* Requests fdatasync of everything committed so far; events.durable tells when. Cheap when nothing is
  * unsynced. While a sync is under way another call is remembered and begun after it. Also what retries a
  * degraded disk: call it every sync_interval (or each turn with sync = "always"). */
@@ -221,6 +225,7 @@ typedef struct StoreStats {
         uint64_t deduplicated;     /* payloads found in the log already */
         uint64_t n_syncs;
         uint64_t sync_usec_max;    /* slowest fdatasync round */
+        Histogram durable_lag;     /* from append to durable, of each record */
         uint64_t n_segments;
         uint64_t log_bytes;        /* size of all segments */
         uint64_t n_snapshots;

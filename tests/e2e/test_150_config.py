@@ -200,6 +200,15 @@ def test_reload_says_what_needs_a_restart(configured, fleet):
     assert server_info(server.address)
 
 
+def test_reload_without_the_admin_password_says_so(configured, fleet):
+    server = configured('port = @PORT@;\nadmin_password = "a";\n')
+    server.write("port = @PORT@;\n")
+    mark = server.mark()
+    server.send_signal(signal.SIGHUP)
+    server.wait_log("admin_password is no longer set", mark=mark, fleet=fleet)
+    assert login(fleet, server, admin_password="a") == "LOBBY"
+
+
 def test_reload_of_a_broken_file_changes_nothing(configured, fleet):
     server = configured('port = @PORT@;\nadmin_password = "a";\nserver_password = "s";\n')
     server.write('port = @PORT@;\nserver_password = "other";\nfoo = 1;\n')

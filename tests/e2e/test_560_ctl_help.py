@@ -75,9 +75,31 @@ def test_metrics(session):
     assert int(samples["scenekeep_records_total"]) > 9
     families = re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M)
     assert len(families) == len(set(families)) > 20
+    suffixes = {"counter": "_total", "histogram": "_bucket"}
     for name, kind in families:
-        assert re.search(rf"^{name}{'_total' if kind == 'counter' else ''}\{{", text, re.M), name
+        assert re.search(rf"^{name}{suffixes.get(kind, '')}\{{", text, re.M), name
     assert 'user="anna"} ' in text
+
+
+def ask(session, request):
+    answer = ctl.run("metrics", "--http", "--data-dir", session.server.data_dir, stdin=request)
+    head, _, body = answer.text.partition("\r\n\r\n")
+    assert answer.status == ctl.OK and f"Content-Length: {len(body.encode())}" in head, answer
+    return head.splitlines()[0].split()[1], body
+
+
+def test_metrics_over_http(session):
+    ctl.good("save", "--data-dir", session.server.data_dir)  # which makes everything durable
+    status, body = ask(session, b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
+    assert status == "200" and body.endswith("# EOF\n") and "scenekeep_nodes" in body
+    assert re.search(r'^scenekeep_durable_lag_seconds_bucket\{session="default",le="\+Inf"\} ([1-9]\d*)$', body, re.M)
+    assert 'scenekeep_up{session="default"} 1' in body and 'scenekeep_logins_total{session="default"} 1' in body
+    assert ask(session, b"GET /other HTTP/1.1\r\n\r\n")[0] == "404"
+    assert ask(session, b"POST /metrics HTTP/1.1\r\n\r\n")[0] == "405"
+    assert ask(session, b"\x16\x03\x01" * 50)[0] == "400" and ask(session, b"GET " * 9000)[0] == "400"
+    session.server.stop()
+    assert ctl.run("metrics", "--http", "--data-dir", session.server.data_dir,
+                   stdin=b"GET /metrics HTTP/1.0\r\n\r\n").text.startswith("HTTP/1.1 503 ")
 
 
 if __name__ == "__main__":
