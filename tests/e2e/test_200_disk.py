@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The disk hangs, is full, or can only be read: users stay, and everything is there when it is well again."""
+
+import os
+import sys
+import time
+
+import tap  # first: it says which packages are missing
+import pytest
+
+import ctl
+
+DISK = os.path.join(os.environ.get("top_builddir", "."), "tests", "e2e", "sick-disk.so")
+
+# Longer than the time-out of a client, which would show if heartbeats waited for the disk.
+HANG = 6.0
+
+
+class Disk:
+    """How the disk of one server is."""
+
+    def __init__(self, folder):
+        self.path = str(folder / "disk")
+        self.environment = {"LD_PRELOAD": os.path.abspath(DISK), "SICK_DISK": self.path}
+
+    def becomes(self, how):
+        with open(self.path + ".new", "w", encoding="ascii") as stream:
+            stream.write(how)
+        os.rename(self.path + ".new", self.path)
+
+    def recovers(self):
+        os.unlink(self.path)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    disk = Disk(tmp_path)
+    yield disk
+    if os.path.exists(disk.path):
+        disk.recovers()  # a server that is being ended need not wait for it
+
+
+def status(session):
+    return ctl.run("--data-dir", session.server.data_dir, "status", "--json").json
+
+
+def kill_and_look(session, expected):
+    """Ends the server as a crash would, with nobody left who could heal it, and looks at what comes back."""
+    session.server.guarded = False
+    for user in session.users:
+        user.disconnect()
+    session.server.restart(9)
+    session.server.guarded = True
+    newcomer = session.connect("newcomer").wait_state("active")
+    for node_uuid, value in expected.items():
+        assert newcomer.nodes[node_uuid].data["edited"] == value
+    session.fleet.check_clean(newcomer)
+
+
+def edit(user, node_uuid, value):
+    user.edit(node_uuid, lambda data: data.update(edited=value))
+
+
+def test_hanging_disk(make_session, fleet, disk):
+    """Relays, heartbeats and joins go on while a save and every sync wait for the disk."""
+    session = make_session(environment=disk.environment, timeout="3s")
+    anna, bert = session.admin, session.join("bert")
+    disk.becomes("hang")
+    session.server.send_signal(10)  # SIGUSR1: a save, which cannot end now
+    end, turns, slowest = time.monotonic() + HANG, 0, 0.0
+    while time.monotonic() < end:
+        turns += 1
+        begin = time.monotonic()
+        edit(anna, session.uuids[0], turns)
+        fleet.wait_until(lambda: bert.nodes[session.uuids[0]].data.get("edited") == turns)
+        slowest = max(slowest, time.monotonic() - begin)
+    print(f"{turns} edits while the disk hung, the slowest took {slowest * 1000:.0f} ms")
+    carl = session.join("carl")
+    assert carl.nodes[session.uuids[0]].data["edited"] == turns
+    assert not session.server.logged("saved to disk")
+    disk.recovers()
+    session.server.wait_log("Session saved to disk", fleet=fleet)
+    assert all(user.state == "active" for user in (anna, bert, carl))
+    session.check_same()
+    kill_and_look(session, {session.uuids[0]: turns})
+
+
+@pytest.mark.parametrize("how, words", [("full", "No space left"), ("read-only", "Read-only")])
+def test_disk_that_refuses(make_session, fleet, disk, how, words):
+    session = make_session(environment=disk.environment)
+    anna, bert = session.admin, session.join("bert")
+    disk.becomes(how)
+    for i in range(20):
+        edit(anna, session.uuids[i % 5], i)
+        edit(bert, session.uuids[5 + i % 3], i)
+    fleet.settle(anna, bert)
+    session.server.wait_log(f"refuses to take .*{words}", fleet=fleet)
+    assert words in status(session)["degraded"]
+    fleet.check_clean(anna, bert)
+    disk.recovers()
+    session.server.wait_log("The disk takes updates again", fleet=fleet)
+    assert not status(session)["degraded"]
+    session.check_same()
+    expected = {uuid: user.nodes[uuid].data["edited"] for user, uuids in
+                ((anna, session.uuids[:5]), (bert, session.uuids[5:8])) for uuid in uuids}
+    kill_and_look(session, expected)
+
+
+def test_full_disk_under_always(make_session, fleet, disk):
+    """Nobody is shown what a power cut could take: it waits, and nobody has to leave."""
+    session = make_session(environment=disk.environment, sync="always")
+    anna, bert = session.admin, session.join("bert")
+    disk.becomes("full")
+    edit(anna, session.uuids[0], "while full")
+    session.server.wait_log("refuses to take", fleet=fleet)
+    assert bert.nodes[session.uuids[0]].data.get("edited") is None
+    disk.recovers()
+    fleet.wait_until(lambda: bert.nodes[session.uuids[0]].data.get("edited") == "while full")
+    session.check_same()
+    kill_and_look(session, {session.uuids[0]: "while full"})
+
+
+if __name__ == "__main__":
+    sys.exit(tap.main(__file__, sys.argv[1:]))
