@@ -59,6 +59,7 @@ typedef struct Config {
         uint64_t max_message_size;  /* bytes of one frame */
         uint64_t max_pending_init;  /* bytes of an init under way */
         uint64_t max_client_backlog; /* bytes waiting for one slow client */
+        uint64_t join_ahead;         /* bytes sent to a joining client before it asks for them; 0: a node a round trip */
         uint64_t backlog_timeout;   /* over its backlog for longer than this, a client is told and dropped */
         uint64_t pickle_max_depth, pickle_max_values, pickle_max_memo;
         uint64_t client_message_rate; /* messages a second one client may send on average; 0: any */

@@ -3,8 +3,29 @@
 
 #include "session/session-private.h"
 
-/* A client that joins gets a catalog of uuids, asks for one node after the other from its end, and says when it is
- * through. What changes meanwhile is stale for it until it asks, or else until it is through. */
+/*
+ * A client that joins gets a catalog of uuids, asks for one node after the other from its end, and says when it is
+ * through. What changes meanwhile is stale for it until it is handed the node, or else until it is through.
+ *
+ * A node a round trip would make a distant client wait for minutes. But it knows its catalog by heart and takes only
+ * the node that is next in it, in the order in which the server sends them: so the server need not wait to be asked.
+ * It sends nodes ahead, within a window of bytes, and what the client asks for then tells how far it has come. The
+ * client cannot tell the difference. What makes that safe after a lost connection, when a part of all this is missing:
+ *
+ * - Nothing is sent ahead before the first question, which proves that the client has its catalog: one that has none
+ *   fails on a node.
+ * - The last node waits until it is asked for, as it makes the client active, and one that is active fails on any
+ *   further word about joining. As long as it has not been asked for, a new catalog can be sent to begin again.
+ * - A node that is gone is reported when it is asked for, since the client takes that report for whatever it waits for.
+ */
+
+/* Nodes ahead of the last question. A client handles one a millisecond, so that this is enough for half a second. */
+#define AHEAD_NODES 512u
+
+/* The window begins with this, and grows while nodes are asked for soon after they have been sent. It shrinks when they
+ * lie about for longer than this and the round trip: other commands would have to wait behind them. */
+#define AHEAD_BYTES_MIN (64u << 10)
+#define AHEAD_DELAY (500 * USEC_PER_MSEC)
 
 static Value *step(const char *state)
 {
@@ -13,20 +34,56 @@ static Value *step(const char *state)
 
 /* ---- catalog ---- */
 
+static void catalog_done(User *u)
+{
+        free(u->catalog.steps);
+        u->catalog = (JoinCatalog){};
+}
+
+/* The whole scene; what comes last in a catalog is asked for first. */
+static int catalog_all(const Session *s, JoinCatalog *ret)
+{
+        size_t n_steps = scene_n_nodes(s->scene), i = n_steps;
+        JoinStep *steps = reallocarray(NULL, n_steps, sizeof *steps);
+        if (!steps)
+                return -ENOMEM;
+        for (const Node *n = scene_first(s->scene); n; n = scene_next(s->scene, n))
+                steps[--i] = (JoinStep){
+                        .node_id = node_id(n), .hash = session_hash(s, node_uuid(n), node_uuid_size(n)),
+                };
+        *ret = (JoinCatalog){ .steps = steps, .n_steps = n_steps };
+        return 0;
+}
+
+/* What is left of a catalog from the node on that was asked for last. */
+static int catalog_rest(const Session *s, const JoinCatalog *old, JoinCatalog *ret)
+{
+        size_t first = old->n_asked > 0 ? old->n_asked - 1 : 0, n_steps = 0;
+        JoinStep *steps = reallocarray(NULL, old->n_steps - first, sizeof *steps);
+        if (!steps)
+                return -ENOMEM;
+        for (size_t i = first; i < old->n_steps; i++)
+                if (scene_find_id(s->scene, old->steps[i].node_id))
+                        steps[n_steps++] = (JoinStep){ .node_id = old->steps[i].node_id, .hash = old->steps[i].hash };
+        *ret = (JoinCatalog){ .steps = steps, .n_steps = n_steps };
+        return 0;
+}
+
 /* Written by hand, as there may be hundreds of thousands of nodes: the pickle of {'STATE': 'INIT', 'CATALOG': [...]}. */
-static int catalog_new(const Session *s, Bytes **ret)
+static int catalog_write(const Session *s, const JoinCatalog *c, Bytes **ret)
 {
         static const char head[] = "\x80\x04}(\x8c\x05STATE\x8c\x04INIT\x8c\x07" "CATALOG](", tail[] = "eu.";
         _Static_assert(SCENE_UUID_MAX <= UINT8_MAX, "a uuid is a SHORT_BINUNICODE");
         size_t size = strlen(head) + strlen(tail);
-        for (const Node *n = scene_first(s->scene); n; n = scene_next(s->scene, n))
-                size += 2 + node_uuid_size(n);
+        for (size_t i = 0; i < c->n_steps; i++)
+                size += 2 + node_uuid_size(scene_find_id(s->scene, c->steps[i].node_id));
         uint8_t *p;
         Bytes *pickle = bytes_new_uninitialised(size, &p);
         if (!pickle)
                 return -ENOMEM;
         p = mempcpy(p, head, strlen(head));
-        for (const Node *n = scene_first(s->scene); n; n = scene_next(s->scene, n)) {
+        for (size_t i = c->n_steps; i-- > 0;) {
+                const Node *n = scene_find_id(s->scene, c->steps[i].node_id);
                 *p++ = 0x8c;
                 *p++ = (uint8_t)node_uuid_size(n);
                 p = mempcpy(p, node_uuid(n), node_uuid_size(n));
@@ -39,7 +96,7 @@ static int catalog_new(const Session *s, Bytes **ret)
 static int send_catalog(Session *s, User *u)
 {
         _cleanup_bytes_ Bytes *pickle = NULL;
-        int r = catalog_new(s, &pickle);
+        int r = catalog_write(s, &u->catalog, &pickle);
         if (r < 0)
                 return r;
         Bytes *parts[] = { s->type_frames[MESSAGE_SNAPSHOT], s->server, pickle };
@@ -52,10 +109,14 @@ static int send_catalog(Session *s, User *u)
         return emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
 }
 
-int join_offer(Session *s, User *u)
+/* Takes the catalog over. */
+static int offer(Session *s, User *u, JoinCatalog catalog)
 {
-        u64_map_done(&u->stale);
-        u64_map_done(&u->repaired);
+        bool is_second = u->catalog.n_steps > 0 || u->from_before;
+        catalog_done(u);
+        u->catalog = catalog;
+        u->catalog.is_second = is_second;
+        u->catalog.window = AHEAD_BYTES_MIN;
         u->status = USER_SYNCING;
         u->expected = u->got_any = false;
         u->waiting_node = 0;
@@ -63,6 +124,17 @@ int join_offer(Session *s, User *u)
         s->table_dirty = true;
         int r = journal_user(s, u);
         return r < 0 ? r : send_catalog(s, u);
+}
+
+int join_offer(Session *s, User *u)
+{
+        JoinCatalog all;
+        int r = catalog_all(s, &all);
+        if (r < 0)
+                return r;
+        u64_map_done(&u->stale);
+        u64_map_done(&u->repaired);
+        return offer(s, u, all);
 }
 
 int join_offer_lobby(Session *s)
@@ -93,6 +165,32 @@ static int join_request(Session *s, User *u)
         return changed ? journal_user(s, u) : 0;
 }
 
+/* Its scene has lost all its nodes while it was joining: it waits until there are some again. */
+static int join_wait(Session *s, User *u)
+{
+        catalog_done(u);
+        u->status = USER_LOBBY;
+        u->got_any = false;
+        s->table_dirty = true;
+        return journal_user(s, u);
+}
+
+int join_resume(Session *s, User *u)
+{
+        const JoinCatalog *c = &u->catalog;
+        if (u->status != USER_SYNCING || c->n_steps == 0 || c->n_asked == c->n_steps)
+                return 0;
+        u->maybe_stuck = false;
+        JoinCatalog rest;
+        int r = catalog_rest(s, c, &rest);
+        if (r < 0)
+                return r;
+        if (rest.n_steps > 0)
+                return offer(s, u, rest);
+        free(rest.steps);
+        return session_has_scene(s) ? join_offer(s, u) : join_wait(s, u);
+}
+
 /* After a lost connection or a restart: what it was sent last did not arrive. */
 int join_retry(Session *s, User *u)
 {
@@ -106,11 +204,7 @@ int join_retry(Session *s, User *u)
         }
         if ((u->status != USER_SYNCING && !u->expected) || !session_has_scene(s))
                 return 0;
-        int r = join_offer(s, u);
-        const Node *last = scene_last(s->scene);
-        bytes_unref(u->resync_first);
-        u->resync_first = bytes_new_copy(node_uuid(last), node_uuid_size(last));
-        return r < 0 || u->resync_first ? r : -ENOMEM;
+        return join_offer(s, u);
 }
 
 /* ---- nodes ---- */
@@ -142,24 +236,96 @@ static int send_set(Session *s, User *u, Node *n, Bytes *payload)
         return emit_command(s, u, MESSAGE_SNAPSHOT, answer_set(step("SET"), "DATA", value_ref(list)));
 }
 
-static int join_get(Session *s, User *u, const Message *m)
+static size_t set_size(const Node *n, const Bytes *payload)
 {
-        if (u->status != USER_SYNCING)
-                return session_forbidden(s, u, "asked for a node without joining", true);
-        if (u->resync_first) {
-                if (u->resync_first->size != m->uuid.size ||
-                    memcmp(u->resync_first->data, m->uuid.data, m->uuid.size) != 0)
+        return node_uuid_size(n) + node_dependencies(n)->size + payload->size;
+}
+
+/* The next node of the catalog; NULL: it is gone. */
+static int join_hand_over(Session *s, User *u, Node *n, Bytes *payload)
+{
+        JoinCatalog *c = &u->catalog;
+        JoinStep *next = &c->steps[c->n_sent++];
+        next->sent = s->now.now;
+        if (!n)
+                return send_removed(s, u);
+        next->size = set_size(n, payload);
+        if (c->n_sent > c->n_asked)
+                c->ahead_bytes += next->size;
+        return send_set(s, u, n, payload);
+}
+
+static bool join_is_asked(const JoinCatalog *c)
+{
+        return c->n_sent < c->n_asked;
+}
+
+/* May the next node be sent without having been asked for, as far as that depends on how many there are? */
+static bool join_may_be_ahead(const JoinCatalog *c)
+{
+        return c->n_asked > 0 && c->n_sent + 1 < c->n_steps && c->n_sent - c->n_asked < AHEAD_NODES;
+}
+
+/* And as far as it depends on its size. */
+static bool join_fits(const Session *s, const JoinCatalog *c, size_t size)
+{
+        return size <= s->config.join_ahead_bytes && (c->ahead_bytes == 0 || c->ahead_bytes + size <= c->window);
+}
+
+static Node *join_next_node(const Session *s, const JoinCatalog *c)
+{
+        uint64_t id = c->steps[c->n_sent].node_id;
+        return id != 0 ? scene_find_id(s->scene, id) : NULL;
+}
+
+/* Sends what has been asked for, and what will be. */
+static int join_send(Session *s, User *u)
+{
+        JoinCatalog *c = &u->catalog;
+        while (c->n_sent < c->n_steps && u->waiting_node == 0) {
+                bool asked = join_is_asked(c);
+                Node *n = asked || join_may_be_ahead(c) ? join_next_node(s, c) : NULL;
+                if (!n && !asked)
                         return 0;
-                u->resync_first = bytes_unref(u->resync_first);
-        }
-        u->waiting_node = 0;
-        if (!u->got_any) {
-                u->got_any = true;
-                int r = journal_user(s, u);
+                _cleanup_bytes_ Bytes *payload = NULL;
+                int r = n ? scene_payload(s->scene, n, ENCODE_SYNC_LIMIT, &payload) : 0;
+                if (r == 1) {
+                        u->waiting_node = node_id(n);
+                        return emit_encode(s, n);
+                }
+                if (r == -EBADMSG || r == -E2BIG) {
+                        c->steps[c->n_sent].node_id = 0;
+                        continue;
+                }
+                if (r == 0 && !asked && !join_fits(s, c, set_size(n, payload)))
+                        return 0;
+                if (r == 0)
+                        r = join_hand_over(s, u, n, payload);
                 if (r < 0)
                         return r;
         }
-        Node *n = scene_find(s->scene, m->uuid.data, m->uuid.size);
+        return 0;
+}
+
+/* The node at this place of the catalog has been asked for, so those before it have arrived. */
+static void join_asked(Session *s, User *u, size_t place)
+{
+        JoinCatalog *c = &u->catalog;
+        size_t window_max = MAX(s->config.join_ahead_bytes, (size_t)AHEAD_BYTES_MIN);
+        for (; c->n_asked <= place; c->n_asked++) {
+                const JoinStep *asked = &c->steps[c->n_asked];
+                if (c->n_asked >= c->n_sent)
+                        continue;
+                c->ahead_bytes -= asked->size;
+                if (s->now.now - asked->sent <= AHEAD_DELAY + u->latency)
+                        c->window = MIN(c->window + asked->size, window_max);
+                else
+                        c->window = MAX(c->window / 2, (size_t)AHEAD_BYTES_MIN);
+        }
+}
+
+static int join_answer(Session *s, User *u, Node *n)
+{
         if (!n)
                 return send_removed(s, u);
         _cleanup_bytes_ Bytes *payload = NULL;
@@ -173,18 +339,59 @@ static int join_get(Session *s, User *u, const Message *m)
         return r < 0 ? r : send_set(s, u, n, payload);
 }
 
+static int join_get(Session *s, User *u, const Message *m)
+{
+        JoinCatalog *c = &u->catalog;
+        if (u->status != USER_SYNCING)
+                return session_forbidden(s, u, "asked for a node without joining", true);
+        /* It had its catalog from the server before this one. */
+        if (c->n_steps == 0)
+                return session_has_scene(s) ? join_offer(s, u) : join_wait(s, u);
+        uint64_t hash = session_hash(s, m->uuid.data, m->uuid.size);
+        size_t place = c->n_asked;
+        while (place < c->n_steps && place <= c->n_sent && c->steps[place].hash != hash)
+                place++;
+        if (place == c->n_steps || place > c->n_sent) {
+                if (c->is_second)
+                        return 0;
+                c->is_disordered = true;
+                c->n_asked = c->n_sent = c->n_steps;
+        } else {
+                join_asked(s, u, place);
+        }
+        if (!u->got_any) {
+                u->got_any = true;
+                int r = journal_user(s, u);
+                if (r < 0)
+                        return r;
+        }
+        return c->is_disordered ? join_answer(s, u, scene_find(s->scene, m->uuid.data, m->uuid.size)) : join_send(s, u);
+}
+
+static int join_encoded(Session *s, User *u, Node *n, bool failed)
+{
+        JoinCatalog *c = &u->catalog;
+        u->waiting_node = 0;
+        int r = 0;
+        if (c->is_disordered)
+                r = n && !failed ? send_set(s, u, n, node_base(n)) : send_removed(s, u);
+        else if (failed)
+                c->steps[c->n_sent].node_id = 0;
+        else if (n && (join_is_asked(c) || join_fits(s, c, set_size(n, node_base(n)))))
+                r = join_hand_over(s, u, n, node_base(n));
+        /* Changed since it was given to the background: the rest comes when the user is through. */
+        if (r == 0 && n && (failed || node_n_deltas(n) > 0))
+                r = stale_mark(s, u, n, s->now.now);
+        return r < 0 ? r : join_send(s, u);
+}
+
 int join_answer_waiting(Session *s, uint64_t id, bool failed)
 {
         for (size_t i = 0; i < s->n_users; i++) {
                 User *u = s->users[i];
                 if (u->waiting_node != id)
                         continue;
-                u->waiting_node = 0;
-                Node *n = scene_find_id(s->scene, id);
-                int r = n && !failed ? send_set(s, u, n, node_base(n)) : send_removed(s, u);
-                /* Changed since it was given to the background: the rest comes when the user is through. */
-                if (r == 0 && n && (failed || node_n_deltas(n) > 0))
-                        r = stale_mark(s, u, n, s->now.now);
+                int r = join_encoded(s, u, scene_find_id(s->scene, id), failed);
                 if (r < 0)
                         return r;
         }
@@ -203,7 +410,7 @@ int join_done(Session *s, User *u)
                 return 0;
         u->status = USER_ACTIVE;
         u->maybe_stuck = u->got_any = false;
-        u->resync_first = bytes_unref(u->resync_first);
+        catalog_done(u);
         s->table_dirty = true;
         int r = journal_user(s, u);
         if (r == 0)

@@ -82,6 +82,8 @@ static int bring_up_to_date(Session *s, User *u)
                 r = table_send(s, u);
         if (r == 0 && u->status == USER_LOBBY && !u->expected && !u->initiating && session_has_scene(s))
                 r = join_offer(s, u);
+        if (r == 0 && u->maybe_stuck)
+                r = join_resume(s, u);
         return r < 0 ? r : stale_send(s, u);
 }
 

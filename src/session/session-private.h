@@ -274,6 +274,9 @@ int join_done(Session *s, User *u);
 int join_evidence(Session *s, User *u, bool also_lobby);
 /* A node that somebody waits for has been encoded, or could not be, or is gone. */
 int join_answer_waiting(Session *s, uint64_t node_id, bool failed);
+/* For a user that has come back: what it had asked for last, and what was sent ahead, may be lost. Goes on from there with a
+ * new catalog where it is sure that the user takes one. */
+int join_resume(Session *s, User *u);
 /* Says again what a client that has come back seems not to have got. */
 int join_retry(Session *s, User *u);
 

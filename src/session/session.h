@@ -31,6 +31,7 @@ typedef struct SessionConfig {
         size_t max_node_bytes;
         size_t chat_history;           /* messages told to those who join; 0: chat is passed on and not kept */
         size_t graph_cache_bytes;
+        size_t join_ahead_bytes;       /* nodes sent to a joining client before it asks; 0: one node a round trip */
         PickleLimits pickle_limits;
 } SessionConfig;
 

@@ -27,7 +27,7 @@ User *user_free(User *u)
         u64_map_done(&u->stale);
         u64_map_done(&u->repaired);
         bytes_unref(u->name);
-        bytes_unref(u->resync_first);
+        free(u->catalog.steps);
         bytes_unref(u->metadata);
         bytes_unref(u->metadata_kept);
         task_holder_done(&u->tasks);

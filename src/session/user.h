@@ -27,6 +27,26 @@ typedef struct HeldCommand {
         Bytes *uuid;
 } HeldCommand;
 
+/* A node of a catalog. */
+typedef struct JoinStep {
+        uint64_t node_id; /* 0: it cannot be had */
+        uint64_t hash;    /* of its uuid, keyed */
+        uint64_t sent;
+        size_t size;      /* of what was sent */
+} JoinStep;
+
+/* What a joining user fetches, in the order in which it asks, see join.c. */
+typedef struct JoinCatalog {
+        JoinStep *steps;
+        size_t n_steps;
+        size_t n_asked;     /* it has asked for so many */
+        size_t n_sent;      /* and been sent so many */
+        size_t ahead_bytes; /* of those sent that it has not asked for */
+        size_t window;      /* how many there may be */
+        bool is_second;     /* questions about the one before may still come */
+        bool is_disordered; /* it does not keep to the order: every node is sent when it is asked for, and no other */
+} JoinCatalog;
+
 typedef struct User {
         uint32_t serial; /* never 0, names the author in NodeTraffic */
         RoutingId id;
@@ -41,8 +61,8 @@ typedef struct User {
         bool expected;          /* was told RUNNING: its request for the catalog is on its way */
         bool initiating;        /* waits for the outcome of its init */
         bool got_any;           /* has asked for a node since the catalog was sent */
-        Bytes *resync_first;    /* after a second catalog: the uuid it will ask for first; what it asks before is old */
-        uint64_t waiting_node;  /* asked for, being encoded; 0: none */
+        JoinCatalog catalog;    /* n_steps 0: it has one from a server before this, or none */
+        uint64_t waiting_node;  /* the next to send, being encoded; 0: none */
 
         /* Towards whole nodes, see stale.c. */
         U64Map stale;        /* node id -> when it may be sent */

@@ -29,7 +29,7 @@ class _Pipe:
 
 
 class Proxy:
-    def __init__(self, ports, delay=0.0, bandwidth=None):
+    def __init__(self, ports, delay=0.0, bandwidth=None, listen=(0, 0, 0)):
         self.delay = delay
         self.bandwidth = bandwidth
         self._targets = ports
@@ -39,7 +39,7 @@ class Proxy:
         self._accepting = True
         self._reading = True  # whether bytes to clients go on; a client behind a stalled one reads nothing
         self._next_due = {}
-        self._listeners = self._bind()
+        self._listeners = self._bind(listen)
         self.address = "127.0.0.1", [s.getsockname()[1] for s in self._listeners]
         self._wake, self._woken = socket.socketpair()
         self._woken.setblocking(False)
@@ -48,12 +48,12 @@ class Proxy:
         self._thread.start()
 
     @staticmethod
-    def _bind():
+    def _bind(ports):
         sockets = []
-        for _ in range(3):
+        for port in ports:
             s = socket.socket()
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-            s.bind(("127.0.0.1", 0))
+            s.bind(("127.0.0.1", port))
             s.listen(64)
             s.setblocking(False)
             sockets.append(s)

@@ -29,11 +29,19 @@ class StepByStep:
         self.client.wait_until(lambda: self.snapshots, what="the next step of the join")
         return self.snapshots.pop(0)
 
+    def next_catalog(self):
+        while "CATALOG" not in (step := self._next()):
+            pass
+        return step["CATALOG"]
+
     def get(self, node_uuid):
+        """Asks; what the server has sent ahead of other questions is left aside, as clients do."""
         self.client.command(Kind.SNAPSHOT, {"STATE": "GET", "ID": node_uuid})
-        data = self._next()
-        assert data["STATE"] == "SET"
-        return data["DATA"]
+        while True:
+            step = self._next()
+            assert step["STATE"] == "SET"
+            if step["DATA"] == b"removed" or wire.parse(step["DATA"]).uuid == node_uuid:
+                return step["DATA"]
 
     def done(self):
         self.client.command(Kind.SNAPSHOT, {"STATE": "DONE"})
@@ -97,8 +105,9 @@ def test_get_of_something_unknown(session, fleet):
     assert wire.parse(step.get(step.catalog[-1])).uuid == step.catalog[-1]
 
 
-def test_deleted_after_it_was_handed_out(session, fleet):
+def test_deleted_after_it_was_handed_out(make_session, fleet):
     """A client overlooks a Delete of what it has not fetched yet, and keeps it in the dependencies it was handed."""
+    session = make_session(join_ahead="0")
     admin = session.admin
     late = session.connect("bert")
     late.wait_state("syncing")
@@ -193,7 +202,7 @@ def test_asking_for_the_catalog_again(session, fleet):
     step = StepByStep(session, "bert")
     step.get(step.catalog[-1])
     step.client.request_join()
-    catalog = step._next()["CATALOG"]
+    catalog = step.next_catalog()
     for node_uuid in reversed(catalog):
         assert wire.parse(step.get(node_uuid)).uuid == node_uuid
     step.done()

@@ -88,7 +88,8 @@ def test_what_a_kicked_client_still_sends_counts_for_nothing(session, fleet):
     del bert._leave
 
 
-def test_kicked_during_a_join(session, fleet):
+def test_kicked_during_a_join(make_session, fleet):
+    session = make_session(join_ahead="0")
     bert = session.connect("bert")
     bert.wait_state("syncing")
     session.admin.kick("bert")

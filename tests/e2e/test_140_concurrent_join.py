@@ -131,7 +131,7 @@ def test_deletes_during_a_join(make_session, fleet, rng):
 
 def test_two_joiners_help_each_other_nothing(make_session, fleet, rng):
     """One who stops midway does not hold up another, and finds a consistent scene when going on."""
-    session = make_session(count=30)
+    session = make_session(count=30, join_ahead="0")
     slow = session.connect("slow")
     slow.wait_state("syncing")
     fleet.wait_until(lambda: slow.nodes)

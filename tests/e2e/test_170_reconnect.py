@@ -237,7 +237,7 @@ def test_login_while_the_server_is_away(session, fleet):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_restart_during_a_join(make_session, fleet, number):
     """The joiner carries on, or is told cleanly; it may not be left hanging."""
-    session = make_session(count=60)
+    session = make_session(count=60, join_ahead="0")
     joiner = session.connect("joiner", timeout=5.0)
     joiner.wait_state("syncing")
     fleet.wait_until(lambda: len(joiner.nodes) >= 5)

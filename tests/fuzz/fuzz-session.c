@@ -33,7 +33,7 @@ typedef struct Course {
         Session *session;
         SessionTime now;
         bool refuses[PEERS];
-        U64Map has[PEERS]; /* the nodes that a peer has been given since it asked for its catalog, by uuid */
+        U64Map has[PEERS]; /* the nodes that a peer has been given since it logged in, by uuid */
         const uint8_t *data;
         size_t size;
 } Course;
@@ -46,6 +46,7 @@ static Session *new_session(void)
                 .admin_password = "a", .accepted_versions = versions, .timeout_usec = 3000000,
                 .reconnect_grace_usec = 2000000, .max_users = 3, .max_user_name = 20, .max_metadata = 1000,
                 .max_nodes = 20, .max_init_bytes = 10000, .max_node_bytes = 5000, .graph_cache_bytes = 5000,
+                .join_ahead_bytes = 200,
                 .pickle_limits = pickle_limits_default,
         };
         config.pickle_limits.max_values = 10000;
@@ -95,7 +96,6 @@ static void check_snapshot(Course *c, unsigned peer, const Frames *f)
         const Value *catalog = value_dict_get_string(data, "CATALOG"), *node = value_dict_get_string(data, "DATA");
         if (catalog) {
                 assert(value_list_length(catalog) > 0);
-                u64_map_done(&c->has[peer]);
                 /* A client that does not ask for some of it has itself to blame. */
                 for (uint32_t i = 0; i < value_list_length(catalog); i++) {
                         const Value *uuid = value_list_get(catalog, i);
@@ -120,6 +120,8 @@ static void check_send(Course *c, const Effect *e)
                         u64_map_set(&c->has[peer], key, 1);
         } else if (e->send.channel == CHANNEL_COMMAND && f->frame[0]->data[3] == 7) {
                 check_snapshot(c, peer, f);
+        } else if (e->send.channel == CHANNEL_COMMAND && f->frame[0]->data[3] == 9) {
+                u64_map_done(&c->has[peer]);
         } else if (e->send.channel == CHANNEL_COMMAND && f->frame[0]->data[3] == 8) {
                 /* The outcome of its init: it has all there is, if there is anything. */
                 const Scene *scene = session_scene(c->session);

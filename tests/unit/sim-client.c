@@ -128,6 +128,10 @@ static void get_next(SimClient *c)
 static void snapshot_set(SimClient *c, const Value *data)
 {
         const Value *node = value_dict_get_string(data, "DATA");
+        if (!c->wanted) {
+                sim_raise(c, "a node without a catalog");
+                return;
+        }
         if (value_type(node) == VALUE_BYTES) {
                 c->n_removed++;
         } else {

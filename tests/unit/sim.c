@@ -346,6 +346,7 @@ void sim_init(Sim *sim, uint64_t seed)
                         .max_init_bytes = 1 << 20,
                         .max_node_bytes = 8 << 20,
                         .graph_cache_bytes = 64 << 20,
+                        .join_ahead_bytes = 4 << 20,
                         .pickle_limits = pickle_limits_default,
                 },
         };

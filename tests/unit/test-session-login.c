@@ -319,6 +319,47 @@ static void test_get_of_what_is_not_there(void **state)
         sim_done(&sim);
 }
 
+/* How long a join of n nodes takes when everything takes up to delay. */
+static uint64_t time_join(size_t n, uint64_t delay, size_t ahead)
+{
+        Sim sim;
+        sim_init(&sim, 1);
+        sim.config.join_ahead_bytes = ahead;
+        sim.delay_max = delay;
+        sim_stop(&sim);
+        sim_start(&sim);
+        SimClient *host = sim_client(&sim, "host", true);
+        sim_enter(host);
+        for (size_t i = 0; i < n; i++) {
+                char uuid[32];
+                snprintf(uuid, sizeof uuid, "node-%zu", i);
+                sim_add_local(host, uuid, "COMMON");
+        }
+        sim_init_session(host);
+        sim_run(&sim, 5 * SIM_SEC);
+        SimClient *c = sim_client(&sim, "c", false);
+        sim_login(c, NULL);
+        uint64_t start = sim.now;
+        while (c->state != SIM_ACTIVE) {
+                assert_true(sim.now - start < 60 * SIM_SEC);
+                sim_run(&sim, SIM_MSEC);
+        }
+        uint64_t took = sim.now - start;
+        sim_run(&sim, SIM_SEC);
+        assert_int_equal(c->n_nodes, n);
+        assert_int_equal(c->n_catalogs, 1);
+        assert_null(sim_compare(&sim));
+        sim_done(&sim);
+        return took;
+}
+
+static void test_nodes_are_sent_ahead(void **state)
+{
+        assert_true(time_join(200, 50 * SIM_MSEC, 4 << 20) < 2 * SIM_SEC);
+        /* At the least of it, a node and half of the longest way. */
+        assert_true(time_join(200, 50 * SIM_MSEC, 0) > 5 * SIM_SEC);
+}
+
 static void test_running_without_nodes_is_a_lobby(void **state)
 {
         Sim sim;
@@ -467,6 +508,7 @@ int main(void)
                 cmocka_unit_test(test_join),
                 cmocka_unit_test(test_join_while_others_edit),
                 cmocka_unit_test(test_get_of_what_is_not_there),
+                cmocka_unit_test(test_nodes_are_sent_ahead),
                 cmocka_unit_test(test_running_without_nodes_is_a_lobby),
                 cmocka_unit_test(test_large_nodes_are_encoded_elsewhere),
                 cmocka_unit_test(test_leaving),
