@@ -2,13 +2,12 @@
 """Runs one numbered file with pytest and tells the outcome of every case as TAP, which is what `make check` reads."""
 
 import os
+import signal
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REFERENCE = os.environ.get("E2E_REFERENCE")
 NEEDED = {"pytest": "python3-pytest", "zmq": "python3-zmq", "deepdiff": "python3-deepdiff"}
-
-
 
 
 def check_packages():
@@ -71,10 +70,17 @@ class Tap:
         self.problem = str(excrepr)
 
 
+def _interrupt(number, frame):
+    raise KeyboardInterrupt(f"signal {number}")
+
+
 def main(path, arguments=()):
     """To be called by a test file that is run as a program; returns its exit status."""
     import pytest
     tap = Tap()
+    # So that the fixtures end the servers and remove their folders then as well.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     sys.dont_write_bytecode = True
     status = pytest.main([os.path.abspath(path), "-p", "no:cacheprovider", "-p", "no:terminal", "--rootdir", HERE,
                           "-c", os.path.join(HERE, "pytest.ini"), *arguments], plugins=[tap])
