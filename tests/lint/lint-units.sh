@@ -7,7 +7,7 @@ if ! command -v systemd-analyze >/dev/null; then
 fi
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-cp "${top_builddir:?}"/units/*.service "$top_builddir"/units/*.socket "$top_srcdir"/units/*.socket "$work"
+cp "${top_builddir:?}"/units/*.service "$top_builddir"/units/*.socket "${top_srcdir:?}"/units/*.socket "$work"
 cp "${top_srcdir:?}"/units/*.slice "$top_srcdir"/units/*.target "$top_srcdir"/units/*.timer "$work"
 # The programs are not installed yet, and an instance gets its ports when it is created.
 sed -i 's|^ExecStart=/[^ ]*/scenekeep[^ ]*|ExecStart=/bin/true|' "$work"/*.service
