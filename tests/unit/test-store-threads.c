@@ -205,6 +205,19 @@ static void live(void)
         }
 }
 
+static void unpin_all(Store *store)
+{
+        StoreSnapshotInfo *list;
+        size_t n;
+
+        assert_int_equal(store_snapshot_list(store, &list, &n), 0);
+        for (size_t i = 0; i < n; i++) {
+                assert_true(store_snapshot_pin(store, list[i].name, false) >= 0);
+                store_snapshot_info_done(&list[i]);
+        }
+        free(list);
+}
+
 static void test_all_at_once(void **state)
 {
         Stage s = { 0 };
@@ -219,8 +232,13 @@ static void test_all_at_once(void **state)
         live();
         store_commit(s.f.store);
         fixture_drain(&s.f);
-        save();
-        fixture_drain(&s.f);
+        /* On a busy machine the snapshots so far may all be old ones, or one of them pinned: those keep the log from
+         * them on. As many new ones as are retained let it go. */
+        unpin_all(s.f.store);
+        for (unsigned i = 0; i < s.f.options.retention.newest; i++) {
+                save();
+                fixture_drain(&s.f);
+        }
         store_reclaim_begin(s.f.store);
         fixture_drain(&s.f);
         for (unsigned i = 0; i < NODES; i++) {
