@@ -60,8 +60,6 @@ const ConfigKey config_keys[] = {
         KEY(pickle_max_depth, CONFIG_NUMBER, true, "200", 16, 200, "nesting of a client's data"),
         KEY(pickle_max_values, CONFIG_NUMBER, true, "16000000", 1000, MANY, "values in one message"),
         KEY(pickle_max_memo, CONFIG_NUMBER, true, "16000000", 1000, MANY, "shared values in one message"),
-        KEY(client_message_rate, CONFIG_NUMBER, true, "0", 0, MANY, "messages a second of one client; 0: any"),
-        KEY(client_byte_rate, CONFIG_SIZE, true, "0", 0, 1024 * GIB, "bytes a second of one client; 0: any"),
         KEY(failed_login_limit, CONFIG_NUMBER, true, "10", 0, 100000, "failures before a ban; 0: no bans"),
         KEY(ban_time, CONFIG_DURATION, true, "5min", 1 * SECOND, 365 * DAY, "failures are counted, bans last"),
         KEY(allow, CONFIG_TEXT_LIST, true, "127.0.0.1,::1", 0, 1000, "addresses that are never banned"),

@@ -62,8 +62,6 @@ typedef struct Config {
         uint64_t join_ahead;         /* bytes sent to a joining client before it asks for them; 0: a node a round trip */
         uint64_t backlog_timeout;   /* over its backlog for longer than this, a client is told and dropped */
         uint64_t pickle_max_depth, pickle_max_values, pickle_max_memo;
-        uint64_t client_message_rate; /* messages a second one client may send on average; 0: any */
-        uint64_t client_byte_rate;    /* bytes a second likewise; 0: any */
         uint64_t failed_login_limit;  /* failed logins or malformed messages per address within ban_time; 0: any */
         uint64_t ban_time;
         char **allow;               /* NULL-terminated: addresses and prefixes that are never banned */

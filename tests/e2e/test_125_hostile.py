@@ -206,7 +206,6 @@ def test_asking_for_a_large_node_without_end(session, fleet, rng):
     fleet.wait_until(lambda: eve.answers)
     eve.paused = True
     before, peak = session.server.memory(), 0
-    eve.command(Kind.SNAPSHOT, {"STATE": "REQUEST_INIT"})
     for _ in range(400):
         eve.command(Kind.SNAPSHOT, {"STATE": "GET", "ID": large})
 

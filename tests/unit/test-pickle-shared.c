@@ -12,18 +12,8 @@
 #include "pickle/dump.h"
 #include "pickle/reader.h"
 #include "pickle/writer.h"
+#include "shared.h"
 #include "test.h"
-
-static char *shared_path(const char *name)
-{
-        const char *shared = getenv("SCENEKEEP_SHARED"), *source = getenv("top_srcdir");
-        char *path = NULL;
-        if (shared)
-                assert_true(asprintf(&path, "%s/%s", shared, name) > 0);
-        else
-                assert_true(asprintf(&path, "%s/../shared/%s", source ? source : ".", name) > 0);
-        return path;
-}
 
 static Bytes *load_file(const char *path)
 {
@@ -241,11 +231,8 @@ static void test_corpus(void **state)
 
 int main(void)
 {
-        _cleanup_free_ char *captures = shared_path("captures"), *corpus = shared_path("corpus");
-        if (access(captures, F_OK) < 0 || access(corpus, F_OK) < 0) {
-                printf("1..0 # SKIP no recorded data: %s or %s is absent\n", captures, corpus);
+        if (shared_is_absent("captures") || shared_is_absent("corpus"))
                 return 0;
-        }
 
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_captures),
