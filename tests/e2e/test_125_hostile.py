@@ -46,7 +46,8 @@ def test_storm_of_logins(make_session, fleet):
     session = make_session(reconnect_grace="1s")
     bert = session.join("bert")
     crowd = [session.connect(f"user {i}", heartbeat=False) for i in range(100)]
-    fleet.wait_until(lambda: all(c.answers for c in crowd), timeout=120)
+    # On a busy machine some give up waiting for their answer.
+    fleet.wait_until(lambda: all(c.answers or c.state == "left" for c in crowd), timeout=120)
     let_in = [c for c in crowd if c.answers == ["RUNNING"]]
     assert len(let_in) <= 64, "more than max_users are in"
     bert.edit(session.uuids[1], lambda d: d["props"].update(bert="there"))
@@ -202,7 +203,7 @@ def test_asking_for_a_large_node_without_end(session, fleet, rng):
     bert.push(large, mesh("large", rng, 300_000))
     fleet.settle(session.admin, bert)
     size = len(wire.dump(bert.nodes[large].data))
-    eve = session.connect("eve", heartbeat=False)
+    eve = session.connect("eve")
     fleet.wait_until(lambda: eve.answers)
     eve.paused = True
     before, peak = session.server.memory(), 0
