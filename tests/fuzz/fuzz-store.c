@@ -85,14 +85,6 @@ static void empty_folder(const char *path)
         closedir(dir);
 }
 
-static void remove_folder(void)
-{
-        empty_folder(folder);
-        rmdir(folder);
-        for (size_t i = 0; i < n_golden; i++)
-                free(golden[i].data);
-}
-
 static void take_golden(const char *source, const char *sub)
 {
         char path[4096];
@@ -125,9 +117,6 @@ static void set_up(void)
         take_golden(source ? source : ".", "");
         take_golden(source ? source : ".", "log");
         take_golden(source ? source : ".", "snapshots");
-        snprintf(folder, sizeof folder, "%s/fuzz-store-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-        assert(mkdtemp(folder));
-        atexit(remove_folder);
 }
 
 /* ---- digests ---- */
@@ -165,7 +154,8 @@ static void mend(File *f)
 static void lay_out(const uint8_t *data, size_t size)
 {
         char path[300];
-        empty_folder(folder);
+        snprintf(folder, sizeof folder, "%s/fuzz-store-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+        assert(mkdtemp(folder));
         path_of(path, "log");
         assert(mkdir(path, 0700) == 0);
         path_of(path, "snapshots");
@@ -342,5 +332,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         lay_out(data, size);
         look();
         use_and_return();
+        /* At once, since a fuzzer's program does not leave by its end. */
+        empty_folder(folder);
+        rmdir(folder);
         return 0;
 }
