@@ -25,7 +25,8 @@ void manager_session_config(const Config *c, SessionConfig *ret)
                 .max_node_bytes = c->max_message_size,
                 .chat_history = c->chat_history,
                 .graph_cache_bytes = c->graph_cache,
-                .join_ahead_bytes = c->join_ahead,
+                /* What is sent ahead counts as commands, of which twice the backlog ends the connection. */
+                .join_ahead_bytes = MIN(c->join_ahead, c->max_client_backlog / 2),
                 .pickle_limits = {
                         .max_size = c->max_message_size,
                         .max_depth = (uint32_t)c->pickle_max_depth,
