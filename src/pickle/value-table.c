@@ -172,17 +172,23 @@ Value *value_dict_get(const Value *dict, const Value *key)
         return slot == VALUE_SLOT_END ? NULL : value_dict_value(dict, slot);
 }
 
-Value *value_dict_get_string(const Value *dict, const char *key)
+/* A key to look for, without memory of its own. */
+static ValueString key_to_find(const char *key)
 {
-        if (!value_is_dict(dict))
-                return NULL;
         size_t size = strlen(key);
         assert(size <= VALUE_SHORT_MAX);
-        ValueString text = {
+        return (ValueString){
                 .base = { .n_ref = VALUE_IMMORTAL, .type = VALUE_STR, .flags = VALUE_FLAG_HASHABLE },
                 .size = size,
                 .data = (const uint8_t *)key,
         };
+}
+
+Value *value_dict_get_string(const Value *dict, const char *key)
+{
+        if (!value_is_dict(dict))
+                return NULL;
+        ValueString text = key_to_find(key);
         return value_dict_get(dict, &text.base);
 }
 
@@ -294,6 +300,18 @@ void value_table_remove(Value *v, uint32_t slot, Value **ret_key, Value **ret_va
                 *ret_value = entry.value;
         else
                 value_unref(entry.value);
+}
+
+bool value_dict_remove_string(Value *dict, const char *key)
+{
+        if (!value_is_dict(dict))
+                return false;
+        ValueString text = key_to_find(key);
+        uint32_t slot = value_table_find(dict, &text.base);
+        if (slot == VALUE_SLOT_END)
+                return false;
+        value_table_remove(dict, slot, NULL, NULL, NULL);
+        return true;
 }
 
 void value_table_insert_at_take(Value *v, uint32_t position, Value *key, Value *value)

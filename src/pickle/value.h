@@ -457,6 +457,9 @@ void value_dict_set_slot(Value *dict, uint32_t slot, Value *value, Value **ret_o
  * Cannot fail. */
 void value_table_remove(Value *v, uint32_t slot, Value **ret_key, Value **ret_value, uint32_t *ret_position);
 
+/* By the text of a str key. Whether it was there; false also when dict is no dict. Cannot fail. */
+bool value_dict_remove_string(Value *dict, const char *key);
+
 /* Undoes value_table_remove(), once all later changes of this table have been undone; takes both references
  * over. Cannot fail. value is NULL for sets. */
 void value_table_insert_at_take(Value *v, uint32_t position, Value *key, Value *value);

@@ -133,24 +133,9 @@ static int take_field(Session *s, User *u, const Value *text, bool is_chat)
         return MIN(r, 1);
 }
 
-static bool drop(Value *dict, const Value *key)
-{
-        uint32_t slot = value_table_find(dict, key);
-        if (slot == VALUE_SLOT_END)
-                return false;
-        Value *old_key, *old_value;
-        value_table_remove(dict, slot, &old_key, &old_value, NULL);
-        value_unref(old_key);
-        value_unref(old_value);
-        return true;
-}
-
 static int take(Session *s, User *u, Value *fields, Value *metadata, const char *name)
 {
-        _cleanup_value_ Value *key = value_string_new(name);
-        if (!key)
-                return -ENOMEM;
-        const Value *text = value_dict_get(fields, key);
+        const Value *text = value_dict_get_string(fields, name);
         if (!text)
                 return 0;
         if (!json_item_is_own(text)) {
@@ -158,9 +143,9 @@ static int take(Session *s, User *u, Value *fields, Value *metadata, const char 
                 if (r != 0)
                         return MIN(r, 0);
                 /* What could not be read before is out of date. */
-                s->table_dirty |= drop(metadata, key);
+                s->table_dirty |= value_dict_remove_string(metadata, name);
         }
-        drop(fields, key);
+        value_dict_remove_string(fields, name);
         return 0;
 }
 

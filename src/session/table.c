@@ -15,26 +15,14 @@ static Value *table_row(const User *u, Value *metadata)
         return answer_set(row, "metadata", metadata);
 }
 
-/* A client whose own entry has a colour takes it that the rest is there as well, and fails on what is not: without, it tells
- * everything anew. So what is known from before is for the others. */
-static void hide_colour(Value *metadata)
-{
-        _cleanup_value_ Value *key = value_string_new("color");
-        uint32_t slot = key ? value_table_find(metadata, key) : VALUE_SLOT_END;
-        if (slot == VALUE_SLOT_END)
-                return;
-        Value *old_key, *old_value;
-        value_table_remove(metadata, slot, &old_key, &old_value, NULL);
-        value_unref(old_key);
-        value_unref(old_value);
-}
-
 static int table_add(const Session *s, Value *table, const User *u, const User *to)
 {
         _cleanup_value_ Value *key = answer_text(u->name);
         Value *metadata = metadata_value(u);
-        if (u == to && metadata && !u->told_colour)
-                hide_colour(metadata);
+        /* A client whose own entry has a colour takes it that the rest is there as well, and fails on what is not:
+         * without, it tells everything anew. So what is known from before is for the others. */
+        if (u == to && !u->told_colour)
+                value_dict_remove_string(metadata, "color");
         if (u == history_carrier(s, to) && metadata && history_put(s, to, metadata) < 0)
                 metadata = value_unref(metadata);
         _cleanup_value_ Value *row = table_row(u, metadata);

@@ -164,6 +164,10 @@ static void test_dict_keeps_first_key_and_order(void **state)
         assert_null(value_dict_get_string(dict, "missing"));
         assert_null(value_dict_get_string(value_none(), "k"));
         assert_null(value_dict_get_string(NULL, "k"));
+        assert_false(value_dict_remove_string(dict, "missing"));
+        assert_false(value_dict_remove_string(NULL, "k"));
+        assert_true(value_dict_remove_string(dict, "k"));
+        assert_null(value_dict_get_string(dict, "k"));
 }
 
 /* Removals and insertions, undone in reverse, leave the same order and the same objects. */
