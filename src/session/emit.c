@@ -188,6 +188,12 @@ Value *answer_set(Value *dict, const char *key, Value *value)
         return dict;
 }
 
+int answer_append(Value *list, Value *item)
+{
+        _cleanup_value_ Value *owned = item;
+        return owned ? value_list_append(list, owned) : -ENOMEM;
+}
+
 Value *answer_text(const Bytes *b)
 {
         return value_str_new(b->data, b->size);

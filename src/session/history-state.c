@@ -15,12 +15,6 @@
 
 /* ---- saving ---- */
 
-static int append(Value *list, Value *item)
-{
-        _cleanup_value_ Value *owned = item;
-        return owned ? value_list_append(list, owned) : -ENOMEM;
-}
-
 static Value *number(uint64_t n)
 {
         return value_int_new((int64_t)n);
@@ -32,8 +26,8 @@ static Value *save_chat(const Session *s)
         for (size_t i = 0; list && i < chat_log_length(s->chat); i++) {
                 const ChatMessage *m = chat_log_get(s->chat, i);
                 _cleanup_value_ Value *item = value_list_new();
-                if (!item || append(item, number(m->number)) < 0 || append(item, number(m->time)) < 0 ||
-                    append(item, value_str_new(m->text, m->text_size)) < 0 || value_list_append(list, item) < 0)
+                if (!item || answer_append(item, number(m->number)) < 0 || answer_append(item, number(m->time)) < 0 ||
+                    answer_append(item, value_str_new(m->text, m->text_size)) < 0 || value_list_append(list, item) < 0)
                         return NULL;
         }
         return TAKE_PTR(list);
@@ -44,8 +38,8 @@ static Value *save_versions(const Task *t)
         _cleanup_value_ Value *list = value_list_new();
         for (size_t i = 0; list && i < t->n_versions; i++) {
                 _cleanup_value_ Value *item = value_list_new();
-                if (!item || append(item, number(t->versions[i].digest)) < 0 ||
-                    append(item, number(t->versions[i].replaced)) < 0 || value_list_append(list, item) < 0)
+                if (!item || answer_append(item, number(t->versions[i].digest)) < 0 ||
+                    answer_append(item, number(t->versions[i].replaced)) < 0 || value_list_append(list, item) < 0)
                         return NULL;
         }
         return TAKE_PTR(list);
@@ -57,9 +51,9 @@ static Value *save_tasks(const Session *s)
         for (size_t i = 0; list && i < task_board_length(s->tasks); i++) {
                 const Task *t = task_board_get(s->tasks, i);
                 _cleanup_value_ Value *item = value_list_new();
-                if (!item || append(item, value_str_new(t->text, t->text_size)) < 0 ||
-                    append(item, value_string_new(t->author)) < 0 || append(item, number(t->added)) < 0 ||
-                    append(item, save_versions(t)) < 0 || value_list_append(list, item) < 0)
+                if (!item || answer_append(item, value_str_new(t->text, t->text_size)) < 0 ||
+                    answer_append(item, value_string_new(t->author)) < 0 || answer_append(item, number(t->added)) < 0 ||
+                    answer_append(item, save_versions(t)) < 0 || value_list_append(list, item) < 0)
                         return NULL;
         }
         return TAKE_PTR(list);
@@ -70,7 +64,7 @@ static Value *save_deleted(const Session *s)
         _cleanup_value_ Value *list = value_list_new();
         const char *id;
         for (size_t i = 0; list && (id = task_board_deleted(s->tasks, i)); i++)
-                if (append(list, value_string_new(id)) < 0)
+                if (answer_append(list, value_string_new(id)) < 0)
                         return NULL;
         return TAKE_PTR(list);
 }
@@ -81,10 +75,10 @@ static Value *save_absent(const Session *s)
         for (size_t i = 0; list && i < s->absent.n; i++) {
                 const Absent *a = &s->absent.items[i];
                 _cleanup_value_ Value *item = value_list_new();
-                if (!item || append(item, answer_text(a->name)) < 0 ||
-                    append(item, a->metadata ? value_bytes_new(a->metadata->data, a->metadata->size) :
+                if (!item || answer_append(item, answer_text(a->name)) < 0 ||
+                    answer_append(item, a->metadata ? value_bytes_new(a->metadata->data, a->metadata->size) :
                                                value_ref(value_none())) < 0 ||
-                    append(item, number(a->tasks_stamp)) < 0 || append(item, number(a->tasks_read)) < 0 ||
+                    answer_append(item, number(a->tasks_stamp)) < 0 || answer_append(item, number(a->tasks_read)) < 0 ||
                     value_list_append(list, item) < 0)
                         return NULL;
         }

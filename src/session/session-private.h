@@ -192,6 +192,8 @@ int answer_new(Session *s, MessageType type, Value *data, Frames **ret);
 int answer_from(Session *s, MessageType type, Bytes *owner, Value *data, Frames **ret);
 /* Takes over a key-value pair; returns dict, or NULL after releasing everything when any is NULL. */
 Value *answer_set(Value *dict, const char *key, Value *value);
+/* Takes over an item, NULL for memory. 0 or -ENOMEM. */
+int answer_append(Value *list, Value *item);
 
 /* state.c: the dict of a session's state, all but what save.c adds in slices. */
 int state_save_head(const Session *s, SessionTime t, Value **ret);

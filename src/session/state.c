@@ -21,12 +21,6 @@
 
 /* ---- saving ---- */
 
-static int append(Value *list, Value *item)
-{
-        _cleanup_value_ Value *owned = item;
-        return owned ? value_list_append(list, owned) : -ENOMEM;
-}
-
 static Value *save_users(const Session *s)
 {
         _cleanup_value_ Value *list = value_list_new();
@@ -36,9 +30,9 @@ static Value *save_users(const Session *s)
                 _cleanup_bytes_ Bytes *meta = record_meta_user(&record);
                 _cleanup_value_ Value *item = value_list_new();
                 Bytes *kept = u->metadata_kept;
-                if (!meta || !item || append(item, answer_text(u->name)) < 0 ||
-                    append(item, value_bytes_new(meta->data, meta->size)) < 0 ||
-                    append(item, kept ? value_bytes_new(kept->data, kept->size) : value_ref(value_none())) < 0 ||
+                if (!meta || !item || answer_append(item, answer_text(u->name)) < 0 ||
+                    answer_append(item, value_bytes_new(meta->data, meta->size)) < 0 ||
+                    answer_append(item, kept ? value_bytes_new(kept->data, kept->size) : value_ref(value_none())) < 0 ||
                     value_list_append(list, item) < 0)
                         return NULL;
         }
