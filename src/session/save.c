@@ -65,7 +65,7 @@ static int take_changes(SessionSave *save, uint64_t wall)
 {
         const Session *s = save->session;
         save->since = changes_wanted_since(s, wall);
-        if (save->since != 0 && save->since >= s->changes_since)
+        if (stale_knows_since(s, save->since))
                 return take_ids(&s->recent_changes, save->since, &save->changes, &save->n_changes);
         save->n_slots = scene_n_slots(s->scene);
         return 0;
@@ -119,7 +119,7 @@ static int save_change(SessionSave *save)
                 r = save_node(&save->changed, scene_find_id(scene, save->changes[save->i_change++]));
         else if (save->slot < save->n_slots) {
                 const Node *n = scene_at_slot(scene, save->slot++);
-                r = n && node_changed(n) + USEC_PER_SEC >= save->since ? save_node(&save->changed, n) : 0;
+                r = n && stale_has_changed_since(n, save->since) ? save_node(&save->changed, n) : 0;
         } else
                 return 0;
         return r < 0 ? r : 1;

@@ -291,12 +291,14 @@ int relay_message(Session *s, User *u, const Message *m, Bytes *const *frames, s
 bool stale_has(const User *u, const Node *n);
 /* Not before `due`. A mark that is there already is put off, within bounds. */
 int stale_mark(Session *s, User *u, const Node *n, uint64_t due);
+/* Marks each node changed since that wall time; 0: every node. */
 int stale_mark_changed_since(Session *s, User *u, uint64_t wall);
 void stale_forget(Session *s, uint64_t node_id);
 /* The node has changed at that wall time. */
 int stale_note_changed(Session *s, const Node *n, uint64_t wall);
-/* Calls func for each node changed since that wall time (0: for every node), in no particular order. Returns as func. */
-int stale_each_changed_since(const Session *s, uint64_t wall, int (*func)(void *userdata, const Node *n), void *userdata);
+/* Are all changes since that wall time among recent_changes? Else each node has to be asked. */
+bool stale_knows_since(const Session *s, uint64_t wall);
+bool stale_has_changed_since(const Node *n, uint64_t wall);
 void stale_expire_changes(Session *s);
 /* May data go to this user now? */
 bool stale_can_send(const Session *s, const User *u);

@@ -58,21 +58,14 @@ int stale_note_changed(Session *s, const Node *n, uint64_t wall)
         return MIN(r, 0);
 }
 
-int stale_each_changed_since(const Session *s, uint64_t wall, int (*func)(void *userdata, const Node *n), void *userdata)
+bool stale_knows_since(const Session *s, uint64_t wall)
 {
-        int r = 0;
-        if (wall != 0 && wall >= s->changes_since) {
-                for (const U64MapEntry *e = u64_map_next(&s->recent_changes, NULL); r == 0 && e;
-                     e = u64_map_next(&s->recent_changes, e)) {
-                        const Node *n = e->value >= wall ? scene_find_id(s->scene, e->key) : NULL;
-                        r = n ? func(userdata, n) : 0;
-                }
-                return r;
-        }
-        for (const Node *n = scene_first(s->scene); r == 0 && n; n = scene_next(s->scene, n))
-                if (node_changed(n) + USEC_PER_SEC >= wall)
-                        r = func(userdata, n);
-        return r;
+        return wall != 0 && wall >= s->changes_since;
+}
+
+bool stale_has_changed_since(const Node *n, uint64_t wall)
+{
+        return node_changed(n) + USEC_PER_SEC >= wall;
 }
 
 void stale_expire_changes(Session *s)
@@ -93,21 +86,21 @@ void stale_expire_changes(Session *s)
         s->changes_since = since;
 }
 
-typedef struct Marking {
-        Session *session;
-        User *user;
-} Marking;
-
-static int mark_now(void *userdata, const Node *n)
-{
-        const Marking *m = userdata;
-        return stale_mark(m->session, m->user, n, m->session->now.now);
-}
-
 int stale_mark_changed_since(Session *s, User *u, uint64_t wall)
 {
-        Marking m = { .session = s, .user = u };
-        return stale_each_changed_since(s, wall, mark_now, &m);
+        int r = 0;
+        if (stale_knows_since(s, wall)) {
+                for (const U64MapEntry *e = u64_map_next(&s->recent_changes, NULL); r == 0 && e;
+                     e = u64_map_next(&s->recent_changes, e)) {
+                        const Node *n = e->value >= wall ? scene_find_id(s->scene, e->key) : NULL;
+                        r = n ? stale_mark(s, u, n, s->now.now) : 0;
+                }
+                return r;
+        }
+        for (const Node *n = scene_first(s->scene); r == 0 && n; n = scene_next(s->scene, n))
+                if (stale_has_changed_since(n, wall))
+                        r = stale_mark(s, u, n, s->now.now);
+        return r;
 }
 
 void stale_forget(Session *s, uint64_t id)
