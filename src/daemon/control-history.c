@@ -17,7 +17,7 @@ static bool is_serving(Manager *m, ControlCall *call)
 {
         if (m->state == MANAGER_SERVING)
                 return true;
-        control_refuse(call, CONTROL_ERROR_REFUSED, "the session is still being loaded, or is being stopped");
+        control_refuse_loading(call);
         return false;
 }
 

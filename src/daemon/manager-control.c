@@ -222,12 +222,17 @@ void manager_control_saved(Manager *m, int error)
         rewind_saved(c, error);
 }
 
+void control_refuse_loading(ControlCall *call)
+{
+        control_refuse(call, CONTROL_ERROR_REFUSED, "the session is still being loaded, or is being stopped");
+}
+
 int control_save(ManagerControl *c, ControlCall *call, const char *reason, bool pin)
 {
         int k;
 
         if (c->manager->state != MANAGER_SERVING || c->n_saves == ELEMENTSOF(c->saves)) {
-                control_refuse(call, CONTROL_ERROR_REFUSED, "the session is still being loaded, or is being stopped");
+                control_refuse_loading(call);
                 return 0;
         }
         k = manager_save(c->manager, reason);

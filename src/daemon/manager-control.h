@@ -28,6 +28,8 @@ struct ManagerControl {
 json_object *control_status(const ManagerControl *c);
 
 /* Asks for a snapshot and answers when it is there. */
+/* Refuses what needs a session that is being served. */
+void control_refuse_loading(ControlCall *call);
 int control_save(ManagerControl *c, ControlCall *call, const char *reason, bool pin);
 
 /* A text or number among the arguments; NULL or 0 when it is not there. */

@@ -342,7 +342,7 @@ static bool is_possible(ManagerControl *c, ControlCall *call)
 
         session_get_status(c->manager->session, &s);
         if (c->manager->state != MANAGER_SERVING)
-                control_refuse(call, CONTROL_ERROR_REFUSED, "the session is still being loaded, or is being stopped");
+                control_refuse_loading(call);
         else if (s.initialising)
                 control_refuse(call, CONTROL_ERROR_REFUSED, "somebody is just filling the session: wait until that is over");
         else if (c->rewind)
