@@ -9,6 +9,7 @@ import tap  # first: it says which packages are missing
 import pytest
 
 from fleet import Fleet
+from proxy import Proxy
 from server import ReferenceServer, Server
 from session import Session
 from values import scene
@@ -75,6 +76,19 @@ def make_session(fleet, make_server, rng):
 @pytest.fixture
 def session(make_session):
     return make_session()
+
+
+@pytest.fixture
+def make_proxy(fleet):
+    made = []
+
+    def make(server, **options):
+        made.append(Proxy(server.ports, **options))
+        return made[-1]
+    yield make
+    fleet.close()
+    for proxy in made:
+        proxy.close()
 
 
 @pytest.fixture

@@ -9,23 +9,9 @@ import time
 import tap  # first: it says which packages are missing
 import pytest
 
-from proxy import Proxy
 from values import item, new_uuid
 
 ROUND_TRIP = 0.05
-
-
-@pytest.fixture
-def make_proxy(fleet):
-    made = []
-
-    def make(server, **options):
-        made.append(Proxy(server.ports, **options))
-        return made[-1]
-    yield make
-    fleet.close()
-    for proxy in made:
-        proxy.close()
 
 
 def nodes(rng, count):

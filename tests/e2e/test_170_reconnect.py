@@ -14,26 +14,12 @@ import tap  # first: it says which packages are missing
 import pytest
 
 from load import Load
-from proxy import Proxy
 from server import ADMIN_PASSWORD
 from values import item, new_uuid
 from wire import COMMON, Kind, Status
 
 RESTARTS = int(os.environ.get("E2E_RESTARTS", "10"))
 RATE = 20  # updates a second of each user
-
-
-@pytest.fixture
-def make_proxy(fleet):
-    made = []
-
-    def make(server, **options):
-        made.append(Proxy(server.ports, **options))
-        return made[-1]
-    yield make
-    fleet.close()
-    for proxy in made:
-        proxy.close()
 
 
 def far(session, proxy, name, **options):

@@ -50,11 +50,8 @@ static void test_marks(void **state)
 
 static void put(Value *dict, const char *name, Value *value)
 {
-        Value *key = value_str_new(name, strlen(name));
-        assert_non_null(key);
         assert_non_null(value);
-        assert_int_equal(value_dict_set(dict, key, value, NULL), 0);
-        value_unref(key);
+        assert_int_equal(value_dict_set_string(dict, name, value), 0);
         value_unref(value);
 }
 
