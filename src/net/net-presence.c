@@ -95,7 +95,9 @@ static void silent_connection_lost(Net *n, const Connection *c)
 {
         for (Peer *p = n->peers.first; p; p = p->next) {
                 Outbox *o = &p->box[c->channel];
-                if (!o->connected || o->serial != 0)
+                /* Heard meanwhile, on another connection; but something was sent while this one stood as well. */
+                bool doubtful = o->silent_from != 0 && c->accepted_at <= o->silent_from;
+                if (!o->connected || (o->serial != 0 && !doubtful))
                         continue;
                 if (!p->has_address || (c->is_ip && address_equal(&p->address, &c->address)))
                         net_outbox_lost(n, o);
@@ -276,7 +278,7 @@ Connection *net_attribute(NetChannel *channel, Inbound *in)
         if (p) {
                 p->has_address = c->is_ip;
                 p->address = c->address;
-                net_outbox_heard(n, &p->box[c->channel], serial);
+                net_outbox_heard(n, &p->box[c->channel], c);
         }
         return c;
 }

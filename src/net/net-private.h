@@ -80,7 +80,7 @@ bool net_admit(void *net, const char *address);
 void net_report_bad(Net *n, const Connection *c, NetBadPeer what, unsigned weight);
 
 /* net-send.c */
-void net_outbox_heard(Net *n, Outbox *o, uint64_t serial);
+void net_outbox_heard(Net *n, Outbox *o, const Connection *c);
 void net_outbox_lost(Net *n, Outbox *o);
 /* Tries again what is held back: for one channel, or all when c is NULL, in the given states (1u << OutboxState). */
 void net_pump(Net *n, const NetChannel *c, unsigned states);

@@ -16,16 +16,55 @@ static size_t peer_held(const Peer *p)
         return peer_queued(p) + peer_in_flight(p);
 }
 
+/* Whether a message may be held for the peer. One that cannot be held within the limit beside what is always under way
+ * may exceed it, alone. */
+static bool has_room(const Net *n, const Peer *p, size_t charge)
+{
+        size_t held = peer_held(p), always = 2 * n->window;
+
+        return held + charge <= n->max_backlog || (held <= always && charge + always > n->max_backlog);
+}
+
+static void check_drained(Net *n, Peer *p)
+{
+        if (!p->owes_drained)
+                return;
+        /* Even when nothing is queued any more, what is on its way may be too much: have its end announced. */
+        for (int c = 0; c < _CHANNEL_MAX; c++)
+                if (flight_bytes(p->box[c].flight) >= n->window / 2)
+                        flight_wait(p->box[c].flight, n->window / 2);
+        if (peer_held(p) > n->max_backlog / 2 || !outbox_is_empty(&p->box[CHANNEL_DATA]) ||
+            p->box[CHANNEL_COMMAND].n_queued > PRESENCE_QUEUE_MAX / 4)
+                return;
+        /* What was refused would be refused again: whoever is told would send it at once, for ever. */
+        if (p->refusing && !has_room(n, p, p->refused_charge))
+                return;
+        p->owes_drained = p->refusing = false;
+        p->refusing_since = 0;
+        peer_table_set_due(&n->peers, p, PEER_DUE_DRAINED);
+}
+
+/* What was under way is lost, and what waits may build upon it: a Commit to a node that never arrived, the presence of a
+ * user whom only a lost table named. */
+static void drop_dependent(Net *n, Outbox *o)
+{
+        outbox_drop(o, SEND_BULK);
+        outbox_drop(o, SEND_PRESENCE);
+        peer_table_update_pending(&n->peers, o);
+}
+
 void net_outbox_lost(Net *n, Outbox *o)
 {
         if (!o->connected)
                 return;
+        drop_dependent(n, o);
         o->connected = false;
-        o->serial = 0;
+        o->serial = o->silent_from = 0;
         /* libzmq may still take messages for a connection whose end it has reported: give it a moment. */
         o->state = OUTBOX_AWAY;
         peer_table_clear_due(&n->peers, o->peer, PEER_DUE_CONNECTED << o->channel);
         peer_table_set_due(&n->peers, o->peer, PEER_DUE_LOST << o->channel);
+        check_drained(n, o->peer);
 }
 
 static void outbox_connected(Net *n, Outbox *o)
@@ -33,6 +72,7 @@ static void outbox_connected(Net *n, Outbox *o)
         if (o->connected)
                 return;
         o->connected = true;
+        o->silent_from = o->serial == 0 ? clock_monotonic_usec() : 0;
         peer_table_set_due(&n->peers, o->peer, PEER_DUE_CONNECTED << o->channel);
         if (n->depth == 0)
                 net_arm_post(n);
@@ -71,34 +111,6 @@ static bool may_transmit(Net *n, Outbox *o)
         return false;
 }
 
-/* Whether a message may be held for the peer. One that cannot be held within the limit beside what is always under way
- * may exceed it, alone. */
-static bool has_room(const Net *n, const Peer *p, size_t charge)
-{
-        size_t held = peer_held(p), always = 2 * n->window;
-
-        return held + charge <= n->max_backlog || (held <= always && charge + always > n->max_backlog);
-}
-
-static void check_drained(Net *n, Peer *p)
-{
-        if (!p->owes_drained)
-                return;
-        /* Even when nothing is queued any more, what is on its way may be too much: have its end announced. */
-        for (int c = 0; c < _CHANNEL_MAX; c++)
-                if (flight_bytes(p->box[c].flight) >= n->window / 2)
-                        flight_wait(p->box[c].flight, n->window / 2);
-        if (peer_held(p) > n->max_backlog / 2 || !outbox_is_empty(&p->box[CHANNEL_DATA]) ||
-            p->box[CHANNEL_COMMAND].n_queued > PRESENCE_QUEUE_MAX / 4)
-                return;
-        /* What was refused would be refused again: whoever is told would send it at once, for ever. */
-        if (p->refusing && !has_room(n, p, p->refused_charge))
-                return;
-        p->owes_drained = p->refusing = false;
-        p->refusing_since = 0;
-        peer_table_set_due(&n->peers, p, PEER_DUE_DRAINED);
-}
-
 static void pump_outbox(Net *n, Outbox *o)
 {
         Frames *frames;
@@ -128,9 +140,12 @@ void net_wake(Net *n)
                 check_drained(n, p);
 }
 
-void net_outbox_heard(Net *n, Outbox *o, uint64_t serial)
+void net_outbox_heard(Net *n, Outbox *o, const Connection *c)
 {
-        if (o->connected && o->serial != 0 && o->serial != serial)
+        uint64_t serial = c->serial;
+        /* What was sent before this connection was made went into one that never spoke. */
+        bool other = o->serial != 0 ? o->serial != serial : o->silent_from < c->accepted_at;
+        if (o->connected && other)
                 net_outbox_lost(n, o);
         o->serial = serial;
         o->state = OUTBOX_OPEN;
@@ -187,7 +202,7 @@ int net_open_peer(Net *n, const RoutingId *id)
                         continue;
                 p->has_address = c->is_ip;
                 p->address = c->address;
-                net_outbox_heard(n, &p->box[c->channel], c->serial);
+                net_outbox_heard(n, &p->box[c->channel], c);
         }
         if (n->depth == 0)
                 net_arm_post(n);
@@ -287,7 +302,8 @@ int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Fram
                 class = SEND_CONTROL;
                 break;
         case SEND_BULK:
-                if (p->refusing || !has_room(n, p, flight_charge(frames)))
+                /* The owner does not know yet what has been lost. */
+                if (p->refusing || (p->due & (PEER_DUE_LOST << channel)) || !has_room(n, p, flight_charge(frames)))
                         return refuse_message(n, p, flight_charge(frames));
                 break;
         case SEND_PRESENCE:
@@ -309,6 +325,8 @@ int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Fram
                         net_arm_post(n);
                 if (r == 0 || r == -ENOMEM)
                         return r;
+                if (class == SEND_BULK && (p->due & (PEER_DUE_LOST << channel)))
+                        return refuse_message(n, p, flight_charge(frames));
         }
         int r = enqueue(n, p, o, class, frames);
         if (r < 0 || class != SEND_BULK)

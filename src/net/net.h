@@ -88,8 +88,9 @@ typedef struct NetCallbacks {
         int (*turn_end)(void *userdata);
 
         /* The connection that carried this peer's channel is gone, or another took its place. What libzmq held for
-         * it (up to the window) may be lost; what is queued here is kept while the peer is open. Called after
-         * the last message of that connection. The peer need not be open. It may already be connected anew, or be
+         * it (up to the window) may be lost, and SEND_BULK and SEND_PRESENCE that were queued here, as they may build
+         * upon that; everything else is kept while the peer is open. No SEND_BULK is taken from the loss to this call.
+         * Called after the last message of that connection. The peer need not be open. It may already be connected anew, or be
          * taken for another one at its address that never spoke: send it something (SEND_TABLE, say) to find out;
          * that waits in its outbox until it is there, and then peer_connected is called. */
         void (*peer_lost)(void *userdata, Channel channel, const RoutingId *peer);

@@ -51,6 +51,24 @@ void outbox_clear(Outbox *o)
                 outbox_pop(o);
 }
 
+void outbox_drop(Outbox *o, SendClass class)
+{
+        OutboxEntry *kept = NULL;
+        for (OutboxEntry **p = &o->first; *p;) {
+                OutboxEntry *e = *p;
+                if (e->class != class) {
+                        kept = e;
+                        p = &e->next;
+                        continue;
+                }
+                *p = e->next;
+                count(o, e, false);
+                frames_unref(e->frames);
+                free(e);
+        }
+        o->last = kept;
+}
+
 bool outbox_replace_table(Outbox *o, Frames *frames)
 {
         OutboxEntry *e = o->last;

@@ -27,12 +27,16 @@ struct Outbox {
         OutboxState state;
         bool connected;        /* as far as known */
         uint64_t serial;       /* of the connection it was last heard on; 0: never heard */
+        uint64_t silent_from;  /* CLOCK_MONOTONIC: when it was found, without having been heard; 0: it was heard first */
         Outbox *next_pending, *previous_pending; /* for the owner's list of outboxes that are not empty */
         bool is_pending;
 };
 
 /* Drops what is queued. */
 void outbox_clear(Outbox *o);
+
+/* Drops what is of this class. */
+void outbox_drop(Outbox *o, SendClass class);
 
 /* Takes its own reference. Returns 0 or -ENOMEM. */
 int outbox_push(Outbox *o, SendClass class, Frames *frames);

@@ -5,7 +5,7 @@
 #include "pickle/writer.h"
 #include "session/session-private.h"
 
-/* Nodes deleted within the last minute: late data must not bring them back, nobody may go on depending on them, and
+/* Nodes deleted lately: late data must not bring them back, nobody may go on depending on them, and
  * whoever returns is told again. */
 
 const Grave *grave_at(const Session *s, size_t i)
@@ -80,7 +80,8 @@ void grave_remove(Session *s, const void *uuid, size_t size)
 
 void grave_expire(Session *s)
 {
-        while (s->n_graves > 0 && grave_at(s, 0)->deleted_wall + DOUBT_WINDOW < s->now.wall &&
+        uint64_t settled = s->n_graves > 0 ? presence_settled_wall(s) : 0;
+        while (s->n_graves > 0 && grave_at(s, 0)->deleted_wall < settled &&
                grave_at(s, 0)->closed < s->now.now)
                 grave_drop_first(s);
 }

@@ -119,6 +119,32 @@ static uint64_t doubt_before(uint64_t wall)
         return wall > DOUBT_WINDOW ? wall - DOUBT_WINDOW : 0;
 }
 
+/* A client whose Blender is busy reads nothing, for minutes; it sends nothing either. Those who only watch are taken for
+ * such, too. */
+static uint64_t doubt_of(const Session *s, const User *u)
+{
+        uint64_t heard = MAX(u->data_heard, u->silent_since);
+        uint64_t doubt = heard != 0 ? s->now.now - heard : 0;
+        if (user_is_queued(u))
+                doubt = MAX(doubt, s->now.now - u->queued_since);
+        return doubt + DOUBT_WINDOW;
+}
+
+uint64_t presence_settled_wall(const Session *s)
+{
+        uint64_t doubt = DOUBT_WINDOW;
+        for (size_t i = 0; i < s->n_users; i++)
+                doubt = MAX(doubt, doubt_of(s, s->users[i]));
+        doubt = MIN(doubt, DOUBT_MAX);
+        return s->now.wall > doubt ? s->now.wall - doubt : 0;
+}
+
+uint64_t presence_doubt_wall(const Session *s, const User *u)
+{
+        uint64_t doubt = doubt_of(s, u);
+        return s->now.wall > doubt ? s->now.wall - doubt : 0;
+}
+
 /* ---- connections ---- */
 
 static int user_is_back(Session *s, User *u)
@@ -139,7 +165,7 @@ int presence_lost(Session *s, User *u, Channel channel)
         if (u->away || u->lost[channel])
                 return 0;
         u->lost[channel] = true;
-        u->lost_wall[channel] = s->now.wall;
+        u->lost_doubt[channel] = presence_doubt_wall(s, u);
         if (channel == CHANNEL_COMMAND) {
                 u->lost_since = s->now.now;
                 session_need(s, s->now.now + s->config.reconnect_grace_usec);
@@ -152,9 +178,9 @@ int presence_lost(Session *s, User *u, Channel channel)
                 return 0;
         u->knock_due = s->now.now + KNOCK_INTERVAL;
         session_need(s, u->knock_due);
-        if (u->behind_since_wall != 0)
+        if (u->behind_since_wall != 0 && u->behind_since_wall <= u->lost_doubt[channel])
                 return 0;
-        u->behind_since_wall = doubt_before(s->now.wall);
+        u->behind_since_wall = u->lost_doubt[channel];
         return journal_user(s, u);
 }
 
@@ -166,7 +192,7 @@ int presence_found(Session *s, User *u, Channel channel)
                 return 0;
         u->lost[channel] = false;
         if (channel != CHANNEL_TTL)
-                begin_return(s, u, doubt_before(u->lost_wall[channel]));
+                begin_return(s, u, u->lost_doubt[channel]);
         return 0;
 }
 
@@ -293,6 +319,19 @@ static int tick_ping(Session *s, User *u)
         return 0;
 }
 
+/* What waits in the outbox of a process that is killed would be forgotten, when it has waited for long. */
+static int tick_queue(Session *s, User *u)
+{
+        if (!user_is_queued(u) || u->behind_since_wall != 0)
+                return 0;
+        if (s->now.now - u->queued_since < QUEUE_NOTED) {
+                session_need(s, u->queued_since + QUEUE_NOTED);
+                return 0;
+        }
+        u->behind_since_wall = presence_doubt_wall(s, u);
+        return journal_user(s, u);
+}
+
 static int tick_user(Session *s, User *u)
 {
         int r = tick_ping(s, u);
@@ -311,6 +350,8 @@ static int tick_user(Session *s, User *u)
                 r = stale_send(s, u);
         if (r == 0)
                 r = stale_knock(s, u);
+        if (r == 0)
+                r = tick_queue(s, u);
         if (r == 0)
                 r = metadata_flush(s, u);
         if (r == 0 && u->owes_table && !u->refused) {
@@ -366,8 +407,12 @@ static void forgive_gap(Session *s)
 
 static void expire_rights(Session *s)
 {
+        if (s->rights_expired + USEC_PER_SEC > s->now.now)
+                return;
+        s->rights_expired = s->now.now;
+        uint64_t settled = presence_settled_wall(s);
         for (const U64MapEntry *e = u64_map_next(&s->recent_rights, NULL); e;) {
-                bool old = e->value + DOUBT_WINDOW < s->now.wall || !scene_find_id(s->scene, e->key);
+                bool old = e->value < settled || !scene_find_id(s->scene, e->key);
                 e = old ? u64_map_take(&s->recent_rights, e) : u64_map_next(&s->recent_rights, e);
         }
 }

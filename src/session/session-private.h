@@ -30,6 +30,13 @@
 /* What may have been lost with a connection or with the process: changes up to so long before. */
 #define DOUBT_WINDOW (60 * USEC_PER_SEC)
 
+/* And what a client that does not read has not taken for longer than that. Deletes and Rights are remembered for so
+ * long, to be repeated. */
+#define DOUBT_MAX (60 * DOUBT_WINDOW)
+
+/* When data has waited for a user for so long, it is noted in the journal: what waits is lost with the process. */
+#define QUEUE_NOTED (10 * USEC_PER_SEC)
+
 /* Changes are remembered for so long, to be found without a search through all nodes. Longer than the former, as
  * the time without a server comes on top. */
 #define CHANGES_KEPT (3 * DOUBT_WINDOW)
@@ -147,7 +154,8 @@ struct Session {
         uint64_t history_told;
         AbsentList absent;
 
-        U64Map recent_rights; /* node id -> wall time of the last change of its owner, for a minute */
+        U64Map recent_rights; /* node id -> wall time of the last change of its owner, for DOUBT_WINDOW at least */
+        uint64_t rights_expired; /* when those of long ago were dropped last */
 
         EarlyRight early_rights[EARLY_RIGHTS_MAX]; /* a ring */
         size_t next_early_right;
@@ -419,3 +427,7 @@ int presence_heard(Session *s, User *u, Channel channel);
 int presence_lost(Session *s, User *u, Channel channel);
 int presence_found(Session *s, User *u, Channel channel);
 int presence_tick(Session *s);
+/* What was sent to the user after this wall time may still lie somewhere on the way. */
+uint64_t presence_doubt_wall(const Session *s, const User *u);
+/* Deletes and Rights before this wall time have reached everybody. */
+uint64_t presence_settled_wall(const Session *s);

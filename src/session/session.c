@@ -342,7 +342,7 @@ int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendC
         if (!u->refused) {
                 u->refused = true;
                 if (u->behind_since_wall == 0) {
-                        u->behind_since_wall = t.wall;
+                        u->behind_since_wall = presence_doubt_wall(s, u);
                         r = journal_user(s, u);
                 }
                 if (r == 0)

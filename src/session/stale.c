@@ -295,7 +295,7 @@ static int batch_collect(Session *s, User *u, uint64_t **ret, size_t *ret_n)
 
 static int stale_caught_up(Session *s, User *u)
 {
-        if (u->behind_since_wall == 0)
+        if (u->behind_since_wall == 0 || user_is_queued(u))
                 return 0;
         u->behind_since_wall = 0;
         int r = journal_user(s, u);
@@ -321,8 +321,10 @@ static int send_marked(Session *s, Batch *b)
 
 int stale_send(Session *s, User *u)
 {
-        if (!stale_can_send(s, u) || u->stale.n == 0)
+        if (!stale_can_send(s, u))
                 return 0;
+        if (u->stale.n == 0)
+                return stale_caught_up(s, u);
         _cleanup_(batch_done) Batch b = { .user = u };
         int r = send_marked(s, &b);
         if (r < 0)

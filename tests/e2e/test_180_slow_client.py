@@ -94,6 +94,25 @@ def test_nothing_is_lost_to_one_who_stalls(make_session, fleet, rng, slow_line):
     session.check_same()
 
 
+def test_line_that_breaks_while_much_waits(make_session, fleet, rng, slow_line):
+    """What was on its way is lost, and with it nodes that what still waits at the server builds upon."""
+    session = make_session(backlog_timeout="10min", count=6)
+    bert = session.join("bert")
+    slow, line = slow_line(session, "slow")
+    line.stall()
+    fresh = [new_uuid(rng) for _ in range(40)]
+    for i, node_uuid in enumerate(fresh):
+        bert.push(node_uuid, mesh(f"fresh {i}", rng, 30_000), [fresh[i - 1]] if i else [])
+    for number in range(5):
+        for node_uuid in fresh:
+            bert.edit(node_uuid, lambda d: d["props"].update({f"{number}": number}))
+        fleet.settle(session.admin, bert)
+    line.cut()
+    line.resume()
+    fleet.wait_until(lambda: slow.scene() == session.admin.scene(), what="the slow one to catch up")
+    session.check_same()
+
+
 def test_presence_is_not_stuck_behind_bulk(make_session, fleet, rng, slow_line):
     """Chat, the user table and heartbeats of a user on a line of 2 Mbit/s while 4 MiB are on their way to it."""
     session = make_session()

@@ -114,7 +114,7 @@ static void test_everything_is_given_back(void **state)
         close(fd[CHANNEL_DATA]);
         rig_until(rig, rig->n_lost[CHANNEL_DATA] == 1);
         rig_until(rig, ({ net_get_status(rig->net, &st); st.in_flight < 64 * KIB; }));
-        assert_true(st.queued >= 8 * 3 * MIB); /* still owed */
+        assert_true(st.queued < MIB); /* what waited may build upon what was lost */
         net_close_peer(rig->net, &id);
         rig_until(rig, ({ net_get_status(rig->net, &st); st.queued + st.in_flight == 0; }));
         rig_until(rig, __atomic_load_n(&f->frame[0]->n_ref, __ATOMIC_ACQUIRE) == 1);
