@@ -267,6 +267,9 @@ int history_tell(Session *s)
 {
         if (!s->chat_changed && !s->tasks_changed)
                 return 0;
+        /* The user in whose entry it is told must be known to everybody. */
+        if (s->table_dirty)
+                return 0;
         if (s->history_told != 0 && s->now.now < s->history_told + TELL_INTERVAL) {
                 session_need(s, s->history_told + TELL_INTERVAL);
                 return 0;

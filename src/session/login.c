@@ -174,7 +174,7 @@ static int login_accept(Session *s, const RoutingId *from, const char *address, 
         if (r == 0)
                 r = journal_user(s, added);
         if (r == 0)
-                r = table_send_all(s);
+                r = table_send_login(s, added);
         if (r == 0)
                 r = emit_command(s, added, MESSAGE_AUTH, value_string_new(added->expected ? "RUNNING" : "LOBBY"));
         if (r == 0)

@@ -76,12 +76,16 @@ static int set_metadata(Session *s, User *u, const Value *metadata)
                 return r;
         bytes_unref(u->metadata);
         u->metadata = pickle;
+        table_forget(s);
         return 0;
 }
 
-/* As it came, unless something has been taken out. */
+/* As it came, unless something has been taken out. The others do not know a new user before the table, which then has its
+ * metadata as well. */
 static int pass_on(Session *s, User *u, const Message *m, Bytes *const *frames, bool changed)
 {
+        if (!u->announced)
+                return 0;
         _cleanup_frames_ Frames *relayed = NULL;
         int r = 0;
         if (changed) {

@@ -58,6 +58,10 @@
 /* A data channel that is taken for lost, while the command channel stands, is tried after so long, again and again. */
 #define KNOCK_INTERVAL (300 * USEC_PER_MSEC)
 
+/* Changes of the users' table in quick succession are sent together: the table grows with the number of users, as does
+ * the number of those it goes to, so that one for each of a crowd of logins would keep everybody waiting. */
+#define TABLE_INTERVAL (100 * USEC_PER_MSEC)
+
 /* Whole nodes sent to one user in one turn. */
 #define RESEND_BATCH_BYTES (4u << 20)
 #define RESEND_BATCH_NODES 256u
@@ -136,7 +140,11 @@ struct Session {
         User **users; /* in order of login */
         size_t n_users;
         uint32_t serial;
-        bool table_dirty; /* the users' table must be sent before the call returns */
+        bool table_dirty; /* the users' table has changed: due TABLE_INTERVAL after the one before */
+        uint64_t table_told;
+        Value **table_rows;   /* of all users, as far as they have been made in this call */
+        size_t n_table_rows;
+        Frames *table_common; /* what most users are sent, if it has been made in this call */
 
         Guest guests[GUESTS_MAX]; /* a ring */
         size_t first_guest, n_guests;
@@ -409,8 +417,15 @@ int history_load(Session *s, const Value *state);
 
 /* ---- table.c ---- */
 
+/* To everybody, at once, which announces those who are new. */
 int table_send_all(Session *s);
 int table_send(Session *s, const User *u);
+/* Sends what has changed, when it is time. */
+int table_tell(Session *s);
+/* One user has been let in: it needs the table now. */
+int table_send_login(Session *s, const User *u);
+/* What has been made of the table in this call is out of date. */
+void table_forget(Session *s);
 
 /* ---- replay.c ---- */
 

@@ -129,6 +129,7 @@ Session *session_free(Session *s)
         for (size_t i = 0; i < s->n_users; i++)
                 user_free(s->users[i]);
         free(s->users);
+        table_forget(s);
         history_free(s);
         init_free(s->init);
         for (size_t i = 0; i < s->n_graves; i++)
@@ -200,6 +201,7 @@ int session_add_user(Session *s, User *u)
                 return -ENOMEM;
         s->users = users;
         u->serial = ++s->serial;
+        table_forget(s);
         s->users[s->n_users++] = u;
         return 0;
 }
@@ -209,6 +211,7 @@ void session_remove_user(Session *s, User *u)
         for (size_t i = 0; i < s->n_users; i++) {
                 if (s->users[i] != u)
                         continue;
+                table_forget(s);
                 memmove(s->users + i, s->users + i + 1, (s->n_users - i - 1) * sizeof *s->users);
                 s->n_users--;
                 return;
@@ -253,10 +256,11 @@ void session_enter(Session *s, SessionTime t, EffectList *effects)
 
 int session_leave(Session *s, int r)
 {
-        if (r == 0 && s->table_dirty && !s->loading)
-                r = table_send_all(s);
+        if (r == 0 && !s->loading)
+                r = table_tell(s);
         if (r == 0 && !s->loading)
                 r = history_tell(s);
+        table_forget(s);
         s->effects = NULL;
         return r;
 }

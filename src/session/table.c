@@ -15,56 +15,126 @@ static Value *table_row(const User *u, Value *metadata)
         return answer_set(row, "metadata", metadata);
 }
 
-static int table_add(const Session *s, Value *table, const User *u, const User *to)
+/* ---- what is made once for all ---- */
+
+void table_forget(Session *s)
 {
-        _cleanup_value_ Value *key = answer_text(u->name);
+        for (size_t i = 0; i < s->n_table_rows; i++)
+                value_unref(s->table_rows[i]);
+        free(s->table_rows);
+        s->table_rows = NULL;
+        s->n_table_rows = 0;
+        s->table_common = frames_unref(s->table_common);
+}
+
+static int table_make_rows(Session *s)
+{
+        if (s->table_rows)
+                return 0;
+        s->table_rows = calloc(s->n_users, sizeof *s->table_rows);
+        if (!s->table_rows)
+                return -ENOMEM;
+        for (; s->n_table_rows < s->n_users; s->n_table_rows++) {
+                const User *u = s->users[s->n_table_rows];
+                s->table_rows[s->n_table_rows] = table_row(u, metadata_value(u));
+                if (!s->table_rows[s->n_table_rows])
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/* ---- what one user is told ---- */
+
+/* A client whose own entry has a colour takes it that the rest is there as well, and fails on what is not: without, it
+ * tells everything anew. So what is known from before is for the others. */
+static bool table_hides_colour(const User *to)
+{
+        return !to->told_colour && to->metadata;
+}
+
+static bool table_is_common(const Session *s, const User *to)
+{
+        return !table_hides_colour(to) && history_is_common(s, to);
+}
+
+/* The row of a user as this one is told it. */
+static Value *table_row_for(const Session *s, size_t i, const User *to)
+{
+        const User *u = s->users[i];
+        bool hide = u == to && table_hides_colour(to), carries = u == history_carrier(s, to);
+        if (!hide && !carries)
+                return value_ref(s->table_rows[i]);
         Value *metadata = metadata_value(u);
-        /* A client whose own entry has a colour takes it that the rest is there as well, and fails on what is not:
-         * without, it tells everything anew. So what is known from before is for the others. */
-        if (u == to && !u->told_colour)
+        if (hide && metadata)
                 value_dict_remove_string(metadata, "color");
-        if (u == history_carrier(s, to) && metadata && history_put(s, to, metadata) < 0)
+        if (carries && metadata && history_put(s, to, metadata) < 0)
                 metadata = value_unref(metadata);
-        _cleanup_value_ Value *row = table_row(u, metadata);
-        return key && row ? MIN(value_dict_set(table, key, row, NULL), 0) : -ENOMEM;
+        return table_row(u, metadata);
 }
 
 static int table_build(Session *s, const User *to, Frames **ret)
 {
+        int r = table_make_rows(s);
+        if (r < 0)
+                return r;
         _cleanup_value_ Value *table = value_dict_new();
         for (size_t i = 0; table && i < s->n_users; i++) {
-                int r = table_add(s, table, s->users[i], to);
+                _cleanup_value_ Value *key = answer_text(s->users[i]->name), *row = table_row_for(s, i, to);
+                r = key && row ? value_dict_set(table, key, row, NULL) : -ENOMEM;
                 if (r < 0)
                         return r;
         }
         return answer_new(s, MESSAGE_CLIENTS_STATE, TAKE_PTR(table), ret);
 }
 
-int table_send_all(Session *s)
-{
-        _cleanup_frames_ Frames *common = NULL;
-        s->table_dirty = false;
-        for (size_t i = 0; i < s->n_users; i++) {
-                User *u = s->users[i];
-                _cleanup_frames_ Frames *own = NULL;
-                bool is_common = u->told_colour && history_is_common(s, u);
-                int r = 0;
-                u->owes_table = false;
-                if (!is_common)
-                        r = table_build(s, u, &own);
-                else if (!common)
-                        r = table_build(s, u, &common);
-                if (r == 0)
-                        r = emit_send(s, u, CHANNEL_COMMAND, SEND_TABLE, is_common ? common : own, 0);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
+/* ---- sending ---- */
 
 int table_send(Session *s, const User *u)
 {
-        _cleanup_frames_ Frames *frames = NULL;
-        int r = table_build(s, u, &frames);
-        return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_TABLE, frames, 0);
+        _cleanup_frames_ Frames *own = NULL;
+        bool is_common = table_is_common(s, u);
+        int r = 0;
+        if (!is_common)
+                r = table_build(s, u, &own);
+        else if (!s->table_common)
+                r = table_build(s, u, &s->table_common);
+        return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_TABLE, is_common ? s->table_common : own, 0);
+}
+
+int table_send_all(Session *s)
+{
+        table_forget(s);
+        s->table_dirty = false;
+        s->table_told = s->now.now;
+        for (size_t i = 0; i < s->n_users; i++) {
+                User *u = s->users[i];
+                u->owes_table = false;
+                u->announced = true;
+                int r = table_send(s, u);
+                if (r < 0)
+                        return r;
+        }
+        table_forget(s);
+        return 0;
+}
+
+static bool table_is_due(Session *s)
+{
+        if (s->table_told == 0 || s->now.now >= s->table_told + TABLE_INTERVAL)
+                return true;
+        session_need(s, s->table_told + TABLE_INTERVAL);
+        return false;
+}
+
+int table_tell(Session *s)
+{
+        return s->table_dirty && table_is_due(s) ? table_send_all(s) : 0;
+}
+
+int table_send_login(Session *s, const User *u)
+{
+        if (table_is_due(s))
+                return table_send_all(s);
+        s->table_dirty = true;
+        return table_send(s, u);
 }

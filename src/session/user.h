@@ -72,6 +72,7 @@ typedef struct User {
         uint64_t queued_since; /* the last time that it did; 0: never */
         uint64_t drained;      /* and when it did no more */
         bool owes_table;     /* presence was dropped */
+        bool announced;      /* every other user has been sent a table with it */
         uint64_t behind_since_wall;
         uint64_t data_from;  /* it takes no data before */
         uint64_t knock_due;  /* when its lost data channel is tried */

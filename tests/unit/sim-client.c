@@ -227,6 +227,10 @@ static void on_auth(SimClient *c, const Value *data)
         }
         snprintf(c->last_answer, sizeof c->last_answer, "%.*s", (int)value_size(data), value_data(data));
         bool lobby = strstr(c->last_answer, "LOBBY"), running = strstr(c->last_answer, "RUNNING");
+        if ((lobby || running) && !(c->users && value_dict_get_string(c->users, c->name))) {
+                sim_raise(c, "let in without a table of users");
+                return;
+        }
         if (lobby || running)
                 c->state = SIM_LOBBY;
         if (running)

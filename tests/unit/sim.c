@@ -116,6 +116,16 @@ static void note_record(Sim *sim, SessionRecord *record)
         *record = (SessionRecord){};
 }
 
+static void note_table(Sim *sim, Frames *frames)
+{
+        sim->n_tables++;
+        if (frames == sim->last_table)
+                return;
+        sim->n_tables_built++;
+        frames_unref(sim->last_table);
+        sim->last_table = frames_ref(frames);
+}
+
 static void send_effect(Sim *sim, Effect *e, EffectList *more)
 {
         SimClient *c = client_by_id(sim, &e->send.to);
@@ -124,6 +134,8 @@ static void send_effect(Sim *sim, Effect *e, EffectList *more)
         SimQueue *q = &c->down[e->send.channel];
         if (e->send.class == SEND_ANSWER && !c->connected)
                 return;
+        if (e->send.class == SEND_TABLE)
+                note_table(sim, e->send.frames);
         if (e->send.class == SEND_BULK) {
                 if (c->backlog_limit && q->n >= c->backlog_limit)
                         c->refusing = c->owed = true;
@@ -386,6 +398,7 @@ void sim_done(Sim *sim)
         free(sim->jobs);
         forget_journal(sim);
         free(sim->records);
+        frames_unref(sim->last_table);
         session_free(sim->session);
 }
 

@@ -9,7 +9,7 @@
 
 #include "session/session.h"
 
-#define SIM_CLIENTS_MAX 16
+#define SIM_CLIENTS_MAX 40
 #define SIM_MSEC UINT64_C(1000)
 #define SIM_SEC UINT64_C(1000000)
 
@@ -100,6 +100,8 @@ typedef struct Sim {
 
         /* What the session has said. */
         size_t n_penalties, n_saves, n_closes, n_journalled, n_refused_records, n_logs[_SESSION_EVENT_MAX];
+        size_t n_tables, n_tables_built; /* sent; and made for that, one sent to several counted once */
+        Frames *last_table;
         char last_save[128], last_log[512];
 } Sim;
 

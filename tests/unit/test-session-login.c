@@ -127,6 +127,48 @@ static void test_guests_may_only_log_in(void **state)
         sim_done(&sim);
 }
 
+/* Many at once, each of which tells of itself as soon as it is in. What that costs grows with their number, not with its
+ * square: not everybody is sent a table for everybody else's login. */
+static void test_storm_of_logins(void **state)
+{
+        enum { CROWD = 32 };
+        Sim sim;
+        SimClient *host, *c[CROWD];
+        setup_running(&sim, &host);
+        sim.config.max_users = CROWD + 1;
+        assert_int_equal(session_reconfigure(sim.session, &sim.config), 0);
+        size_t tables = sim.n_tables, built = sim.n_tables_built, told = host->n_tables;
+        bool has_told[CROWD] = {};
+        for (int i = 0; i < CROWD; i++) {
+                char name[16];
+                snprintf(name, sizeof name, "user %d", i);
+                c[i] = sim_client(&sim, name, false);
+                sim_login(c[i], NULL);
+        }
+        for (int step = 0; step < 40; step++) {
+                sim_run(&sim, SIM_MSEC);
+                for (int i = 0; i < CROWD; i++) {
+                        if (!has_told[i] && c[i]->state != SIM_AUTH)
+                                sim_metadata(c[i], "color", i);
+                        has_told[i] |= c[i]->state != SIM_AUTH;
+                }
+        }
+        sim_run(&sim, SIM_SEC);
+        assert_in_range(host->n_tables - told, 1, 12);
+        assert_in_range(sim.n_tables - tables, CROWD, 14 * CROWD);
+        assert_in_range(sim.n_tables_built - built, 1, 5 * CROWD);
+        for (int i = 0; i < CROWD; i++) {
+                const Value *row = value_dict_get_string(host->users, c[i]->name);
+                assert_int_equal(value_int_get(value_dict_get_string(value_dict_get_string(row, "metadata"), "color")), i);
+                assert_false(c[i]->raised);
+                assert_int_equal(c[i]->state, SIM_ACTIVE);
+                assert_int_equal(value_table_length(c[i]->users), CROWD + 1);
+        }
+        assert_false(host->raised);
+        assert_null(sim_compare(&sim));
+        sim_done(&sim);
+}
+
 /* ---- init ---- */
 
 static void test_init_fills_the_lobby(void **state)
@@ -499,6 +541,7 @@ int main(void)
                 cmocka_unit_test(test_server_password),
                 cmocka_unit_test(test_too_many_users),
                 cmocka_unit_test(test_guests_may_only_log_in),
+                cmocka_unit_test(test_storm_of_logins),
                 cmocka_unit_test(test_init_fills_the_lobby),
                 cmocka_unit_test(test_init_is_for_admins),
                 cmocka_unit_test(test_second_init_is_rejected_and_joins),
