@@ -43,19 +43,21 @@ static void *open_dealer(void *context, const Endpoint *e, unsigned channel, con
         zmq_setsockopt(s, ZMQ_ROUTING_ID, id, 16);
         zmq_setsockopt(s, ZMQ_LINGER, &zero, sizeof zero);
         zmq_setsockopt(s, ZMQ_RCVHWM, &limit, sizeof limit);
+        if (e->reconnect_msec > 0)
+                zmq_setsockopt(s, ZMQ_RECONNECT_IVL, &e->reconnect_msec, sizeof e->reconnect_msec);
         snprintf(endpoint, sizeof endpoint, "tcp://%s:%u", e->address, e->port + channel);
         if (zmq_connect(s, endpoint) < 0)
                 die("cannot connect to %s: %s", endpoint, zmq_strerror(errno));
         return s;
 }
 
-void client_connect(Client *c, void *context, const Endpoint *endpoint, unsigned number, unsigned n_nodes)
+void client_connect(Client *c, void *context, const Endpoint *endpoint, const char *name, unsigned n_nodes)
 {
         memset(c, 0, sizeof *c);
         c->endpoint = endpoint;
         c->n_nodes = n_nodes;
-        c->last_sequence = calloc(n_nodes, sizeof *c->last_sequence);
-        snprintf(c->name, sizeof c->name, "bench%u", number);
+        c->last_sequence = calloc(n_nodes + 1, sizeof *c->last_sequence);
+        snprintf(c->name, sizeof c->name, "%s", name);
         uint8_t id[16];
         if (!c->last_sequence || getrandom(id, sizeof id, 0) != sizeof id)
                 die("cannot set up a client");
@@ -118,13 +120,53 @@ void client_attend(Client *c)
         if (!c->ttl)
                 return;
         int n;
-        while ((n = zmq_recv(c->ttl, buffer, sizeof buffer, ZMQ_DONTWAIT)) >= 0)
-                if (n == 4 && memcmp(buffer, "PING", 4) == 0)
-                        zmq_send(c->ttl, "PONG", 4, ZMQ_DONTWAIT);
-        if (!c->in_session)
+        while ((n = zmq_recv(c->ttl, buffer, sizeof buffer, ZMQ_DONTWAIT)) >= 0) {
+                if (n != 4 || memcmp(buffer, "PING", 4) != 0)
+                        continue;
+                if (c->n_pings++ == 0)
+                        c->pinged_at = now_nsec();
+                zmq_send(c->ttl, "PONG", 4, ZMQ_DONTWAIT);
+        }
+}
+
+void *client_command_socket(const Client *c)
+{
+        return c->endpoint->raw ? c->data : c->command;
+}
+
+bool client_take_command(Client *c, uint64_t *ret_sent_at)
+{
+        bool more = true;
+        *ret_sent_at = 0;
+        while (more) {
+                zmq_msg_t m;
+                zmq_msg_init(&m);
+                if (zmq_msg_recv(&m, client_command_socket(c), ZMQ_DONTWAIT) < 0) {
+                        zmq_msg_close(&m);
+                        return false;
+                }
+                more = zmq_msg_more(&m);
+                c->command_bytes += zmq_msg_size(&m);
+                if (!more)
+                        *ret_sent_at = (uint64_t)pickle_get_last_float(zmq_msg_data(&m), zmq_msg_size(&m),
+                                                                      VIEW_CLOSING);
+                zmq_msg_close(&m);
+        }
+        c->n_commands++;
+        return true;
+}
+
+/* Until the time to handle the next message has come. */
+static void keep_pace(Client *c, uint64_t *due)
+{
+        if (c->endpoint->pace_nsec == 0)
                 return;
-        while (zmq_recv(c->command, buffer, sizeof buffer, ZMQ_DONTWAIT) >= 0)
-                ;
+        for (uint64_t now; (now = now_nsec()) < *due;) {
+                struct timespec ts = { .tv_nsec = (long)(*due - now) };
+                nanosleep(&ts, NULL);
+                client_attend(c);
+        }
+        *due = now_nsec() + c->endpoint->pace_nsec;
 }
 
 /* Waits for a message of this kind on the command channel and returns its last frame; others are passed over. */
@@ -196,10 +238,13 @@ static void log_in(Client *c, bool first)
         zmq_msg_close(&answer);
 }
 
-static void send_initial_node(Client *c, unsigned number)
+static void send_initial_node(Client *c, unsigned number, const Scene *scene)
 {
         NodeMessage m;
-        node_message_init(&m, number, 16);
+        if (scene->n_triples > 0)
+                mesh_message_init(&m, number, scene->n_triples);
+        else
+                node_message_init(&m, number, scene->size, true);
         Pickle p = { 0 };
         pickle_begin(&p);
         pickle_dict_begin(&p);
@@ -220,7 +265,7 @@ static void send_initial_node(Client *c, unsigned number)
         node_message_done(&m);
 }
 
-static void initialise(Client *c)
+static void initialise(Client *c, const Scene *scene)
 {
         Pickle p = { 0 };
         pickle_begin(&p);
@@ -228,11 +273,11 @@ static void initialise(Client *c)
         pickle_text(&p, "STATE");
         pickle_text(&p, "INIT");
         pickle_text(&p, "SIZE");
-        pickle_integer(&p, c->n_nodes);
+        pickle_integer(&p, scene->n_nodes);
         pickle_text(&p, "NODES");
         pickle_list_begin(&p);
         char uuid[UUID_SIZE + 1];
-        for (unsigned i = 0; i < c->n_nodes; i++) {
+        for (unsigned i = 0; i < scene->n_nodes; i++) {
                 node_uuid(i, uuid);
                 pickle_text(&p, uuid);
         }
@@ -247,8 +292,12 @@ static void initialise(Client *c)
         if (!contains(&m, "ACCEPTED"))
                 die("%s: may not initialise", c->name);
         zmq_msg_close(&m);
-        for (unsigned i = 0; i < c->n_nodes; i++)
-                send_initial_node(c, i);
+        c->answered_at = now_nsec();
+        for (unsigned i = 0; i < scene->n_nodes; i++) {
+                send_initial_node(c, i, scene);
+                if (i % 64 == 0)
+                        client_attend(c);
+        }
         send_state(c, KIND_SERVER_SNAPSHOT, "server", "END", NULL);
         await(c, KIND_SERVER_SNAPSHOT, &m, "the end of the initialisation");
         if (!contains(&m, "DONE"))
@@ -265,32 +314,38 @@ static void join(Client *c)
         if (!uuids)
                 die("out of memory");
         size_t n = 0, offset = 0;
+        uint64_t due = 0;
         while (find_uuid(zmq_msg_data(&catalog), zmq_msg_size(&catalog), &offset, uuids[n]))
                 n++;
         zmq_msg_close(&catalog);
         while (n > 0) { /* from the end, as stock clients do */
                 n--;
+                keep_pace(c, &due);
                 send_state(c, KIND_SNAPSHOT, c->name, "GET", uuids[n]);
                 await(c, KIND_SNAPSHOT, &m, "a node of the catalog");
                 zmq_msg_close(&m);
+                if (c->answered_at == 0)
+                        c->answered_at = now_nsec();
         }
         free(uuids);
         send_state(c, KIND_SNAPSHOT, c->name, "DONE", NULL);
 }
 
-void client_enter(Client *c, bool first)
+void client_enter(Client *c, Entry entry, const Scene *scene)
 {
         if (c->endpoint->raw) {
                 if (zmq_send(c->data, "hello", 5, 0) < 0)
                         die("cannot say hello: %s", zmq_strerror(errno));
                 return;
         }
-        log_in(c, first);
-        if (first)
-                initialise(c);
+        uint64_t start = now_nsec();
+        log_in(c, entry == ENTER_INIT);
+        if (entry == ENTER_INIT)
+                initialise(c, scene);
         else
                 join(c);
-        c->in_session = true;
+        c->entry_seconds = (double)(now_nsec() - start) / 1e9;
+        c->n_commands = c->command_bytes = c->n_pings = 0;
 }
 
 bool client_push(Client *c, NodeMessage *m, const Stamp *stamp)
@@ -301,9 +356,40 @@ bool client_push(Client *c, NodeMessage *m, const Stamp *stamp)
                         return false;
                 die("cannot push: %s", zmq_strerror(errno));
         }
-        send_frames(c->data, "a node", 4, (const void *const[]){ m->uuid, OWNER_COMMON, m->dependencies.data, m->data.data },
+        send_frames(c->data, "a node", 4,
+                    (const void *const[]){ m->uuid, OWNER_COMMON, m->dependencies.data, m->data.data },
                     (const size_t[]){ UUID_SIZE, strlen(OWNER_COMMON), m->dependencies.size, m->data.size });
         return true;
+}
+
+bool client_push_commit(Client *c, CommitMessage *m, uint64_t sequence)
+{
+        pickle_set_last_float(m->delta.data, m->delta.size, DELTA_CLOSING, (double)sequence);
+        if (zmq_send(c->data, m->kind.data, m->kind.size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
+                if (errno == EAGAIN)
+                        return false;
+                die("cannot push: %s", zmq_strerror(errno));
+        }
+        send_frames(c->data, "a delta", 3, (const void *const[]){ m->uuid, m->dependencies.data, m->delta.data },
+                    (const size_t[]){ UUID_SIZE, m->dependencies.size, m->delta.size });
+        return true;
+}
+
+bool client_tell(Client *c, const Pickle *metadata)
+{
+        Pickle k = { 0 };
+        pickle_begin(&k);
+        pickle_integer(&k, KIND_METADATA);
+        pickle_end(&k);
+        void *socket = client_command_socket(c);
+        bool sent = zmq_send(socket, k.data, k.size, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0;
+        if (sent)
+                send_frames(socket, "metadata", 2, (const void *const[]){ c->name, metadata->data },
+                            (const size_t[]){ strlen(c->name), metadata->size });
+        else if (errno != EAGAIN)
+                die("cannot tell metadata: %s", zmq_strerror(errno));
+        pickle_done(&k);
+        return sent;
 }
 
 bool client_take(Client *c, Stamp *ret)
@@ -325,11 +411,15 @@ bool client_take(Client *c, Stamp *ret)
                 if (!more && n == 5 && size >= offset + sizeof *ret) {
                         memcpy(ret, (uint8_t *)zmq_msg_data(&m) + offset, sizeof *ret);
                         stamped = ret->node < c->n_nodes;
+                } else if (!more && n == 4) {
+                        double sequence = pickle_get_last_float(zmq_msg_data(&m), size, DELTA_CLOSING);
+                        *ret = (Stamp){ .sequence = (uint64_t)sequence };
+                        stamped = true;
                 }
                 zmq_msg_close(&m);
         }
         if (!stamped || ret->sequence == 0) {
-                *ret = (Stamp){ 0 }; /* a node of the join */
+                *ret = (Stamp){ 0 }; /* a node sent anew */
                 return true;
         }
         c->n_received++;

@@ -2,314 +2,311 @@
 
 /*
  * Puts load on a session server, or on bench-forwarder, and prints one line of
- * JSON with what arrived. One client pushes nodes, the others count.
+ * JSON with what arrived. The first client pushes nodes or deltas and the
+ * others count, or all tell their views to each other, or nobody does anything.
  *
- * Closed loop: no more than `window` messages that not all receivers have.
- * Window 0: as fast as the sender's socket takes them; then the number of
- * receivers that do not end up with the newest version of every node is told.
- * With a rate: that many a second, and the time from push to receipt.
+ * Closed loop (--window): no more than so many messages that not all receivers
+ * have. --flat-out: as fast as the sender's socket takes them; then the number
+ * of versions is told that some receiver does not end up with. --rate: that
+ * many a second, and the time from push to receipt; with --views for each
+ * client. --idle: nothing.
+ *
+ * --phases: for the measuring program. Says "ready", then for each line "go" it
+ * reads makes a run, says "end" when the time is over, and prints its line of JSON
+ * when everything has arrived.
  */
 
-#include <errno.h>
 #include <getopt.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/poll.h>
+#include <unistd.h>
 #include <zmq.h>
 
-#include "bench-client.h"
+#include "load.h"
 
-#define SECOND UINT64_C(1000000000)
-#define SETTLE_TIMEOUT (30 * SECOND)
-#define SETTLE_QUIET (2 * SECOND)
+/* ---- what a run does ---- */
 
-typedef struct Load {
-        Endpoint endpoint;
-        unsigned n_receivers, n_nodes, window;
-        size_t size;
-        double seconds, rate;
-        Client *clients; /* 0 sends */
-        struct pollfd *fds; /* the data channels of the receivers, then all heartbeats */
-        unsigned n_fds;
-        NodeMessage *messages;
-        uint64_t *newest; /* sequence by node */
-        uint64_t n_sent, n_taken;
-        uint32_t *latencies; /* in tenths of a microsecond */
-        size_t n_latencies, max_latencies;
-        uint64_t attended_at;
-} Load;
-
-static void take_all(Load *l, unsigned i, bool record)
+static bool is_over(const Load *l, uint64_t until)
 {
-        Stamp s;
-        while (client_take(&l->clients[i], &s)) {
-                if (s.sequence == 0)
-                        continue;
-                l->n_taken++;
-                if (record && l->n_latencies < l->max_latencies)
-                        l->latencies[l->n_latencies++] = (uint32_t)((now_nsec() - s.sent_at) / 100);
-        }
-}
-
-/* Waits up to the time given, and takes what there is. The descriptors announce changes only; all is read each time. */
-static void receive(Load *l, uint64_t wait_nsec, bool record)
-{
-        struct timespec ts = { .tv_sec = (time_t)(wait_nsec / SECOND), .tv_nsec = (long)(wait_nsec % SECOND) };
-        int n = ppoll(l->fds, l->n_fds, &ts, NULL);
-        for (unsigned i = 0; n > 0 && i < l->n_receivers; i++)
-                if (l->fds[i].revents)
-                        take_all(l, i + 1, record);
-        for (unsigned i = l->n_receivers; n > 0 && i < l->n_fds; i++)
-                if (l->fds[i].revents)
-                        client_attend(&l->clients[i - l->n_receivers]);
-        uint64_t now = now_nsec();
-        if (now - l->attended_at < SECOND / 5)
-                return;
-        l->attended_at = now;
-        for (unsigned i = 0; i <= l->n_receivers; i++)
-                client_attend(&l->clients[i]);
-}
-
-static uint64_t least_received(const Load *l)
-{
-        uint64_t least = UINT64_MAX;
-        for (unsigned i = 1; i <= l->n_receivers; i++)
-                if (l->clients[i].n_received < least)
-                        least = l->clients[i].n_received;
-        return least;
-}
-
-static bool push(Load *l)
-{
-        unsigned node = (unsigned)(l->n_sent % l->n_nodes);
-        Stamp s = { .sequence = l->n_sent + 1, .sent_at = now_nsec(), .node = node };
-        if (!client_push(&l->clients[0], &l->messages[node], &s))
-                return false;
-        l->newest[node] = ++l->n_sent;
-        return true;
+        return l->options->count > 0 ? l->n_sent >= l->options->count : now_nsec() >= until;
 }
 
 static void run_closed_loop(Load *l, uint64_t until)
 {
-        while (now_nsec() < until) {
-                uint64_t done = least_received(l);
+        while (!is_over(l, until)) {
+                uint64_t done = load_least_received(l);
                 bool pushed = false;
-                while (l->n_sent < done + l->window && push(l))
+                while (l->n_sent < done + l->options->window && !is_over(l, until) && load_push(l))
                         pushed = true;
-                receive(l, pushed ? 0 : SECOND / 100, false);
+                load_receive(l, pushed ? 0 : SECOND / 100);
         }
 }
 
-static void run_open(Load *l, uint64_t until)
+static void run_flat_out(Load *l, uint64_t until)
 {
-        while (now_nsec() < until) {
+        while (!is_over(l, until)) {
                 bool pushed = false;
-                for (int i = 0; i < 16 && push(l); i++)
+                for (int i = 0; i < 16 && load_push(l); i++)
                         pushed = true;
-                receive(l, pushed ? 0 : SECOND / 1000, false);
+                load_receive(l, pushed ? 0 : SECOND / 1000);
         }
+}
+
+static uint64_t until_next(uint64_t now, uint64_t next)
+{
+        uint64_t wait = next > now ? next - now : 0;
+        return wait < SECOND / 10 ? wait : SECOND / 10; /* heartbeats are due, too */
 }
 
 static void run_at_rate(Load *l, uint64_t until)
 {
-        uint64_t interval = (uint64_t)(SECOND / l->rate), next = now_nsec();
-        for (;;) {
+        uint64_t interval = (uint64_t)(SECOND / l->options->rate), next = now_nsec();
+        load_begin_recording(l, l->options->rate * l->options->n_receivers);
+        while (!is_over(l, until)) {
                 uint64_t now = now_nsec();
-                if (now >= until)
-                        break;
                 if (now >= next) {
-                        push(l);
+                        load_push(l);
                         next += interval;
                         continue;
                 }
-                receive(l, next - now < SECOND / 10 ? next - now : SECOND / 10, true); /* heartbeats are due, too */
+                load_receive(l, until_next(now, next));
         }
 }
 
-static bool is_up_to_date(const Load *l)
+/* Each client in its turn, so that the moments are spread evenly. */
+static void run_views(Load *l, uint64_t until)
 {
-        for (unsigned i = 1; i <= l->n_receivers; i++)
-                for (unsigned k = 0; k < l->n_nodes; k++)
-                        if (l->clients[i].last_sequence[k] < l->newest[k])
-                                return false;
-        return true;
-}
-
-/* Waits until everybody has the newest of everything, or nothing comes any more. */
-static void settle(Load *l)
-{
-        uint64_t start = now_nsec(), quiet_since = start, before = l->n_taken;
-        while (!is_up_to_date(l) && now_nsec() - start < SETTLE_TIMEOUT && now_nsec() - quiet_since < SETTLE_QUIET) {
-                receive(l, SECOND / 100, l->rate > 0);
-                if (l->n_taken != before)
-                        quiet_since = now_nsec();
-                before = l->n_taken;
+        double per_second = l->options->rate * l->n_clients;
+        uint64_t interval = (uint64_t)(SECOND / per_second), next = now_nsec();
+        Pickle view = { 0 };
+        view_message(&view);
+        load_begin_recording(l, per_second * l->options->n_receivers);
+        for (unsigned i = 0; now_nsec() < until;) {
+                uint64_t now = now_nsec();
+                if (now < next) {
+                        load_receive(l, until_next(now, next));
+                        continue;
+                }
+                pickle_set_last_float(view.data, view.size, VIEW_CLOSING, (double)now);
+                l->n_views_told += client_tell(&l->clients[i], &view);
+                i = (i + 1) % l->n_clients;
+                next += interval;
         }
+        pickle_done(&view);
 }
 
-static unsigned count_behind(const Load *l)
+static void run_idle(Load *l, uint64_t until)
 {
-        unsigned behind = 0;
-        for (unsigned i = 1; i <= l->n_receivers; i++)
-                for (unsigned k = 0; k < l->n_nodes; k++)
-                        behind += l->clients[i].last_sequence[k] < l->newest[k];
-        return behind;
+        for (uint64_t now; (now = now_nsec()) < until;)
+                load_receive(l, until_next(now, until));
 }
 
-static int compare(const void *a, const void *b)
+static void settle_views(Load *l)
 {
-        uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-        return (x > y) - (x < y);
+        uint64_t expected = l->n_views_told * l->options->n_receivers, deadline = now_nsec() + 5 * SECOND;
+        while (l->n_views < expected && now_nsec() < deadline)
+                load_receive(l, SECOND / 100);
 }
 
-static double percentile(const Load *l, double p)
-{
-        return l->n_latencies ? l->latencies[(size_t)(p * (double)(l->n_latencies - 1))] / 10.0 : 0;
-}
+/* ---- what is told of it ---- */
 
-static void *allocate(size_t n, size_t size)
+typedef struct Outcome {
+        double seconds, settled_after;
+        uint64_t n_taken, n_views;
+} Outcome;
+
+static void print_outcome(Load *l, const Outcome *run)
 {
-        void *p = calloc(n, size);
-        if (!p) {
-                fprintf(stderr, "bench-load: out of memory\n");
-                exit(1);
+        const LoadOptions *o = l->options;
+        uint64_t commands = 0, command_bytes = 0, pings = 0, pinged_at = 0;
+        for (unsigned i = 0; i < l->n_clients; i++) {
+                commands += l->clients[i].n_commands;
+                command_bytes += l->clients[i].command_bytes;
+                pings += l->clients[i].n_pings;
+                if (l->clients[i].pinged_at > pinged_at)
+                        pinged_at = l->clients[i].pinged_at;
         }
-        return p;
-}
-
-static void set_up(Load *l, void *context)
-{
-        l->clients = allocate(l->n_receivers + 1, sizeof *l->clients);
-        l->fds = allocate(2 * l->n_receivers + 1, sizeof *l->fds);
-        l->newest = allocate(l->n_nodes, sizeof *l->newest);
-        l->messages = allocate(l->n_nodes, sizeof *l->messages);
-        for (unsigned i = 0; i < l->n_nodes; i++)
-                node_message_init(&l->messages[i], i, l->size);
-        if (l->rate > 0) {
-                l->max_latencies = (size_t)(l->rate * (l->seconds + 2)) * l->n_receivers;
-                l->latencies = allocate(l->max_latencies, sizeof *l->latencies);
-        }
-        for (unsigned i = 0; i <= l->n_receivers; i++) {
-                client_connect(&l->clients[i], context, &l->endpoint, i, l->n_nodes);
-                client_enter(&l->clients[i], i == 0);
-                for (unsigned k = 0; k <= i; k++)
-                        client_attend(&l->clients[k]);
-        }
-        for (unsigned i = 0; i < l->n_receivers; i++)
-                l->fds[i] = (struct pollfd){ .fd = socket_fd(l->clients[i + 1].data), .events = POLLIN };
-        l->n_fds = l->n_receivers;
-        for (unsigned i = 0; i <= l->n_receivers && !l->endpoint.raw; i++)
-                l->fds[l->n_fds++] = (struct pollfd){ .fd = socket_fd(l->clients[i].ttl), .events = POLLIN };
-        /* A descriptor announces what comes after a look that found nothing. */
-        for (unsigned i = 0; i <= l->n_receivers; i++)
-                client_attend(&l->clients[i]);
-        for (unsigned i = 1; i <= l->n_receivers; i++)
-                take_all(l, i, false);
-        /* Let what the joins have set off come to rest, and a raw forwarder hear of everyone: push until all have one. */
-        uint64_t deadline = now_nsec() + 10 * SECOND;
-        while (least_received(l) == 0 && now_nsec() < deadline) {
-                push(l);
-                for (unsigned i = 0; i < 10; i++)
-                        receive(l, SECOND / 100, false);
-        }
-        for (unsigned i = 0; i <= l->n_receivers; i++)
-                l->clients[i].n_received = 0;
-        l->n_sent = l->n_taken = 0;
-        memset(l->newest, 0, l->n_nodes * sizeof *l->newest);
-        for (unsigned i = 1; i <= l->n_receivers; i++)
-                memset(l->clients[i].last_sequence, 0, l->n_nodes * sizeof *l->newest);
-}
-
-static void tear_down(Load *l)
-{
-        for (unsigned i = 0; i <= l->n_receivers; i++)
-                client_close(&l->clients[i]);
-        for (unsigned i = 0; i < l->n_nodes; i++)
-                node_message_done(&l->messages[i]);
-        free(l->clients);
-        free(l->fds);
-        free(l->newest);
-        free(l->messages);
-        free(l->latencies);
+        load_sort_latencies(l);
+        printf("{\"receivers\": %u, \"size\": %zu, \"window\": %u, \"rate\": %g, \"seconds\": %.4f, ", o->n_receivers,
+               o->size, o->window, o->rate, run->seconds);
+        printf("\"sent\": %lu, \"received\": %lu, \"deliveries_per_second\": %.1f, \"missing\": %ld, \"behind\": %u, ",
+               (unsigned long)l->n_sent, (unsigned long)l->n_taken, (double)run->n_taken / run->seconds,
+               (long)(l->n_sent * o->n_receivers) - (long)l->n_taken, load_count_behind(l));
+        printf("\"settled_after\": %.3f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f, ",
+               run->settled_after, load_percentile(l, 0.5), load_percentile(l, 0.99), load_percentile(l, 0.999),
+               load_percentile(l, 1));
+        printf("\"views_told\": %lu, \"views\": %lu, \"views_per_second\": %.1f, ", (unsigned long)l->n_views_told,
+               (unsigned long)l->n_views, (double)run->n_views / run->seconds);
+        printf("\"commands\": %lu, \"command_bytes\": %lu, \"pings\": %lu, ", (unsigned long)commands,
+               (unsigned long)command_bytes, (unsigned long)pings);
+        const Client *first = &l->clients[0], *last = &l->clients[l->n_clients - 1];
+        printf("\"first_entry_seconds\": %.4f, \"last_entry_seconds\": %.4f, ", first->entry_seconds,
+               last->entry_seconds);
+        printf("\"first_answered_at\": %lu, \"pinged_at\": %lu}\n", (unsigned long)first->answered_at,
+               (unsigned long)pinged_at);
+        fflush(stdout);
 }
 
 static void run(Load *l)
 {
-        uint64_t start = now_nsec(), until = start + (uint64_t)(l->seconds * SECOND);
-        if (l->rate > 0)
+        const LoadOptions *o = l->options;
+        load_begin(l);
+        uint64_t start = now_nsec(), until = start + (uint64_t)(o->seconds * SECOND);
+        if (o->views)
+                run_views(l, until);
+        else if (o->rate > 0)
                 run_at_rate(l, until);
-        else if (l->window > 0)
+        else if (o->window > 0)
                 run_closed_loop(l, until);
+        else if (o->flat_out)
+                run_flat_out(l, until);
         else
-                run_open(l, until);
-        uint64_t measured = l->n_taken;
-        double elapsed = (double)(now_nsec() - start) / SECOND;
-        uint64_t settle_start = now_nsec();
-        settle(l);
-        double settled = (double)(now_nsec() - settle_start) / SECOND;
-
-        if (l->rate > 0)
-                qsort(l->latencies, l->n_latencies, sizeof *l->latencies, compare);
-        printf("{\"receivers\": %u, \"size\": %zu, \"window\": %u, \"rate\": %g, \"seconds\": %.3f, \"sent\": %lu, "
-               "\"received\": %lu, \"deliveries_per_second\": %.1f, \"missing\": %ld, \"behind\": %u, "
-               "\"settled_after\": %.3f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f}\n",
-               l->n_receivers, l->size, l->window, l->rate, elapsed, (unsigned long)l->n_sent,
-               (unsigned long)l->n_taken, (double)measured / elapsed,
-               (long)(l->n_sent * l->n_receivers) - (long)l->n_taken, count_behind(l), settled, percentile(l, 0.5),
-               percentile(l, 0.99), percentile(l, 0.999), percentile(l, 1));
+                run_idle(l, until);
+        uint64_t end = now_nsec();
+        Outcome outcome = { .seconds = (double)(end - start) / SECOND, .n_taken = l->n_taken, .n_views = l->n_views };
+        if (o->phases) {
+                printf("end\n");
+                fflush(stdout);
+        }
+        if (o->views)
+                settle_views(l);
+        else
+                load_settle(l);
+        outcome.settled_after = (double)(now_nsec() - end) / SECOND;
+        print_outcome(l, &outcome);
 }
+
+/* Until there is a line to read; false at the end. Heartbeats are answered meanwhile. */
+static bool wait_for_line(Load *l)
+{
+        struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+        char buffer[64];
+        while (poll(&in, 1, 0) == 0)
+                load_receive(l, SECOND / 200);
+        return read(STDIN_FILENO, buffer, sizeof buffer) > 0;
+}
+
+static void run_phases(Load *l)
+{
+        printf("ready\n");
+        fflush(stdout);
+        while (wait_for_line(l))
+                run(l);
+}
+
+/* ---- options ---- */
 
 static int usage(const char *program)
 {
         fprintf(stderr,
-                "usage: %s [--raw] [--address A] --port P [--admin-password TEXT] [--receivers N] [--size BYTES]\n"
-                "       [--nodes N] [--seconds S] [--window N | --rate PER_SECOND] [--max-unread N]\n", program);
+                "usage: %s --port P [--raw] [--address A] [--admin-password TEXT] [--prefix NAME] [--receivers N]\n"
+                "       session:  [--nodes N] [--node-size BYTES | --triples N] [--join] [--pace-usec N]\n"
+                "       what:     [--size BYTES] [--pushed N] [--commits | --views] [--metadata BYTES]\n"
+                "       how:      [--window N | --flat-out | --rate PER_SECOND | --idle] [--seconds S | --count N]\n"
+                "                 [--max-unread N] [--reconnect-msec N] [--phases]\n", program);
         return 2;
+}
+
+enum { OPTION_NODE_SIZE = 256, OPTION_TRIPLES, OPTION_PACE, OPTION_IDLE, OPTION_RECONNECT };
+
+static const struct option options[] = {
+        { "raw", no_argument, NULL, 'R' },
+        { "address", required_argument, NULL, 'a' },
+        { "port", required_argument, NULL, 'p' },
+        { "admin-password", required_argument, NULL, 'A' },
+        { "prefix", required_argument, NULL, 'P' },
+        { "receivers", required_argument, NULL, 'n' },
+        { "nodes", required_argument, NULL, 'N' },
+        { "node-size", required_argument, NULL, OPTION_NODE_SIZE },
+        { "triples", required_argument, NULL, OPTION_TRIPLES },
+        { "join", no_argument, NULL, 'j' },
+        { "pace-usec", required_argument, NULL, OPTION_PACE },
+        { "reconnect-msec", required_argument, NULL, OPTION_RECONNECT },
+        { "size", required_argument, NULL, 's' },
+        { "pushed", required_argument, NULL, 'k' },
+        { "commits", no_argument, NULL, 'c' },
+        { "views", no_argument, NULL, 'v' },
+        { "metadata", required_argument, NULL, 'm' },
+        { "window", required_argument, NULL, 'w' },
+        { "flat-out", no_argument, NULL, 'f' },
+        { "rate", required_argument, NULL, 'r' },
+        { "idle", no_argument, NULL, OPTION_IDLE },
+        { "seconds", required_argument, NULL, 't' },
+        { "count", required_argument, NULL, 'C' },
+        { "max-unread", required_argument, NULL, 'u' },
+        { "phases", no_argument, NULL, 'h' },
+        { 0 },
+};
+
+static bool take_option(LoadOptions *o, int c)
+{
+        switch (c) {
+        case 'R': o->endpoint.raw = true; break;
+        case 'a': o->endpoint.address = optarg; break;
+        case 'p': o->endpoint.port = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'A': o->endpoint.admin_password = optarg; break;
+        case 'P': o->prefix = optarg; break;
+        case 'n': o->n_receivers = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'N': o->scene.n_nodes = (unsigned)strtoul(optarg, NULL, 10); break;
+        case OPTION_NODE_SIZE: o->scene.size = strtoul(optarg, NULL, 10); break;
+        case OPTION_TRIPLES: o->scene.n_triples = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'j': o->entry = ENTER_JOIN; break;
+        case OPTION_PACE: o->endpoint.pace_nsec = strtoul(optarg, NULL, 10) * 1000; break;
+        case OPTION_RECONNECT: o->endpoint.reconnect_msec = (int)strtol(optarg, NULL, 10); break;
+        case 's': o->size = strtoul(optarg, NULL, 10); break;
+        case 'k': o->n_pushed = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'c': o->commits = true; break;
+        case 'v': o->views = true; break;
+        case 'm': o->metadata_size = strtoul(optarg, NULL, 10); break;
+        case 'w': o->window = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'f': o->flat_out = true; o->window = 0; break;
+        case 'r': o->rate = strtod(optarg, NULL); break;
+        case OPTION_IDLE: o->window = 0; break;
+        case 't': o->seconds = strtod(optarg, NULL); break;
+        case 'C': o->count = strtoul(optarg, NULL, 10); break;
+        case 'u': o->endpoint.max_unread = strtoul(optarg, NULL, 10); break;
+        case 'h': o->phases = true; break;
+        default: return false;
+        }
+        return true;
+}
+
+static bool is_sensible(const LoadOptions *o)
+{
+        return o->endpoint.port > 0 && o->scene.n_nodes > 0 && o->n_pushed > 0 && o->size >= 256 &&
+               (!o->commits || o->scene.n_triples > 0) && (!o->views || o->rate > 0) &&
+               (o->window == 0 || o->n_receivers > 0);
 }
 
 int main(int argc, char **argv)
 {
-        Load l = {
+        LoadOptions o = {
                 .endpoint = { .address = "127.0.0.1" },
+                .scene = { .n_nodes = 64, .size = 16 },
+                .prefix = "bench",
                 .n_receivers = 4,
-                .n_nodes = 64,
+                .n_pushed = 64,
                 .window = 64,
                 .size = 1024,
                 .seconds = 2,
         };
-        static const struct option options[] = {
-                { "raw", no_argument, NULL, 'R' },           { "address", required_argument, NULL, 'a' },
-                { "port", required_argument, NULL, 'p' },    { "admin-password", required_argument, NULL, 'A' },
-                { "receivers", required_argument, NULL, 'n' }, { "size", required_argument, NULL, 's' },
-                { "nodes", required_argument, NULL, 'N' },   { "seconds", required_argument, NULL, 't' },
-                { "window", required_argument, NULL, 'w' },  { "rate", required_argument, NULL, 'r' },
-                { "max-unread", required_argument, NULL, 'u' }, { 0 },
-        };
         int c;
-        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-                switch (c) {
-                case 'R': l.endpoint.raw = true; break;
-                case 'a': l.endpoint.address = optarg; break;
-                case 'p': l.endpoint.port = (unsigned)strtoul(optarg, NULL, 10); break;
-                case 'A': l.endpoint.admin_password = optarg; break;
-                case 'n': l.n_receivers = (unsigned)strtoul(optarg, NULL, 10); break;
-                case 's': l.size = strtoul(optarg, NULL, 10); break;
-                case 'N': l.n_nodes = (unsigned)strtoul(optarg, NULL, 10); break;
-                case 't': l.seconds = strtod(optarg, NULL); break;
-                case 'w': l.window = (unsigned)strtoul(optarg, NULL, 10); break;
-                case 'r': l.rate = strtod(optarg, NULL); break;
-                case 'u': l.endpoint.max_unread = strtoul(optarg, NULL, 10); break;
-                default: return usage(argv[0]);
-                }
-        }
-        if (l.endpoint.port == 0 || l.n_receivers == 0 || l.n_nodes == 0 || l.size < 256)
+        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
+                if (!take_option(&o, c))
+                        return usage(argv[0]);
+        if (!is_sensible(&o))
                 return usage(argv[0]);
         void *context = zmq_ctx_new();
         zmq_ctx_set(context, ZMQ_BLOCKY, 0);
-        set_up(&l, context);
-        run(&l);
-        tear_down(&l);
+        Load l;
+        load_set_up(&l, context, &o);
+        if (o.phases)
+                run_phases(&l);
+        else
+                run(&l);
+        load_tear_down(&l);
         zmq_ctx_term(context);
         return 0;
 }

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every row of measurements needs: the programs, the servers, how often, and where results go."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+from .figure import Figure, exponent
+from .load import Load
+from .server import OURS, RAW, REFERENCE, Subject
+
+
+class Bench:
+    def __init__(self, build, smoke, rounds):
+        self._build = build
+        self.smoke = smoke
+        self.n_rounds = rounds or (1 if smoke else 5)
+        self.daemon = self.built("scenekeepd")
+        self._load = self.built("tests/bench/bench-load")
+        self._ctl = self.built("scenekeepctl")
+        self.raw = Subject(RAW, [self.built("tests/bench/bench-forwarder"), "127.0.0.1", "%PORT%"])
+        self.ours = Subject(OURS, [self.daemon, "--port", "%PORT%", "--listen", "127.0.0.1", "--data-dir", "%DATA%",
+                                   "--admin-password", "%ADMIN%"])
+        reference = os.environ.get("BENCH_REFERENCE")
+        self.reference = Subject(REFERENCE, shlex.split(reference)) if reference else None
+        self.rounds = []   # of all cases, for the JSON
+        self.figures = []
+        self.row = ""
+
+    def begin_row(self, name, module):
+        """Measures a row; `module` is one of `rows`."""
+        self.row = name
+        print(f"{name}: {module.__doc__.splitlines()[0]}", flush=True)
+        module.run(self)
+
+    def built(self, name):
+        path = os.path.abspath(os.path.join(self._build, name))
+        if not os.access(path, os.X_OK):
+            sys.exit(f"{path} is missing: run `make bench`, or set top_builddir to where the programs were built")
+        return path
+
+    @property
+    def all(self):
+        return [self.raw, self.ours] + ([self.reference] if self.reference else [])
+
+    @property
+    def servers(self):
+        return [self.ours] + ([self.reference] if self.reference else [])
+
+    def load(self, server, **options):
+        return Load(self._load, server, **options)
+
+    def ctl(self, server, *words):
+        """Begins a scenekeepctl for the server's session."""
+        return subprocess.Popen([self._ctl, "--data-dir", server.data, *words], stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+
+    def interleave(self, case, subjects, measure):
+        """Rounds of all subjects in turn, so that what else the machine does hits them alike."""
+        rounds = {s.name: [] for s in subjects}
+        for number in range(self.n_rounds):
+            for subject in subjects if number % 2 == 0 else reversed(subjects):
+                rounds[subject.name].append(measure(subject))
+        self.rounds.append({"row": self.row, "case": case, "rounds": rounds})
+        return rounds
+
+    def figure(self, case, value, unit="", **targets):
+        f = Figure(self.row, case, value, unit, **targets)
+        self.figures.append(f)
+        verdict = {True: "pass", False: "MISS", None: ""}[f.ok]
+        print(f"  {case:52} {value:10.3f} {unit:12} {f.target:9} {verdict:5} {f.note}", flush=True)
+
+    def growth(self, what, sizes, costs):
+        """At three sizes or more, what is measured must grow in proportion."""
+        note = ", ".join(f"{s:g}: {c:.4g}" for s, c in zip(sizes, costs))
+        self.figure(f"growth of {what}", exponent(sizes, costs), "exponent", at_most=1.1, note=note)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Memory of the process beside payloads, what large payloads add to it, and whether it stays flat under changes."""
+
+import time
+
+from ..figure import median
+from ..server import OURS
+
+NODES = (10000, 20000, 40000)
+PAYLOAD = 200
+CHURN_SECONDS = 30
+
+
+def _rest(bench, server):
+    """Memory is at rest once everything is on the disk and has been saved."""
+    wait = 0.3 if bench.smoke else 1.5
+    time.sleep(wait)
+    server.save()
+    time.sleep(wait)
+    return server.anonymous_bytes()
+
+
+def _nodes(bench, nodes, size):
+    def measure(subject):
+        with subject.start() as server:
+            empty = server.anonymous_bytes()
+            with bench.load(server, receivers=0, nodes=nodes, node_size=size, idle=True, seconds=0.1):
+                return {"empty": empty, "anonymous": _rest(bench, server)}
+    return measure
+
+
+def _churn(bench):
+    seconds = 2 if bench.smoke else CHURN_SECONDS
+
+    def measure(subject):
+        with subject.start() as server, \
+             bench.load(server, receivers=1, size=4096, rate=2000, seconds=seconds / 3) as load:
+            load.phase()
+            before = server.anonymous_bytes()
+            n = load.phase()["sent"] + load.phase()["sent"]
+            return {"updates": n, "grown": server.anonymous_bytes() - before}
+    return measure
+
+
+def run(bench):
+    counts = [n // 10 for n in NODES] if bench.smoke else NODES
+    held = []
+    for n in counts:
+        rounds = bench.interleave(f"memory of {n} nodes", [bench.ours], _nodes(bench, n, PAYLOAD))[OURS]
+        held.append(median(rounds, "anonymous"))
+    per_node = (held[-1] - held[0]) / (counts[-1] - counts[0])
+    bench.figure(f"each node, from {counts[0]} to {counts[-1]} nodes", per_node, "bytes", at_most=200,
+                 note=f"payloads of {PAYLOAD} bytes; {held[-1] / 1e6:.1f} MB in all")
+    if not bench.smoke:
+        bench.growth("memory with nodes", counts, held)
+    nodes, size = (100, 1 << 20) if bench.smoke else (1000, 1 << 20)
+    rounds = bench.interleave(f"memory of {nodes} MiB", [bench.ours], _nodes(bench, nodes, size))[OURS]
+    extra = median(rounds, "anonymous") - median(rounds, "empty")
+    bench.figure(f"copies of {nodes} payloads of 1 MiB, mapped", extra / (nodes * size), "copies", at_most=0.05,
+                 note=f"{extra / 1e6:.1f} MB above an empty server")
+    rounds = bench.interleave("memory under changes", [bench.ours], _churn(bench))[OURS]
+    grown, updates = median(rounds, "grown"), median(rounds, "updates")
+    bench.figure(f"growth over {updates:.0f} changes of 64 nodes", grown / updates, "bytes each", at_most=1,
+                 note=f"{grown / 1024:.0f} KiB in all")

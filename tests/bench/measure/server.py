@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The servers under measurement, each started anew with a folder of its own."""
+
+import os
+import random
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from .usage import Usage, anonymous_bytes
+
+ADMIN = "bench"
+RAW, OURS, REFERENCE = "raw forwarder", "scenekeepd", "reference"
+START_TIMEOUT = 60
+
+
+def free_port():
+    """The first of three consecutive free ports."""
+    while True:
+        first = random.randrange(12000, 32000)
+        held = []
+        try:
+            for port in range(first, first + 3):
+                held.append(socket.socket())
+                held[-1].bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
+        finally:
+            for s in held:
+                s.close()
+
+
+class Subject:
+    """A kind of server: its name and command line, with %PORT%, %ADMIN% and %DATA% in it."""
+
+    def __init__(self, name, command):
+        self.name, self.command = name, command
+        self.raw = name == RAW
+
+    def start(self):
+        return Server(self)
+
+
+class Server:
+    """A running one; a context manager that leaves nothing behind."""
+
+    def __init__(self, subject):
+        self.subject, self.raw = subject, subject.raw
+        self.folder = tempfile.mkdtemp(prefix="scenekeep-bench-")
+        self.data = os.path.join(self.folder, "data")
+        self.port = free_port()
+        self.process = None
+        try:
+            self.spawn()
+            self.wait_listening()
+        except BaseException:
+            self.close()
+            raise
+
+    def spawn(self):
+        words = [w.replace("%PORT%", str(self.port)).replace("%ADMIN%", ADMIN).replace("%DATA%", self.data)
+                 for w in self.subject.command]
+        with open(os.path.join(self.folder, "log"), "ab") as log:
+            self.process = subprocess.Popen(words, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def wait_listening(self):
+        last = self.port if self.raw else self.port + 2
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", last), 1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise SystemExit(f"{self.subject.name} did not start ({shlex.join(self.subject.command)}):\n{self.log()}")
+
+    def log(self):
+        with open(os.path.join(self.folder, "log"), encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+
+    def usage(self):
+        return Usage.of(self.process.pid)
+
+    def anonymous_bytes(self):
+        return anonymous_bytes(self.process.pid)
+
+    def save(self):
+        """Has a snapshot taken and waits for its end."""
+        before = self.log().count("Session saved to disk")
+        self.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + 60
+        while self.log().count("Session saved to disk") == before:
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise SystemExit(f"no snapshot was taken:\n{self.log()[-2000:]}")
+            time.sleep(0.002)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
