@@ -31,7 +31,7 @@ Moment *moment_free(Moment *m)
         return NULL;
 }
 
-int moment_begin(Store *store, const StorePoint *point, Moment **ret)
+int moment_scratch(Session **ret)
 {
         static const char *const versions[] = {"", NULL};
         SessionConfig config = {
@@ -48,6 +48,12 @@ int moment_begin(Store *store, const StorePoint *point, Moment **ret)
                 .graph_cache_bytes = 64 << 20,
                 .pickle_limits = pickle_limits_default,
         };
+
+        return session_new(ret, &config);
+}
+
+int moment_begin(Store *store, const StorePoint *point, Moment **ret)
+{
         _cleanup_moment_ Moment *m = calloc(1, sizeof(*m));
         const StoreSnapshotInfo *info;
         Bytes *state;
@@ -59,7 +65,7 @@ int moment_begin(Store *store, const StorePoint *point, Moment **ret)
         r = store_load_begin(store, point, &m->load);
         if (r < 0)
                 return r;
-        r = session_new(&m->session, &config);
+        r = moment_scratch(&m->session);
         if (r < 0)
                 return r;
         state = store_load_snapshot_state(m->load);

@@ -11,6 +11,10 @@
 #include "store/load.h"
 
 typedef struct Moment Moment;
+struct Session;
+
+/* A session without limits or users, as a Moment loads one. */
+int moment_scratch(struct Session **ret);
 
 /* `point` as in store_load_begin(), of which it returns the errors; NULL: as it is now. */
 int moment_begin(Store *store, const StorePoint *point, Moment **ret);

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "ctl/backup.h"
+#include "ctl/tree.h"
 
-#define CHUNK ((size_t)1 << 20)
 #define PARTIAL ".partial"
 
 /* Of a session's folder; the rest (lock, socket, passwords, what was set aside) is of no use elsewhere. Snapshots come before
@@ -21,7 +21,6 @@ typedef struct Copy {
         int from, to, before; /* folders; before: of the copy before, -1: none */
         BackupResult *result;
         char **path; /* what it is about, when something fails */
-        void *chunk;
 } Copy;
 
 static int fail(Copy *c, int error, const char *folder, const char *name)
@@ -36,29 +35,6 @@ static bool is_same(const struct stat *a, const struct stat *b)
 {
         return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
                a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
-/* Up to `size` bytes: what a running daemon appends from now on is not part of this copy. */
-static int copy_content(Copy *c, int in, int out, uint64_t size)
-{
-        while (size > 0) {
-                ssize_t n = read(in, c->chunk, MIN(size, CHUNK)), done = 0;
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n <= 0)
-                        return n < 0 ? -errno : 0;
-                while (done < n) {
-                        ssize_t k = write(out, (char *)c->chunk + done, (size_t)(n - done));
-
-                        if (k < 0 && errno != EINTR)
-                                return -errno;
-                        done += k > 0 ? k : 0;
-                }
-                size -= (uint64_t)n;
-                c->result->copied_bytes += (uint64_t)n;
-        }
-        return 0;
 }
 
 static int copy_file(Copy *c, int from, int to, int before, const char *name)
@@ -83,7 +59,8 @@ static int copy_file(Copy *c, int from, int to, int before, const char *name)
                 return 0;
         }
         out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        r = out < 0 ? -errno : copy_content(c, in, out, (uint64_t)st.st_size);
+        /* What a running daemon appends from now on is not part of this copy. */
+        r = out < 0 ? -errno : file_copy(in, out, (uint64_t)st.st_size, &c->result->copied_bytes);
         times[0] = times[1] = st.st_mtim;
         if (r == 0 && (futimens(out, times) < 0 || fsync(out) < 0))
                 r = -errno;
@@ -245,9 +222,6 @@ int backup_copy(const char *data_dir, const char *destination, uint64_t now_usec
         int to, r = 0;
 
         *ret_path = NULL;
-        c.chunk = malloc(CHUNK);
-        if (!c.chunk)
-                return -ENOMEM;
         if (mkdir(destination, 0700) < 0 && errno != EEXIST)
                 r = fail(&c, -errno, NULL, destination);
         to = r < 0 ? r : open_folder(AT_FDCWD, destination);
@@ -266,7 +240,6 @@ int backup_copy(const char *data_dir, const char *destination, uint64_t now_usec
                 close(c.from);
         if (to >= 0)
                 close(to);
-        free(c.chunk);
         if (r == 0)
                 *ret = result;
         return r;

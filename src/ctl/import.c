@@ -54,31 +54,32 @@ static int delete_others(Workbench *w, Scene *scene, uint64_t *ret_removed)
         return r;
 }
 
-/* What a daemon would load has to be what was imported, byte for byte. */
-static ExitStatus read_back(const Ctl *ctl, const char *data_dir, Scene *scene)
+ExitStatus import_compare(const Ctl *ctl, Scene *want, Scene *have)
 {
-        _cleanup_workbench_ Workbench *w = NULL;
-        ExitStatus status = workbench_open(ctl, data_dir, &w);
-        Scene *kept;
-
-        if (status != CTL_OK)
-                return status;
-        kept = workbench_scene(w);
-        if (scene_n_nodes(kept) != scene_n_nodes(scene))
+        if (scene_n_nodes(have) != scene_n_nodes(want))
                 return ctl_fail(ctl, CTL_FAILED, "read back, %zu nodes are there and not %zu: the disk is not to be trusted",
-                                scene_n_nodes(kept), scene_n_nodes(scene));
-        for (Node *n = scene_first(scene); n; n = scene_next(scene, n)) {
-                _cleanup_bytes_ Bytes *want = NULL, *have = NULL;
-                Node *there = scene_find(kept, node_uuid(n), node_uuid_size(n));
+                                scene_n_nodes(have), scene_n_nodes(want));
+        for (Node *n = scene_first(want); n; n = scene_next(want, n)) {
+                _cleanup_bytes_ Bytes *written = NULL, *there = NULL;
+                Node *twin = scene_find(have, node_uuid(n), node_uuid_size(n));
 
-                if (!there || scene_payload(scene, n, SIZE_MAX, &want) != 0 ||
-                    scene_payload(kept, there, SIZE_MAX, &have) != 0 || !bytes_equal(want, have) ||
-                    !bytes_equal(node_dependencies(n), node_dependencies(there)))
+                if (!twin || scene_payload(want, n, SIZE_MAX, &written) != 0 ||
+                    scene_payload(have, twin, SIZE_MAX, &there) != 0 || !bytes_equal(written, there) ||
+                    !bytes_equal(node_dependencies(n), node_dependencies(twin)))
                         return ctl_fail(ctl, CTL_FAILED, "read back, node %s is not what was written: the disk is not to be "
                                                          "trusted",
                                         node_uuid(n));
         }
         return CTL_OK;
+}
+
+/* What a daemon would load has to be what was imported, byte for byte. */
+static ExitStatus read_back(const Ctl *ctl, const char *data_dir, Scene *scene)
+{
+        _cleanup_workbench_ Workbench *w = NULL;
+        ExitStatus status = workbench_open(ctl, data_dir, &w);
+
+        return status == CTL_OK ? import_compare(ctl, scene, workbench_scene(w)) : status;
 }
 
 ExitStatus import_offline(const Ctl *ctl, const char *data_dir, Scene *scene, uint64_t *ret_removed)

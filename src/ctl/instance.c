@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <netinet/in.h>
 #include <spawn.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ctl/tree.h"
 #include "ctl/verb.h"
 
 /* Further sessions: scenekeep@NAME.service needs a configuration, and its three sockets a drop-in each with the port. */
@@ -280,16 +280,11 @@ static ExitStatus remove_settings(const Instance *i)
         return status;
 }
 
-static int remove_any(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-        return remove(path);
-}
-
 static ExitStatus purge(const Instance *i)
 {
-        if (access(i->data, F_OK) == 0 && nftw(i->data, remove_any, 16, FTW_PHYS | FTW_DEPTH | FTW_MOUNT) != 0)
-                return ctl_fail(i->ctl, CTL_FAILED, "cannot remove all of %s: %s", i->data, strerror(errno));
-        return CTL_OK;
+        int r = tree_remove(i->data);
+
+        return r == 0 ? CTL_OK : ctl_fail(i->ctl, CTL_FAILED, "cannot remove all of %s: %s", i->data, strerror(-r));
 }
 
 /* ---- the verbs ---- */

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -8,6 +7,7 @@
 
 #include "base/clock.h"
 #include "ctl/call.h"
+#include "ctl/instances.h"
 #include "ctl/verb.h"
 
 /* OpenMetrics 1.0 text. The daemon knows no HTTP: with --http, scenekeepctl answers the one request that a
@@ -253,7 +253,7 @@ static int add_instance(const Ctl *ctl, const char *name, Sessions *s)
 
 static ExitStatus collect(const Ctl *ctl, Sessions *s)
 {
-        struct dirent **names = NULL;
+        struct dirent **names;
         json_object *o = NULL;
         ExitStatus status;
         int n, r = 0;
@@ -264,11 +264,11 @@ static ExitStatus collect(const Ctl *ctl, Sessions *s)
                         status = ctl_fail(ctl, CTL_FAILED, "out of memory");
                 return status;
         }
-        n = scandir(PKGSTATEDIR, &names, NULL, alphasort);
-        if (n < 0 && errno != ENOENT)
+        n = instances_scan(&names);
+        if (n < 0)
                 return ctl_fail(ctl, CTL_REFUSED, "cannot look into %s: %s; run this as root", PKGSTATEDIR, strerror(errno));
         for (int i = 0; i < n; i++) {
-                if (r == 0 && names[i]->d_name[0] != '.' && names[i]->d_type == DT_DIR)
+                if (r == 0)
                         r = add_instance(ctl, names[i]->d_name, s);
                 free(names[i]);
         }

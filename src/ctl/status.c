@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
 
 #include "ctl/call.h"
 #include "ctl/format.h"
+#include "ctl/instances.h"
 #include "ctl/source.h"
 #include "ctl/table.h"
 #include "store/snapshot.h"
@@ -235,15 +235,15 @@ ExitStatus verb_list(Ctl *ctl)
         _cleanup_table_ Table *t = table_new("~SESSION|STATE|>PORT|>USERS|>NODES|>SIZE|~DEGRADED");
         json_object *answer = json_object_new_object(), *array = json_object_new_array();
         ExitStatus status = CTL_OK;
-        struct dirent **names = NULL;
-        int n = scandir(PKGSTATEDIR, &names, NULL, alphasort);
+        struct dirent **names;
+        int n = instances_scan(&names);
 
         json_object_object_add(answer, "sessions", array);
-        if (!t || (n < 0 && errno != ENOENT))
+        if (!t || n < 0)
                 status = ctl_fail(ctl, CTL_REFUSED, "cannot look into %s: %s; run this as root", PKGSTATEDIR,
                                   strerror(errno));
         for (int i = 0; i < n; i++) {
-                if (status == CTL_OK && names[i]->d_name[0] != '.' && names[i]->d_type == DT_DIR)
+                if (status == CTL_OK)
                         status = list_one(ctl, names[i]->d_name, t, array);
                 free(names[i]);
         }

@@ -52,6 +52,7 @@ typedef enum Opt {
         OPT_PORT,
         OPT_ROOT,
         OPT_PURGE_DATA,
+        OPT_SWAP,
         _OPT_MAX,
 } Opt;
 
@@ -143,6 +144,7 @@ ExitStatus verb_migrate(Ctl *ctl);
 ExitStatus verb_pin(Ctl *ctl);
 ExitStatus verb_prune(Ctl *ctl);
 ExitStatus verb_remove(Ctl *ctl);
+ExitStatus verb_repair(Ctl *ctl);
 ExitStatus verb_report(Ctl *ctl);
 ExitStatus verb_restore(Ctl *ctl);
 ExitStatus verb_save(Ctl *ctl);

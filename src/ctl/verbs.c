@@ -45,6 +45,7 @@ const Verb verbs[] = {
         {"verify", "[SNAPSHOT]", 0, 1, OPT_BIT(OPT_ALL), "Compare all digests of a snapshot, or all", verb_verify},
         {"drill", "", 0, 0, 0, "Try to restore the newest snapshot into memory", verb_drill},
         {"scrub", "", 0, 0, 0, "Read and verify everything on disk", verb_scrub},
+        {"repair", "", 0, 0, OPT_BIT(OPT_SWAP), "Save all that is intact in a damaged store", verb_repair},
         {"backup", "DEST", 1, 1, 0, "Copy the session to a folder, and verify it", verb_backup},
         /* in and out */
         {"export", "FILE.db", 1, 1, OPT_BIT(OPT_AT), "Write the session as a file that the add-on opens", verb_export},

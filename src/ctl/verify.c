@@ -125,6 +125,8 @@ static ExitStatus verify(const Ctl *ctl, const char *snapshot, bool drill, bool 
         status = r < 0 ? ctl_fail(ctl, CTL_FAILED, "out of memory") : open_store(&v, worker, &store);
         if (status == CTL_OK && drill)
                 r = store_drill_begin(store, snapshot, on_drilled, &v);
+        if (r == -ENOENT && scrub && !snapshot) /* no snapshots yet, but a log */
+                r = 0;
         if (status == CTL_OK && r == 0 && scrub)
                 r = store_scrub_begin(store, on_scrubbed, &v);
         if (status == CTL_OK && r == -ENOENT)

@@ -163,7 +163,7 @@ int identity_open(Store *s, char **ret_error)
                 return check_copy(s, &f);
         }
         if (s->flags & STORE_OPEN_READ_ONLY)
-                return r == -EUCLEAN ? 0 : r;
+                return r == -EUCLEAN || (r == -ENOENT && !(s->flags & STORE_OPEN_EXISTING)) ? 0 : r;
         if (r == -ENOENT && (s->flags & STORE_OPEN_EXISTING))
                 return r;
         if (r == -EUCLEAN || r == -EIO) {

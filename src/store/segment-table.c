@@ -88,6 +88,8 @@ int store_read_segments(Store *s, char **ret_error)
         int fd, r = 0;
         DIR *dir;
 
+        if (s->log_dirfd < 0) /* it is not there, and reading what is left was asked for */
+                return 0;
         fd = openat(s->log_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         dir = fd < 0 ? NULL : fdopendir(fd);
         if (!dir)

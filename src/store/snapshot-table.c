@@ -189,6 +189,8 @@ int store_read_snapshots(Store *s)
         DIR *dir;
 
         s->snapshots.next_number = 1;
+        if (s->snapshots_dirfd < 0)
+                return 0;
         fd = openat(s->snapshots_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         dir = fd < 0 ? NULL : fdopendir(fd);
         if (!dir)

@@ -137,13 +137,20 @@ static int open_folders(Store *s)
         return s->dirfd < 0 ? s->dirfd : 0;
 }
 
+static int open_subfolder(Store *s, const char *name, int *ret)
+{
+        bool lenient = s->flags & STORE_OPEN_READ_ONLY && !(s->flags & STORE_OPEN_EXISTING);
+        int fd = open_folder(s, name);
+
+        *ret = MAX(fd, -1);
+        return fd >= 0 || (fd == -ENOENT && lenient) ? 0 : fd;
+}
+
 static int open_subfolders(Store *s)
 {
-        s->log_dirfd = open_folder(s, "log");
-        if (s->log_dirfd < 0)
-                return s->log_dirfd;
-        s->snapshots_dirfd = open_folder(s, "snapshots");
-        return s->snapshots_dirfd < 0 ? s->snapshots_dirfd : 0;
+        int r = open_subfolder(s, "log", &s->log_dirfd);
+
+        return r < 0 ? r : open_subfolder(s, "snapshots", &s->snapshots_dirfd);
 }
 
 /* Payloads of the snapshot and of the journal after it: what a new one is most likely to be equal to. */

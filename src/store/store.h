@@ -116,7 +116,8 @@ typedef struct StoreEvents {
 #define STORE_OPEN_READ_ONLY                                                                                 \
         0x1u /* for looking at a store that no daemon serves; writes nothing, takes no lock */
 #define STORE_OPEN_SET_ASIDE 0x2u   /* a store beyond use is moved to aside/ and a new one begun in its place */
-#define STORE_OPEN_EXISTING 0x4u   /* -ENOENT instead of making a new store */
+#define STORE_OPEN_EXISTING                                                                                  \
+        0x4u /* -ENOENT instead of making a new store or, with READ_ONLY, of reading what is left of one */
 #define STORE_OPEN_ADOPT_COPY 0x8u  /* a copied store becomes a store of its own (new id) without a word */
 #define STORE_OPEN_BESIDE                                                                                    \
         0x10u /* with READ_ONLY: also while a daemon serves it. What is appended from then on is not         \
