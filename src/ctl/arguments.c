@@ -42,7 +42,7 @@ static const OptSpec specs[_OPT_MAX] = {
         [OPT_ASSIGNED] = {0, "assigned", "USER", "the user a task is for"},
         [OPT_PORT] = {'p', "port", "P", "the first of its three ports"},
         [OPT_ROOT] = {0, "root", "DIR", "in the system below this folder"},
-        [OPT_SWAP] = {0, "swap", NULL, "put it in the place of the damaged one, which is kept"},
+        [OPT_SWAP] = {0, "swap", NULL, "put it in the place of the old one"},
         [OPT_PURGE_DATA] = {0, "purge-data", NULL, "its data and snapshots, too"},
 };
 
