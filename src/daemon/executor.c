@@ -7,7 +7,7 @@
 /* A turn whose sends wait for the disk. */
 typedef struct HeldTurn {
         struct HeldTurn *next;
-        uint64_t sequence;
+        uint64_t sequence; /* of its last record, or of the one before it */
         size_t bytes;
         EffectList effects;
 } HeldTurn;
@@ -153,10 +153,10 @@ static int journal_turn(Executor *e, bool *ret_any)
 }
 
 /* Hold nodes as mapped from the log instead of on the heap, now that they are there. */
-static void map_stored(Executor *e)
+static void map_stored(Executor *e, const EffectList *turn)
 {
-        for (size_t i = 0; i < e->turn.n_items; i++) {
-                const Effect *effect = &e->turn.items[i];
+        for (size_t i = 0; i < turn->n_items; i++) {
+                const Effect *effect = &turn->items[i];
                 if (effect->kind != EFFECT_JOURNAL || effect->journal.node_id == 0)
                         continue;
                 Node *n = scene_find_id(session_scene(e->session), effect->journal.node_id);
@@ -293,9 +293,15 @@ static int hold_turn(Executor *e)
         return 0;
 }
 
+/* Up to this record everything may be shown. */
+static uint64_t released_sequence(const Executor *e)
+{
+        return e->always ? store_durable_sequence(e->store) : store_written_sequence(e->store);
+}
+
 static bool must_hold(const Executor *e)
 {
-        return e->held || (e->always && store_durable_sequence(e->store) < store_sequence(e->store));
+        return e->held || released_sequence(e) < store_sequence(e->store);
 }
 
 int executor_run(Executor *e)
@@ -315,10 +321,11 @@ int executor_run(Executor *e)
                 if (k < 0)
                         break;
                 if (journalled)
-                        map_stored(e);
+                        map_stored(e, &e->turn);
                 if (must_hold(e)) {
                         k = hold_turn(e);
-                        store_sync_begin(e->store);
+                        if (e->always)
+                                store_sync_begin(e->store);
                 } else
                         k = carry_out_all(e, &e->turn);
         }
@@ -326,10 +333,11 @@ int executor_run(Executor *e)
         return k;
 }
 
-int executor_durable(Executor *e, uint64_t sequence)
+int executor_store_progress(Executor *e)
 {
-        while (e->held && e->held->sequence <= sequence) {
+        while (e->held && e->held->sequence <= released_sequence(e)) {
                 HeldTurn *h = e->held;
+                map_stored(e, &h->effects);
                 int k = carry_out_all(e, &h->effects);
                 if (k < 0)
                         return k;
@@ -339,7 +347,7 @@ int executor_durable(Executor *e, uint64_t sequence)
                 e->held_bytes -= h->bytes;
                 held_turn_free(h);
         }
-        if (e->held)
+        if (e->held && e->always)
                 store_sync_begin(e->store);
         return executor_run(e);
 }

@@ -5,7 +5,8 @@
  * Executor: carries out what the session wants done. This is the one place
  * where the order that durability rests on is made: all records of a turn are
  * handed to the kernel before anything of that turn is sent; with sync =
- * "always", not before they are on the disk.
+ * "always", not before they are on the disk. Where that takes time the turn is
+ * held, and all behind it, while the loop goes on.
  */
 
 #include "net/net.h"
@@ -42,8 +43,8 @@ EffectList *executor_effects(Executor *e);
 /* End of a turn: carries out what was collected, and what comes of it. Returns 0 or -ENOMEM. */
 int executor_run(Executor *e);
 
-/* Everything up to this record is durable: what waited for it goes out. */
-int executor_durable(Executor *e, uint64_t sequence);
+/* The store has got on with writing or syncing, or has given up on it for now: what waited for that goes out. */
+int executor_store_progress(Executor *e);
 
 /* Bytes of messages that wait for the disk. */
 size_t executor_held_bytes(const Executor *e);

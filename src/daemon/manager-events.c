@@ -5,7 +5,7 @@
 #include "daemon/manager-internal.h"
 #include "store/snapshot.h"
 
-/* With sync = "always": so much may wait for the disk before clients are held back by TCP. */
+/* So much may wait for the disk before clients are held back by TCP. */
 #define HELD_BYTES_MAX (64u << 20)
 
 /* A turn with more than this to send ends early, so that the limits of outboxes see it before it has grown. */
@@ -139,22 +139,28 @@ static void on_problem(void *userdata, StoreLevel level, const char *text)
         report_problem(level, text);
 }
 
-static void on_durable(void *userdata, uint64_t sequence)
+static void on_written(void *userdata)
 {
         Manager *m = userdata;
         if (!m->net) /* not there yet, or gone already */
                 return;
-        manager_check(m, executor_durable(m->executor, sequence));
+        manager_check(m, executor_store_progress(m->executor));
         if (m->reading_held && executor_held_bytes(m->executor) < HELD_BYTES_MAX / 2) {
                 m->reading_held = false;
                 net_resume_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
         }
 }
 
+static void on_durable(void *userdata, uint64_t sequence)
+{
+        on_written(userdata);
+}
+
 static void on_degraded(void *userdata, const char *reason)
 {
         Manager *m = userdata;
         report_degraded(reason, m->config->sync == CONFIG_SYNC_ALWAYS);
+        on_written(m);
 }
 
 /* The payload of every node that lies in a segment about to go is mapped anew from where it lies now. */
@@ -180,6 +186,7 @@ StoreEvents manager_store_events(Manager *m)
 {
         return (StoreEvents){
                 .problem = on_problem,
+                .written = on_written,
                 .durable = on_durable,
                 .degraded = on_degraded,
                 .segment_moved = on_segment_moved,

@@ -30,6 +30,7 @@ struct Manager {
         sd_event *event;
         Report *report;
         Worker *worker;
+        Worker *writer; /* the journal's writes that may take long; `worker` may wait for the disk meanwhile */
         Store *store;
         Session *session;
         Executor *executor;
@@ -39,6 +40,7 @@ struct Manager {
         ManagerControl *control; /* NULL: nobody can ask */
 
         sd_event_source *worker_source;
+        sd_event_source *writer_source;
         sd_event_source *tick_timer;     /* when the session wants it */
         sd_event_source *sync_timer;     /* armed while something is not durable */
         sd_event_source *save_timer;     /* every save_interval */

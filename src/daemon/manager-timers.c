@@ -178,6 +178,7 @@ static int on_keeper(sd_event_source *source, uint64_t usec, void *userdata)
         Manager *m = userdata;
         SessionTime t = manager_time();
         char status[256];
+        store_watch(m->store);
         if (m->state == MANAGER_SERVING) {
                 manager_format_status(m, status, sizeof status);
                 notify_status(status);
@@ -199,7 +200,7 @@ static int on_keeper(sd_event_source *source, uint64_t usec, void *userdata)
 static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Manager *m = userdata;
-        if (worker_stalled_usec(m->worker) < WORKER_HUNG_USEC)
+        if (worker_stalled_usec(m->worker) < WORKER_HUNG_USEC && worker_stalled_usec(m->writer) < WORKER_HUNG_USEC)
                 notify_watchdog();
         int k = sd_event_source_set_time_relative(source, notify_watchdog_interval() / 2);
         return manager_check(m, k < 0 ? k : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT));

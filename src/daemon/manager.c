@@ -153,6 +153,7 @@ static int open_store(Manager *m, bool set_aside)
                 .path = m->config->data_dir,
                 .flags = set_aside ? STORE_OPEN_SET_ASIDE : 0,
                 .worker = m->worker,
+                .writer = m->writer,
                 .events = manager_store_events(m),
                 .segment_size = m->config->segment_size,
                 .retention = manager_retention(m->config),
@@ -232,6 +233,13 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
         return manager_check(m, manager_turn(m));
 }
 
+static int on_writer(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        Manager *m = userdata;
+        (void)worker_dispatch(m->writer);
+        return manager_check(m, manager_turn(m));
+}
+
 static int open_loop(Manager *m)
 {
         static const int signals[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
@@ -242,6 +250,10 @@ static int open_loop(Manager *m)
                 k = worker_new(&m->worker);
         if (k >= 0)
                 k = sd_event_add_io(m->event, &m->worker_source, worker_fd(m->worker), EPOLLIN, on_worker, m);
+        if (k >= 0)
+                k = worker_new(&m->writer);
+        if (k >= 0)
+                k = sd_event_add_io(m->event, &m->writer_source, worker_fd(m->writer), EPOLLIN, on_writer, m);
         if (k >= 0)
                 k = manager_add_timers(m);
         return k;
@@ -312,11 +324,13 @@ Manager *manager_free(Manager *m)
         saver_free(m->saver);
         m->net = net_free(m->net);
         store_close(m->store);
+        worker_free(m->writer);
         worker_free(m->worker);
         executor_free(m->executor);
         session_free(m->session);
         report_free(m->report);
         sd_event_source_disable_unref(m->worker_source);
+        sd_event_source_disable_unref(m->writer_source);
         sd_event_source_disable_unref(m->tick_timer);
         sd_event_source_disable_unref(m->sync_timer);
         sd_event_source_disable_unref(m->save_timer);

@@ -23,6 +23,8 @@
 struct Store {
         Io *io;
         Worker *worker;
+        Worker *writer; /* NULL: every write is made where it is asked for */
+        uint64_t direct_bytes;
         StoreEvents events;
         uint64_t (*now_usec)(void);
         uint32_t flags;

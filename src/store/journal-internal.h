@@ -27,14 +27,19 @@ static inline uint64_t pending_size(const Pending *p)
 /* journal.c: gives every record from `from` on a new place, in a new segment. */
 int journal_replace_from(Store *s, Pending *from);
 void journal_set_degraded(Store *s, const char *what, const char *segment, int error);
+/* The same for a call that has not returned. */
+void journal_set_unanswered(Store *s, const char *what, const char *consequence);
 void journal_clear_degraded(Store *s);
 
 /* journal-write.c */
 JournalFile *journal_find_file(Journal *j, const Segment *segment);
 int journal_add_file(Journal *j, Segment *segment, int fd);
 void journal_close_file(Store *s, JournalFile *file);
-/* Writes what is unwritten. 0, or a negative errno after having put the rest aside for another segment. */
+/* Writes what is unwritten. 0, STORE_WRITING when the writer's thread has got it to do, or a negative errno after having
+ * put the rest aside for another segment. */
 int journal_write(Store *s);
+/* journal-sync.c: of a sync that failed while a write was under way. */
+void journal_sync_failed(Store *s, int error);
 
 /* store_commit() without the sync that it begins when much is owed to the disk. */
 int journal_commit(Store *s);

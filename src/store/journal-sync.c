@@ -94,7 +94,7 @@ uint64_t store_durable_usec(const Store *s)
 
 /* Which pages reached the disk is unknown, and the kernel may have marked the others as clean: another
  * fdatasync of the same file would succeed and mean nothing. So all that is not durable is written anew. */
-static void sync_failed(Store *s, int error)
+void journal_sync_failed(Store *s, int error)
 {
         Journal *j = &s->journal;
         char name[SEGMENT_NAME_SIZE] = "";
@@ -105,6 +105,7 @@ static void sync_failed(Store *s, int error)
         if (j->n_files > 0)
                 segment_name(j->files[0].segment->number, name);
         journal_set_degraded(s, "Syncing", name, error);
+        j->refusing = j->first != NULL;
         j->folder_dirty = true;
         j->n_sync_failures++;
         j->retry_usec = clock_monotonic_usec() + j->retry_delay_usec;
@@ -142,8 +143,10 @@ static void sync_done(WorkerJob *job, int result)
         s->stats.sync_usec_max = MAX(s->stats.sync_usec_max, sync->usec);
         if (result >= 0)
                 sync_succeeded(s, sync);
+        else if (s->journal.write)
+                s->journal.sync_error = result;
         else
-                sync_failed(s, result);
+                journal_sync_failed(s, result);
         free(sync);
         store_snapshot_durable(s, result);
         if (s->journal.sync_again) {
@@ -168,14 +171,17 @@ void store_sync_begin(Store *s)
         SyncJob *sync;
         bool dirty = false;
 
-        if (j->sync) {
+        if (j->sync || j->sync_error < 0) {
                 j->sync_again = true;
                 return;
         }
-        (void)journal_commit(s);
+        if (journal_commit(s) == STORE_WRITING)
+                j->sync_after_write = true;
         for (size_t i = 0; i < j->n_files; i++)
                 dirty |= j->files[i].dirty;
         if (!dirty) {
+                if (j->write)
+                        return;
                 journal_mark(s);
                 journal_clear_degraded(s);
                 return;
@@ -197,6 +203,7 @@ void store_sync_begin(Store *s)
                         sync->fds[sync->n_fds++] = j->files[i].fd;
                 }
         j->folder_dirty = false;
+        j->sync_begun_usec = clock_monotonic_usec();
         j->sync = sync;
         worker_submit(s->worker, &sync->job, WORKER_URGENT);
 }
@@ -208,6 +215,8 @@ void journal_finish(Store *s)
         for (unsigned i = 0; i < FINISH_ATTEMPTS; i++) {
                 j->retry_usec = 0;
                 store_sync_begin(s);
+                if (s->writer)
+                        worker_drain(s->writer, true);
                 worker_drain(s->worker, true);
                 if (j->first)
                         continue;

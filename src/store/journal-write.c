@@ -6,6 +6,15 @@
 
 #define RUN_PENDINGS_MAX 256u
 #define UNSYNCED_BYTES_MAX (UINT64_C(32) << 20)
+/* A sync that takes longer than this tells of a disk that may soon keep writes as well; so does, for a while, a write
+ * that did. */
+#define SLOW_SYNC_USEC UINT64_C(200000)
+#define SLOW_WRITE_USEC UINT64_C(20000)
+#define SLOW_WRITE_BYTES_PER_USEC 100u
+#define SLOW_MEMORY_USEC UINT64_C(30000000)
+/* So long may an update wait for a write, and its loss by a power cut be possible before somebody is told. */
+#define WRITE_PATIENCE_USEC UINT64_C(1000000)
+#define SYNC_PATIENCE_USEC UINT64_C(5000000)
 
 JournalFile *journal_find_file(Journal *j, const Segment *segment)
 {
@@ -15,16 +24,30 @@ JournalFile *journal_find_file(Journal *j, const Segment *segment)
         return NULL;
 }
 
-int journal_add_file(Journal *j, Segment *segment, int fd)
+/* Room for one more. */
+static int reserve_file(Journal *j)
 {
         JournalFile *files = reallocarray(j->files, j->n_files + 1, sizeof(JournalFile));
 
         if (!files)
                 return -ENOMEM;
         j->files = files;
+        return 0;
+}
+
+static void add_reserved_file(Journal *j, Segment *segment, int fd)
+{
         j->files[j->n_files++] = (JournalFile){ .segment = segment, .fd = fd, .dirty = true };
         j->folder_dirty = true; /* its name may not be on the disk either */
-        return 0;
+}
+
+int journal_add_file(Journal *j, Segment *segment, int fd)
+{
+        int r = reserve_file(j);
+
+        if (r >= 0)
+                add_reserved_file(j, segment, fd);
+        return r;
 }
 
 void journal_close_file(Store *s, JournalFile *file)
@@ -48,90 +71,254 @@ int journal_abandon(Store *s, Segment *segment)
         return 0;
 }
 
-/* Makes the segment's file with its header in it. */
-static int open_file(Store *s, Segment *segment, JournalFile **ret)
-{
-        Journal *j = &s->journal;
-        uint8_t header[sizeof(FormatSegment)];
-        char name[SEGMENT_NAME_SIZE];
-        int fd, r;
-
-        *ret = journal_find_file(j, segment);
-        if (*ret)
-                return 0;
-        segment_name(segment->number, name);
-        fd = s->io->openat(s->io, s->log_dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return fd;
-        segment_encode_header(segment, s->id, header);
-        r = io_pwrite_all(s->io, fd, header, sizeof(header), 0);
-        if (r >= 0)
-                r = journal_add_file(j, segment, fd);
-        if (r < 0) {
-                s->io->close(s->io, fd);
-                (void)s->io->unlinkat(s->io, s->log_dirfd, name);
-                return r;
-        }
-        store_set_segment_size(s, segment, sizeof(header), 0);
-        *ret = &j->files[j->n_files - 1];
-        return 0;
-}
-
 static void mark_written(Store *s, Pending *p)
 {
         Journal *j = &s->journal;
 
         store_set_segment_size(s, p->segment, p->offset + pending_size(p), p->header.sequence);
         j->unsynced_bytes += pending_size(p);
+        j->written = MAX(j->written, p->header.sequence);
         j->unwritten = p->next;
 }
 
-/* Writes neighbours in one file with one call. Whole records that got through count, even if the call failed.
- */
-static int write_run(Store *s, JournalFile *file)
+/* ---- one call ---- */
+
+
+/* Neighbours in one file, written with one call, here or in the writer's thread. What it reads of them does not change
+ * before it has ended. */
+struct WriteRun {
+        WorkerJob job;
+        Store *store;
+        Segment *segment;
+        Pending *first;
+        unsigned n_pendings;
+        int fd;    /* -1: the file is still to be made */
+        bool made; /* it has been */
+        uint64_t begun_usec;
+        size_t written;
+        int n_iov;
+        struct iovec iov[RUN_PENDINGS_MAX * 3];
+};
+
+static int run_job(WorkerJob *job);
+static void run_job_done(WorkerJob *job, int result);
+
+static int run_prepare(WriteRun *run, Store *s)
 {
         static const uint8_t padding[FORMAT_ALIGNMENT];
-        struct iovec iov[RUN_PENDINGS_MAX * 3];
-        Pending *p = s->journal.unwritten;
-        uint64_t start = p->offset;
-        size_t written;
-        int n_iov = 0, r;
+        Journal *j = &s->journal;
+        Pending *p = j->unwritten;
+        JournalFile *file = journal_find_file(j, p->segment);
 
-        for (unsigned n = 0; p && p->segment == file->segment && n < RUN_PENDINGS_MAX; p = p->next, n++) {
-                iov[n_iov++] = (struct iovec){ .iov_base = p->head, .iov_len = p->head_size };
-                if (p->blob) {
-                        iov[n_iov++] =
-                                (struct iovec){ .iov_base = (void *)p->blob->data, .iov_len = p->blob->size };
-                        iov[n_iov++] = (struct iovec){ .iov_base = (void *)padding,
-                                                       .iov_len = pending_blob_size(p) - p->blob->size };
-                }
+        if (!file && reserve_file(j) < 0)
+                return -ENOMEM;
+        run->job = (WorkerJob){ .run = run_job, .done = run_job_done };
+        run->store = s;
+        run->segment = p->segment;
+        run->first = p;
+        run->n_pendings = 0;
+        run->fd = file ? file->fd : -1;
+        run->made = false;
+        run->begun_usec = clock_monotonic_usec();
+        run->written = 0;
+        run->n_iov = 0;
+        for (; p && p->segment == run->segment && run->n_pendings < RUN_PENDINGS_MAX; p = p->next) {
+                run->n_pendings++;
+                run->iov[run->n_iov++] = (struct iovec){ .iov_base = p->head, .iov_len = p->head_size };
+                if (!p->blob)
+                        continue;
+                run->iov[run->n_iov++] =
+                        (struct iovec){ .iov_base = (void *)p->blob->data, .iov_len = p->blob->size };
+                run->iov[run->n_iov++] = (struct iovec){ .iov_base = (void *)padding,
+                                                         .iov_len = pending_blob_size(p) - p->blob->size };
         }
-        file->dirty = true;
-        r = io_pwritev_all(s->io, file->fd, iov, n_iov, (off_t)start, &written);
-        for (Pending *q = s->journal.unwritten; q != p && q->offset + pending_size(q) <= start + written;
-             q = q->next)
-                mark_written(s, q);
-        return r;
+        if (file)
+                file->dirty = true;
+        return 0;
+}
+
+/* Makes the segment's file with its header in it. */
+static int run_make_file(WriteRun *run)
+{
+        Store *s = run->store;
+        uint8_t header[sizeof(FormatSegment)];
+        char name[SEGMENT_NAME_SIZE];
+
+        segment_name(run->segment->number, name);
+        run->fd = s->io->openat(s->io, s->log_dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        if (run->fd < 0)
+                return run->fd;
+        run->made = true;
+        segment_encode_header(run->segment, s->id, header);
+        return io_pwrite_all(s->io, run->fd, header, sizeof(header), 0);
+}
+
+/* How many of its records got through whole, even if the call failed; and where the last of them ends. */
+static unsigned run_count_whole(const WriteRun *run, uint64_t *ret_end)
+{
+        const Pending *p = run->first;
+        uint64_t end = p->offset;
+        unsigned n;
+
+        for (n = 0; n < run->n_pendings; n++) {
+                if (n > 0)
+                        p = p->next; /* of the last one it may be set meanwhile */
+                if (p->offset + pending_size(p) > run->first->offset + run->written)
+                        break;
+                end = p->offset + pending_size(p);
+        }
+        *ret_end = end;
+        return n;
 }
 
 /* What a failed write left behind the last whole record is in the way of a full disk's recovery. */
-static void write_failed(Store *s, Segment *segment, int error)
+static void run_tidy(WriteRun *run)
+{
+        Store *s = run->store;
+        char name[SEGMENT_NAME_SIZE];
+        uint64_t end;
+
+        if (run->fd < 0)
+                return;
+        if (run_count_whole(run, &end) > 0 || !run->made)
+                (void)s->io->ftruncate(s->io, run->fd, (off_t)end);
+        else {
+                segment_name(run->segment->number, name);
+                s->io->close(s->io, run->fd);
+                (void)s->io->unlinkat(s->io, s->log_dirfd, name);
+                run->fd = -1;
+        }
+}
+
+/* Any thread. */
+static int run_write(WriteRun *run)
+{
+        int r = 0;
+
+        if (run->fd < 0)
+                r = run_make_file(run);
+        if (r >= 0)
+                r = io_pwritev_all(run->store->io, run->fd, run->iov, run->n_iov, (off_t)run->first->offset,
+                                   &run->written);
+        if (r < 0)
+                run_tidy(run);
+        return r;
+}
+
+static void run_failed(Store *s, const WriteRun *run, int error)
 {
         Journal *j = &s->journal;
-        JournalFile *file = journal_find_file(j, segment);
         char name[SEGMENT_NAME_SIZE];
 
-        segment_name(segment->number, name);
+        segment_name(run->segment->number, name);
         journal_set_degraded(s, "Writing", name, error);
+        j->refusing = true;
         j->retry_usec = clock_monotonic_usec() + j->retry_delay_usec;
-        if (segment->size > segment->header_size)
-                (void)s->io->ftruncate(s->io, file->fd, (off_t)segment->size);
-        else if (file && !file->syncing) {
-                journal_close_file(s, file);
-                (void)s->io->unlinkat(s->io, s->log_dirfd, name);
-                store_set_segment_size(s, segment, 0, 0);
-        }
         (void)journal_replace_from(s, j->unwritten);
+}
+
+static void note_usec(Journal *j, uint64_t usec, uint64_t bytes)
+{
+        if (usec > SLOW_WRITE_USEC + bytes / SLOW_WRITE_BYTES_PER_USEC)
+                j->slow_until_usec = clock_monotonic_usec() + SLOW_MEMORY_USEC;
+}
+
+/* Says in the journal what has become of it. */
+static int run_end(Store *s, WriteRun *run, int r)
+{
+        Journal *j = &s->journal;
+        JournalFile *file;
+        uint64_t end;
+        unsigned n = run_count_whole(run, &end);
+
+        note_usec(j, clock_monotonic_usec() - run->begun_usec, run->written);
+        if (run->made && run->fd >= 0) {
+                store_set_segment_size(s, run->segment, sizeof(FormatSegment), 0);
+                add_reserved_file(j, run->segment, run->fd);
+        }
+        file = journal_find_file(j, run->segment);
+        if (file)
+                file->dirty = true; /* a sync may have begun and ended meanwhile */
+        for (; n > 0; n--)
+                mark_written(s, j->unwritten);
+        if (r < 0)
+                run_failed(s, run, r);
+        return r;
+}
+
+static int run_job(WorkerJob *job)
+{
+        return run_write(CONTAINER_OF(job, WriteRun, job));
+}
+
+static void run_job_done(WorkerJob *job, int result)
+{
+        WriteRun *run = CONTAINER_OF(job, WriteRun, job);
+        Store *s = run->store;
+        Journal *j = &s->journal;
+        int r;
+
+        j->write = NULL;
+        r = run_end(s, run, result);
+        free(run);
+        if (j->sync_error < 0) {
+                int error = j->sync_error;
+
+                j->sync_error = 0;
+                journal_sync_failed(s, error);
+        } else if (r >= 0)
+                r = journal_write(s);
+        if (s->events.written)
+                s->events.written(s->events.userdata);
+        if (r < 0)
+                store_snapshot_durable(s, r);
+        if (!j->write && (j->sync_after_write || (j->sync_again && !j->sync))) {
+                j->sync_after_write = j->sync_again = false;
+                store_sync_begin(s);
+        }
+}
+
+/* ---- when the disk takes its time ---- */
+
+static bool disk_is_slow(const Journal *j)
+{
+        uint64_t now = clock_monotonic_usec();
+
+        return now < j->slow_until_usec || (j->sync && now - j->sync_begun_usec > SLOW_SYNC_USEC);
+}
+
+void journal_watch(Store *s)
+{
+        Journal *j = &s->journal;
+        uint64_t now = clock_monotonic_usec();
+
+        if (j->write && !j->refusing && now - j->write->begun_usec > WRITE_PATIENCE_USEC) {
+                j->refusing = true;
+                journal_set_unanswered(s, "a write", "Everything is held in memory and written when it answers");
+                if (s->events.written)
+                        s->events.written(s->events.userdata);
+        } else if (j->sync && !j->degraded && now - j->sync_begun_usec > SYNC_PATIENCE_USEC)
+                journal_set_unanswered(s, "a sync",
+                                       "What has changed since it began would be lost with the machine's power");
+}
+
+static uint64_t unwritten_bytes(const Journal *j, uint64_t enough)
+{
+        uint64_t bytes = 0;
+
+        for (const Pending *p = j->unwritten; p && bytes <= enough; p = p->next)
+                bytes += pending_size(p);
+        return bytes;
+}
+
+/* NULL: to be done here. */
+static WriteRun *run_for_writer(Store *s)
+{
+        Journal *j = &s->journal;
+
+        if (!s->writer || (unwritten_bytes(j, s->direct_bytes) <= s->direct_bytes && !disk_is_slow(j)))
+                return NULL;
+        return malloc(sizeof(WriteRun));
 }
 
 /* A disk that is slow to sync must not make us hold ever more: payloads that are in the kernel can be had
@@ -162,24 +349,37 @@ static void spill(Store *s)
         }
 }
 
+static int write_here(Store *s)
+{
+        WriteRun run;
+        int r = run_prepare(&run, s);
+
+        return r < 0 ? r : run_end(s, &run, run_write(&run));
+}
+
 int journal_write(Store *s)
 {
         Journal *j = &s->journal;
 
+        if (j->write)
+                return STORE_WRITING;
         if (j->replace && journal_replace_from(s, j->unwritten) < 0)
                 return -ENOMEM;
         while (j->unwritten) {
-                Segment *segment = j->unwritten->segment;
-                JournalFile *file;
-                int r = open_file(s, segment, &file);
+                WriteRun *run = run_for_writer(s);
+                int r;
 
-                if (r >= 0)
-                        r = write_run(s, file);
-                if (r < 0) {
-                        write_failed(s, segment, r);
-                        return r;
+                if (run && run_prepare(run, s) >= 0) {
+                        j->write = run;
+                        worker_submit(s->writer, &run->job, WORKER_URGENT);
+                        return STORE_WRITING;
                 }
+                free(run);
+                r = write_here(s);
+                if (r < 0)
+                        return r;
         }
+        j->refusing = false;
         journal_unlink_abandoned(s);
         spill(s);
         return 0;
@@ -191,9 +391,11 @@ int journal_commit(Store *s)
 
         if (j->unwritten && (!j->degraded || clock_monotonic_usec() >= j->retry_usec))
                 (void)journal_write(s);
-        if (j->unwritten)
-                return j->hole && j->hole_sequence > j->valid ? STORE_LOST : STORE_HELD;
-        return 0;
+        if (j->hole && j->hole_sequence > j->valid && j->unwritten)
+                return STORE_LOST;
+        if (j->write && !j->refusing)
+                return STORE_WRITING;
+        return j->unwritten ? STORE_HELD : 0;
 }
 
 int store_commit(Store *s)
@@ -201,7 +403,12 @@ int store_commit(Store *s)
         Journal *j = &s->journal;
         int r = journal_commit(s);
 
-        if (r == 0 && j->unsynced_bytes > UNSYNCED_BYTES_MAX && !j->sync)
+        if ((r == 0 || r == STORE_WRITING) && j->unsynced_bytes > UNSYNCED_BYTES_MAX && !j->sync)
                 store_sync_begin(s);
         return r;
+}
+
+void store_watch(Store *s)
+{
+        journal_watch(s);
 }

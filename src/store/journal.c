@@ -43,6 +43,7 @@ void journal_start(Store *s, uint64_t sequence, uint64_t valid, uint64_t durable
 {
         s->journal.sequence = sequence;
         s->journal.valid = valid;
+        s->journal.written = valid;
         s->journal.durable = MIN(durable, valid);
         s->journal.marked = s->journal.durable;
 }
@@ -159,19 +160,11 @@ int journal_replace_from(Store *s, Pending *from)
         return 0;
 }
 
-void journal_set_degraded(Store *s, const char *what, const char *segment, int error)
+/* Takes the text over. */
+static void set_degraded(Store *s, char *text)
 {
         Journal *j = &s->journal;
-        char *text;
 
-        s->stats.n_failures++;
-        j->error = error;
-        if (asprintf(&text,
-                     "%s %s/log/%s failed: %s. Everything is held in memory and written when the disk allows "
-                     "it; "
-                     "free space or repair the disk.",
-                     what, s->path, segment, strerror(-error)) < 0)
-                return;
         if (j->degraded && strcmp(j->degraded, text) == 0) {
                 free(text);
                 return;
@@ -180,6 +173,29 @@ void journal_set_degraded(Store *s, const char *what, const char *segment, int e
         j->degraded = text;
         if (s->events.degraded)
                 s->events.degraded(s->events.userdata, j->degraded);
+}
+
+void journal_set_degraded(Store *s, const char *what, const char *segment, int error)
+{
+        char *text;
+
+        s->stats.n_failures++;
+        s->journal.error = error;
+        if (asprintf(&text,
+                     "%s %s/log/%s failed: %s. Everything is held in memory and written when the disk allows "
+                     "it; "
+                     "free space or repair the disk.",
+                     what, s->path, segment, strerror(-error)) >= 0)
+                set_degraded(s, text);
+}
+
+void journal_set_unanswered(Store *s, const char *what, const char *consequence)
+{
+        char *text;
+
+        if (asprintf(&text, "The disk of %s does not answer: %s has not come to an end. %s; check the disk.", s->path,
+                     what, consequence) >= 0)
+                set_degraded(s, text);
 }
 
 void journal_clear_degraded(Store *s)
@@ -297,7 +313,7 @@ static void make_hole(Store *s)
                         "memory are used up: what happens now is not journalled, until the disk takes writes "
                         "again and a snapshot of everything has been made. Free space on the disk.",
                         s->path, s->queue_limit >> 20);
-        j->hole = true;
+        j->hole = j->refusing = true;
         j->hole_sequence = j->sequence;
         s->snapshot_wants_all = true;
 }
@@ -461,6 +477,13 @@ uint64_t store_sequence(const Store *s)
 uint64_t store_valid_sequence(const Store *s)
 {
         return s->journal.valid;
+}
+
+uint64_t store_written_sequence(const Store *s)
+{
+        const Journal *j = &s->journal;
+
+        return j->unwritten && !j->refusing ? j->written : j->sequence;
 }
 
 uint64_t store_durable_sequence(const Store *s)

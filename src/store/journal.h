@@ -5,13 +5,19 @@
  * Journal: the writing end of the log. Records wait in a queue until they are
  * durable, with their payloads referenced, because a failed fdatasync leaves no way
  * of knowing what reached the disk: everything that was not durable is then written
- * anew into another segment. Main thread only, but for the sync job's run().
+ * anew into another segment. Main thread only, but for the run() of the sync's and the write's job.
+ *
+ * A write goes to the page cache and takes microseconds, so it is made right where it is asked for: a trip to another
+ * thread would cost an update more than that. Large ones, and all of them while the disk is slow to answer, go to the
+ * writer's thread instead, since a write waits as well once the kernel has no room for more that is not on the disk.
+ * Whoever wants to show a record to others waits for events.written then.
  */
 
 #include "store/segment.h"
 #include "store/store.h"
 
 typedef struct Pending Pending;
+typedef struct WriteRun WriteRun;
 
 /* A segment that is being written, or was and is not synced yet. */
 typedef struct JournalFile {
@@ -39,6 +45,7 @@ typedef struct Journal {
 
         uint64_t sequence; /* last one given out */
         uint64_t valid;    /* last one that is part of the journal: what the next segment follows */
+        uint64_t written; /* last one that is in the kernel with all before it; of use while there are others */
         uint64_t durable;
         uint64_t marked; /* newest `durable` that the log itself knows of */
         uint64_t time_usec;
@@ -52,9 +59,16 @@ typedef struct Journal {
         uint64_t retry_delay_usec; /* doubles with each sync that fails */
         uint64_t retry_delay_min_usec;
         unsigned n_sync_failures; /* in a row */
+        bool refusing; /* what is unwritten will be for a while: nobody waits for it */
 
         struct SyncJob *sync; /* under way */
+        uint64_t sync_begun_usec; /* monotonic */
         bool sync_again;
+        int sync_error; /* of one that has failed while a write was under way: dealt with after that */
+
+        WriteRun *write; /* under way in the writer's thread */
+        uint64_t slow_until_usec; /* monotonic: the disk has taken its time lately */
+        bool sync_after_write;
 } Journal;
 
 void journal_init(Journal *j, uint64_t retry_usec);
@@ -72,6 +86,9 @@ void journal_snapshot_complete(Store *s, uint64_t sequence);
 
 /* The last mark, when all is durable: what tells the next start that nothing can be torn. */
 void journal_mark(Store *s);
+
+/* Notices a disk that does not answer. */
+void journal_watch(Store *s);
 
 /* Makes everything durable before the end, waiting for it; tries a few times should the disk refuse. */
 void journal_finish(Store *s);

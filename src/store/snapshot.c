@@ -234,9 +234,11 @@ static void begin_writing(StoreSnapshot *sn)
 static void wait_for_journal(StoreSnapshot *sn)
 {
         Store *s = sn->store;
+        int r;
 
         sn->step = "Writing the journal";
-        if (store_commit(s) > 0) {
+        r = store_commit(s);
+        if (r > 0 && r != STORE_WRITING) {
                 finish(sn, s->journal.error ?: -EIO);
                 return;
         }

@@ -103,6 +103,8 @@ typedef enum StoreLevel { STORE_NOTICE, STORE_WARNING, STORE_ERROR } StoreLevel;
 typedef struct StoreEvents {
         /* Something a human should know: a whole sentence, what happened to what and what to do. */
         void (*problem)(void *userdata, StoreLevel level, const char *text);
+        /* store_written_sequence() may have grown after a store_commit() that returned STORE_WRITING. */
+        void (*written)(void *userdata);
         /* Every record up to and including this sequence survives a power cut. */
         void (*durable)(void *userdata, uint64_t sequence);
         /* The state of store_degraded() changed; reason is NULL when all is well again. */
@@ -127,6 +129,9 @@ typedef struct StoreOptions {
         const char *path; /* the instance's folder; made (0700) when missing */
         uint32_t flags;
         Worker *worker; /* borrowed; may be NULL for read-only use */
+        Worker *writer; /* borrowed, another one than `worker`, which may wait for the disk: does writes that may take
+                           long; NULL: all are made in store_commit() */
+        uint64_t direct_bytes; /* with a writer: more than this at once is handed to it; 0: 2 MiB */
         Io *io;         /* NULL: the real disk */
         StoreEvents events;
         uint64_t segment_size; /* bytes; 0: 64 MiB */
@@ -161,6 +166,7 @@ bool store_is_empty(const Store *s);
 /* ---- appending ---- */
 
 /* Positive results of store_append() and store_commit(). */
+#define STORE_WRITING 3 /* the writer has it; see events.written and store_written_sequence() */
 #define STORE_HELD                                                                                           \
         1 /* held in memory: the disk refuses it for now (see store_degraded()); written when it can be */
 #define STORE_LOST                                                                                           \
@@ -172,14 +178,21 @@ bool store_is_empty(const Store *s);
  * that breaks the limits above, -ENOMEM. */
 int store_append(Store *s, const StoreRecord *record, uint64_t *ret_sequence, StoreLocation *ret_blob);
 
-/* Hands everything buffered to the kernel. Returns 0, STORE_HELD or STORE_LOST; while degraded it tries the
- * disk again at most once a second. Never a negative value: what goes wrong with the disk is in
+/* Hands everything buffered to the kernel. Returns 0, STORE_WRITING, STORE_HELD or STORE_LOST; while degraded it tries
+ * the disk again at most once a second. Never a negative value: what goes wrong with the disk is in
  * store_degraded(). */
 int store_commit(Store *s);
 
 /* Sequence of the last record appended, and of the last one that is durable. 0: none. */
 uint64_t store_sequence(const Store *s);
 uint64_t store_durable_sequence(const Store *s);
+
+/* Everything up to this record is in the kernel, where a killed process does not lose it, or is refused by the disk: it
+ * need not be waited for. */
+uint64_t store_written_sequence(const Store *s);
+
+/* To be called about every second: notices a disk that does not answer, which makes the store degraded. */
+void store_watch(Store *s);
 
 /* After store_open(): the last record that counts. Numbers between it and store_sequence() belonged to
  * records that were torn when the machine stopped, and are not used again. */

@@ -2,8 +2,9 @@
 
 /*
  * A disk that hangs, is full or has become read-only, for one process: preloaded into it, this stands between it and
- * the C library. The file that SICK_DISK names says how the disk is: "hang", "full", "read-only"; without it the disk
- * is well. Syncs hang, as they do on a real one: what is written goes to the page cache.
+ * the C library. The file that SICK_DISK names says how the disk is: "hang", "stuck", "full", "read-only"; without it the
+ * disk is well. When it hangs only syncs do, as on a real one at first: what is written goes to the page cache. When it
+ * is stuck, the page cache has no more room either, and writes wait as well.
  */
 
 #define _GNU_SOURCE
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,12 +36,12 @@ static void how_is_it(char ret[static 16])
         ret[n > 0 ? n : 0] = '\0';
 }
 
-static void wait_while_hanging(void)
+static void wait_while_hanging(bool is_sync)
 {
         for (;;) {
                 char how[16];
                 how_is_it(how);
-                if (strcmp(how, "hang") != 0)
+                if (strcmp(how, "stuck") != 0 && (strcmp(how, "hang") != 0 || !is_sync))
                         return;
                 usleep(5000);
         }
@@ -64,20 +66,21 @@ static int refused(void)
 int fdatasync(int fd)
 {
         int (*next)(int) = real("fdatasync");
-        wait_while_hanging();
+        wait_while_hanging(true);
         return next(fd);
 }
 
 int fsync(int fd)
 {
         int (*next)(int) = real("fsync");
-        wait_while_hanging();
+        wait_while_hanging(true);
         return next(fd);
 }
 
 ssize_t pwritev(int fd, const struct iovec *iov, int n_iov, off_t offset)
 {
         ssize_t (*next)(int, const struct iovec *, int, off_t) = real("pwritev");
+        wait_while_hanging(false);
         return refused() ? -1 : next(fd, iov, n_iov, offset);
 }
 
@@ -91,6 +94,8 @@ int openat(int dirfd, const char *path, int flags, ...)
                 mode = va_arg(arguments, mode_t);
                 va_end(arguments);
         }
+        if (flags & (O_CREAT | O_WRONLY | O_RDWR))
+                wait_while_hanging(false);
         if ((flags & (O_CREAT | O_WRONLY | O_RDWR)) && refused())
                 return -1;
         return next(dirfd, path, flags, mode);

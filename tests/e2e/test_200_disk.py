@@ -62,28 +62,76 @@ def edit(user, node_uuid, value):
     user.edit(node_uuid, lambda data: data.update(edited=value))
 
 
-def test_hanging_disk(make_session, fleet, disk):
-    """Relays, heartbeats and joins go on while a save and every sync wait for the disk."""
-    session = make_session(environment=disk.environment, timeout="3s")
-    anna, bert = session.admin, session.join("bert")
-    disk.becomes("hang")
-    session.server.send_signal(10)  # SIGUSR1: a save, which cannot end now
-    end, turns, slowest = time.monotonic() + HANG, 0, 0.0
+def go_on(fleet, seconds):
+    end = time.monotonic() + seconds
+    fleet.wait_until(lambda: time.monotonic() > end, seconds + 30)
+
+
+def edit_for(session, anna, bert, seconds, turns):
+    """Edits one after the other, each seen by the other user. Returns the number of the last."""
+    fleet = session.fleet
+    end, slowest = time.monotonic() + seconds, 0.0
     while time.monotonic() < end:
         turns += 1
         begin = time.monotonic()
         edit(anna, session.uuids[0], turns)
         fleet.wait_until(lambda: bert.nodes[session.uuids[0]].data.get("edited") == turns)
         slowest = max(slowest, time.monotonic() - begin)
-    print(f"{turns} edits while the disk hung, the slowest took {slowest * 1000:.0f} ms")
+    print(f"{turns} edits, the slowest took {slowest * 1000:.0f} ms")
+    return turns
+
+
+def test_hanging_disk(make_session, fleet, disk):
+    """Relays, heartbeats and joins go on while a save and every sync wait for the disk."""
+    session = make_session(environment=disk.environment, timeout="3s")
+    anna, bert = session.admin, session.join("bert")
+    disk.becomes("hang")
+    session.server.send_signal(10)  # SIGUSR1: a save, which cannot end now
+    turns = edit_for(session, anna, bert, HANG, 0)
     carl = session.join("carl")
     assert carl.nodes[session.uuids[0]].data["edited"] == turns
     assert not session.server.logged("saved to disk")
+    session.server.wait_log("does not answer: a sync", fleet=fleet)
     disk.recovers()
     session.server.wait_log("Session saved to disk", fleet=fleet)
     assert all(user.state == "active" for user in (anna, bert, carl))
     session.check_same()
     kill_and_look(session, {session.uuids[0]: turns})
+
+
+def test_stuck_disk(make_session, fleet, disk):
+    """The same when writes wait as well: nobody is kept for longer than it takes to say so."""
+    session = make_session(environment=disk.environment, timeout="3s")
+    anna, bert = session.admin, session.join("bert")
+    disk.becomes("hang")
+    turns = edit_for(session, anna, bert, 2.0, 0)  # as on a real disk syncs are the first that hang
+    disk.becomes("stuck")
+    turns = edit_for(session, anna, bert, HANG, turns)
+    session.server.wait_log("does not answer: a write", fleet=fleet)
+    assert "does not answer" in status(session)["degraded"]
+    assert all(user.state == "active" for user in (anna, bert))
+    disk.recovers()
+    session.server.wait_log("The disk takes updates again", fleet=fleet)
+    session.check_same()
+    kill_and_look(session, {session.uuids[0]: turns})
+
+
+def test_stuck_disk_under_always(make_session, fleet, disk):
+    """Updates wait, heartbeats do not."""
+    session = make_session(environment=disk.environment, timeout="3s", sync="always")
+    anna, bert = session.admin, session.join("bert")
+    disk.becomes("hang")
+    edit(anna, session.uuids[0], "hanging")
+    go_on(fleet, 1.5)
+    disk.becomes("stuck")
+    edit(anna, session.uuids[1], "stuck")
+    go_on(fleet, HANG)
+    assert all(user.state == "active" for user in (anna, bert))
+    assert bert.nodes[session.uuids[0]].data.get("edited") is None
+    disk.recovers()
+    fleet.wait_until(lambda: bert.nodes[session.uuids[1]].data.get("edited") == "stuck")
+    session.check_same()
+    kill_and_look(session, {session.uuids[0]: "hanging", session.uuids[1]: "stuck"})
 
 
 @pytest.mark.parametrize("how, words", [("full", "No space left"), ("read-only", "Read-only")])

@@ -109,6 +109,7 @@ void fixture_init(Fixture *f, bool threaded)
 void fixture_done(Fixture *f)
 {
         f->store = store_close(f->store);
+        f->writer = worker_free(f->writer);
         f->worker = worker_free(f->worker);
         remove_tree(f->path);
 }
@@ -172,7 +173,11 @@ void fixture_sync(Fixture *f)
 
 void fixture_drain(Fixture *f)
 {
-        worker_drain(f->worker, true);
+        do {
+                worker_drain(f->worker, true);
+                if (f->writer)
+                        worker_drain(f->writer, true);
+        } while (worker_pending(f->worker) > 0);
 }
 
 static void on_snapshot_done(void *userdata, const StoreSnapshotResult *result)

@@ -13,6 +13,7 @@
 typedef struct Fixture {
         char path[64];
         Worker *worker; /* without a thread unless asked for */
+        Worker *writer; /* NULL, or made by the test, for options.writer */
         Store *store;
         StoreOptions options;
         uint64_t durable;  /* as last told */

@@ -67,6 +67,7 @@ void scenario_init(Scenario *sc, FaultIo *fault)
         memset(sc, 0, sizeof(*sc));
         sc->fault = fault;
         fixture_init(&sc->fixture, false);
+        assert_int_equal(worker_new_inline(&sc->fixture.writer), 0);
         sc->fixture.options.io = fault ? &fault->io : NULL;
         sc->fixture.options.segment_size = 4096;
         sc->fixture.options.retry_usec = 1;
@@ -104,10 +105,18 @@ static void append(Scenario *sc, unsigned key, bool deleted)
         sc->appended = sequence;
 }
 
-static void commit(Scenario *sc)
+/* As the loop does it: what goes to the writer may be written later. */
+static void commit_soon(Scenario *sc)
 {
         if (store_commit(sc->fixture.store) == 0 && !stopped(sc))
                 sc->committed = sc->appended;
+}
+
+static void commit(Scenario *sc)
+{
+        while (store_commit(sc->fixture.store) == STORE_WRITING)
+                worker_drain(sc->fixture.writer, true);
+        commit_soon(sc);
 }
 
 static void sync_all(Scenario *sc)
@@ -193,7 +202,7 @@ static void snapshot(Scenario *sc, unsigned materialise_key)
         assert_int_equal(store_snapshot_begin(sc->fixture.store, &p, all, &sn), 0);
         add_nodes(sc, sn, all, materialise_key);
         store_snapshot_submit(sn, on_materialised, on_snapshot, sc);
-        worker_drain(sc->fixture.worker, true);
+        fixture_drain(&sc->fixture);
         commit(sc);
 }
 
@@ -234,8 +243,10 @@ static void change_some(Scenario *sc, unsigned n)
                 unsigned key = (sc->next_value * 5 + i) % SCENARIO_KEYS;
 
                 append(sc, key, sc->value[sc->appended][key] > 0 && (sc->next_value + i) % 11 == 10);
-                if (i % 2 == 0)
+                if (i % 4 == 0)
                         commit(sc);
+                else if (i % 2 == 0)
+                        commit_soon(sc);
         }
         commit(sc);
 }
@@ -261,6 +272,9 @@ static void end_life(Scenario *sc, bool killed)
 void scenario_run(Scenario *sc)
 {
         for (unsigned life = 0; life < 3; life++) {
+                /* In one of the lives everything goes to the writer. */
+                sc->fixture.options.writer = life == 1 ? sc->fixture.writer : NULL;
+                sc->fixture.options.direct_bytes = 1;
                 if (!open_again(sc))
                         break;
                 if (life > 0 && store_sequence(sc->fixture.store) != sc->appended)
@@ -397,6 +411,7 @@ const char *scenario_check(const Scenario *sc, const char *path, uint64_t at_lea
         options.path = path;
         options.io = NULL;
         options.worker = worker;
+        options.writer = NULL;
         options.flags = STORE_OPEN_ADOPT_COPY;
         options.events = (StoreEvents){ 0 };
         if (store_open(&options, &s, NULL) < 0)

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/executor.h"
 #include "scratch.h"
@@ -16,9 +17,12 @@ int __wrap_net_penalise(Net *n, const char *address, unsigned weight);
 
 #define PAYLOAD "the payload that must be in the log before anybody sees it"
 
+/* What is more than this at once goes to the writer. */
+#define DIRECT_BYTES 4096u
+
 typedef struct Fixture {
         Scratch *scratch;
-        Worker *worker;
+        Worker *worker, *writer;
         Store *store;
         Session *session;
         Executor *executor;
@@ -92,7 +96,14 @@ static void on_durable(void *userdata, uint64_t sequence)
         Fixture *f = userdata;
         f->sequence_done = sequence;
         if (f->executor)
-                assert_int_equal(executor_durable(f->executor, sequence), 0);
+                assert_int_equal(executor_store_progress(f->executor), 0);
+}
+
+static void on_written(void *userdata)
+{
+        Fixture *f = userdata;
+        if (f->executor)
+                assert_int_equal(executor_store_progress(f->executor), 0);
 }
 
 static void ignore_peer(void *userdata, const RoutingId *peer)
@@ -126,10 +137,13 @@ static int set_up(void **state)
         f->scratch = scratch_new();
         assert_non_null(f->scratch);
         assert_int_equal(worker_new_inline(&f->worker), 0);
+        assert_int_equal(worker_new_inline(&f->writer), 0);
         StoreOptions options = {
                 .path = f->scratch->path,
                 .worker = f->worker,
-                .events = { .durable = on_durable, .userdata = f },
+                .writer = f->writer,
+                .direct_bytes = DIRECT_BYTES,
+                .events = { .written = on_written, .durable = on_durable, .userdata = f },
         };
         char *error = NULL;
         assert_int_equal(store_open(&options, &f->store, &error), 0);
@@ -160,21 +174,33 @@ static int tear_down(void **state)
         f->executor = executor_free(f->executor);
         session_free(f->session);
         store_close(f->store);
+        worker_free(f->writer);
         worker_free(f->worker);
         scratch_free(f->scratch);
         free(f);
         return 0;
 }
 
-static void push_journal(Fixture *f)
+static void push_journal_of(Fixture *f, Bytes *blob)
 {
         Effect *e = effect_list_push(executor_effects(f->executor), EFFECT_JOURNAL);
         e->journal.record = (SessionRecord){
                 .kind = RECORD_NODE,
                 .key = bytes_new_copy("uuid", 4),
                 .meta = bytes_new_copy("meta", 4),
-                .blob = bytes_new_copy(PAYLOAD, strlen(PAYLOAD)),
+                .blob = blob,
         };
+}
+
+static void push_journal(Fixture *f)
+{
+        push_journal_of(f, bytes_new_copy(PAYLOAD, strlen(PAYLOAD)));
+}
+
+static void push_large_journal(Fixture *f)
+{
+        char payload[2 * DIRECT_BYTES] = PAYLOAD;
+        push_journal_of(f, bytes_new_copy(payload, sizeof payload));
 }
 
 static void push_send(Fixture *f, SendClass class)
@@ -230,6 +256,77 @@ static void test_always_keeps_the_order_of_turns(void **state)
         assert_int_equal(f->n_sent, 2);
 }
 
+/* The loop does not write it, and yet nobody sees it, nor what came after it, before it is in the log. */
+static void test_large_write_holds_turns(void **state)
+{
+        Fixture *f = *state;
+        push_large_journal(f);
+        push_send(f, SEND_BULK);
+        push_send(f, SEND_PING);
+        assert_int_equal(executor_run(f->executor), 0);
+        push_send(f, SEND_CONTROL);
+        push_send(f, SEND_PING);
+        assert_int_equal(executor_run(f->executor), 0);
+        assert_int_equal(f->n_sent, 0);
+        assert_int_equal(f->n_pings, 2);
+        assert_false(log_contains(f->scratch->path, PAYLOAD));
+        worker_drain(f->writer, true);
+        assert_int_equal(f->n_sent, 2);
+        assert_true(f->in_log_when_sent);
+        assert_false(f->durable_when_sent);
+        assert_int_equal(executor_held_bytes(f->executor), 0);
+}
+
+static void test_small_write_behind_a_large_one(void **state)
+{
+        Fixture *f = *state;
+        push_large_journal(f);
+        push_send(f, SEND_BULK);
+        assert_int_equal(executor_run(f->executor), 0);
+        push_journal(f);
+        push_send(f, SEND_BULK);
+        assert_int_equal(executor_run(f->executor), 0);
+        assert_int_equal(f->n_sent, 0);
+        worker_drain(f->writer, true);
+        assert_int_equal(f->n_sent, 2);
+        assert_int_equal(store_written_sequence(f->store), 2);
+        /* Nothing is in the way any more: the next is written and sent at once. */
+        push_journal(f);
+        push_send(f, SEND_BULK);
+        assert_int_equal(executor_run(f->executor), 0);
+        assert_int_equal(f->n_sent, 3);
+}
+
+/* A write that does not end stops nobody for long, and somebody is told. */
+static void test_write_that_hangs(void **state)
+{
+        Fixture *f = *state;
+        push_large_journal(f);
+        push_send(f, SEND_BULK);
+        assert_int_equal(executor_run(f->executor), 0);
+        store_watch(f->store);
+        assert_int_equal(f->n_sent, 0);
+        assert_null(store_degraded(f->store));
+        for (unsigned i = 0; i < 10000 && !store_degraded(f->store); i++) {
+                usleep(1000);
+                store_watch(f->store);
+        }
+        assert_non_null(store_degraded(f->store));
+        assert_int_equal(f->n_sent, 1);
+        push_journal(f);
+        push_send(f, SEND_BULK);
+        assert_int_equal(executor_run(f->executor), 0);
+        assert_int_equal(f->n_sent, 2);
+        worker_drain(f->writer, true);
+        while (store_durable_sequence(f->store) < 2) {
+                store_sync_begin(f->store);
+                worker_drain(f->worker, true);
+                worker_drain(f->writer, true);
+        }
+        assert_null(store_degraded(f->store));
+        assert_true(log_contains(f->scratch->path, PAYLOAD));
+}
+
 static void test_refused_send_reaches_the_session(void **state)
 {
         Fixture *f = *state;
@@ -247,6 +344,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_journal_before_send, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_always_waits_for_the_disk, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_always_keeps_the_order_of_turns, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_large_write_holds_turns, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_small_write_behind_a_large_one, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_write_that_hangs, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_refused_send_reaches_the_session, set_up, tear_down),
         };
         return cmocka_run_group_tests_name("executor", tests, NULL, NULL);

@@ -177,8 +177,11 @@ static void live(void)
                 StoreStats stats;
 
                 change(round * 7 % NODES, round + 1);
-                if (round % 3 == 0)
-                        assert_int_equal(store_commit(stage->f.store), 0);
+                if (round % 3 == 0) {
+                        int r = store_commit(stage->f.store);
+
+                        assert_true(r == 0 || (r == STORE_WRITING && stage->f.writer));
+                }
                 if (round % 10 == 0)
                         store_sync_begin(stage->f.store);
                 if (!stage->saving && round % 20 == 0) {
@@ -194,7 +197,8 @@ static void live(void)
                         assert_int_equal(store_drill_begin(stage->f.store, "latest", on_drilled, NULL), 0);
                 }
                 if (!stage->verifying && round % 40 == 5) {
-                        store_commit(stage->f.store);
+                        if (store_commit(stage->f.store) == STORE_WRITING)
+                                worker_drain(stage->f.writer, true);
                         verify();
                 }
                 if (stage->n_saved > 3 && round % 100 == 60)
@@ -202,6 +206,8 @@ static void live(void)
                 read_one(round * 13 % NODES);
                 store_get_stats(stage->f.store, &stats);
                 worker_dispatch(stage->f.worker);
+                if (stage->f.writer)
+                        worker_dispatch(stage->f.writer);
         }
 }
 
@@ -218,13 +224,23 @@ static void unpin_all(Store *store)
         free(list);
 }
 
-static void test_all_at_once(void **state)
+/* Everything is written in the writer's thread. */
+static void init_writer(Fixture *f)
+{
+        assert_int_equal(worker_new(&f->writer), 0);
+        f->options.writer = f->writer;
+        f->options.direct_bytes = 1;
+}
+
+static void do_all_at_once(bool with_writer)
 {
         Stage s = { 0 };
         StoreStats stats;
 
         stage = &s;
         fixture_init(&s.f, true);
+        if (with_writer)
+                init_writer(&s.f);
         s.f.options.segment_size = 32768;
         s.f.options.retention.newest = 3;
         s.f.options.events.segment_moved = on_moved;
@@ -257,6 +273,16 @@ static void test_all_at_once(void **state)
         fixture_done(&s.f);
 }
 
+static void test_all_at_once(void **state)
+{
+        do_all_at_once(false);
+}
+
+static void test_all_at_once_with_a_writer(void **state)
+{
+        do_all_at_once(true);
+}
+
 /* The end while everything is under way. */
 static void test_close_in_the_middle(void **state)
 {
@@ -265,6 +291,8 @@ static void test_close_in_the_middle(void **state)
 
                 stage = &s;
                 fixture_init(&s.f, true);
+                if (i % 2 == 1)
+                        init_writer(&s.f);
                 s.f.options.segment_size = 32768;
                 s.f.options.retention.newest = 3;
                 s.f.options.events.segment_moved = on_moved;
@@ -287,6 +315,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_all_at_once),
+                cmocka_unit_test(test_all_at_once_with_a_writer),
                 cmocka_unit_test(test_close_in_the_middle),
         };
 
