@@ -5,6 +5,7 @@ void absent_done(Absent *a)
 {
         bytes_unref(a->name);
         bytes_unref(a->metadata);
+        bytes_unref(a->tasks);
         *a = (Absent){ 0 };
 }
 
@@ -34,8 +35,7 @@ bool absent_take(AbsentList *list, const void *name, size_t size, Absent *ret)
         return false;
 }
 
-void absent_put(AbsentList *list, Bytes *name, Bytes *metadata, uint64_t tasks_stamp,
-                uint64_t tasks_read)
+void absent_put(AbsentList *list, Bytes *name, Bytes *metadata, Bytes *tasks, uint64_t tasks_stamp)
 {
         Absent old;
         if (absent_take(list, name->data, name->size, &old)) {
@@ -44,5 +44,5 @@ void absent_put(AbsentList *list, Bytes *name, Bytes *metadata, uint64_t tasks_s
                 absent_done(&list->items[0]);
                 remove_at(list, 0);
         }
-        list->items[list->n++] = (Absent){ bytes_ref(name), bytes_ref(metadata), tasks_stamp, tasks_read };
+        list->items[list->n++] = (Absent){ bytes_ref(name), bytes_ref(metadata), bytes_ref(tasks), tasks_stamp };
 }

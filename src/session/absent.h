@@ -12,8 +12,8 @@
 typedef struct Absent {
         Bytes *name;
         Bytes *metadata;      /* pickle of a dict, as User.metadata_kept; may be NULL */
+        Bytes *tasks;         /* as task_holder_save(); may be NULL */
         uint64_t tasks_stamp; /* of the board when the user left */
-        uint64_t tasks_read;  /* up to which it is known to have read it */
 } Absent;
 
 typedef struct AbsentList {
@@ -24,8 +24,7 @@ typedef struct AbsentList {
 void absent_list_done(AbsentList *list);
 
 /* Remembers a user, in place of what there was of the name; takes references. */
-void absent_put(AbsentList *list, Bytes *name, Bytes *metadata, uint64_t tasks_stamp,
-                uint64_t tasks_read);
+void absent_put(AbsentList *list, Bytes *name, Bytes *metadata, Bytes *tasks, uint64_t tasks_stamp);
 
 /* Takes out what there is of a name, to be released with absent_done(). False: nothing. */
 bool absent_take(AbsentList *list, const void *name, size_t size, Absent *ret);

@@ -9,7 +9,8 @@
  *   'chat': [[number, time, JSON], ...], 'chat_floor': int,
  *   'tasks': [[JSON, author, added, [[digest, replaced], ...]], ...],
  *   'tasks_deleted': [id, ...], 'tasks_stamp': int,
- *   'absent': [[name, metadata pickle or None, tasks_stamp, tasks_read], ...]
+ *   'holders': [[name, bytes], ...] of the users who are there, as task_holder_save(),
+ *   'absent': [[name, metadata pickle or None, tasks_stamp, such bytes or None], ...]
  * A state without them is one of an earlier version. Whatever of them makes no sense is left out.
  */
 
@@ -69,6 +70,25 @@ static Value *save_deleted(const Session *s)
         return TAKE_PTR(list);
 }
 
+static Value *save_bytes(const Bytes *b)
+{
+        return b ? value_bytes_new(b->data, b->size) : value_ref(value_none());
+}
+
+static Value *save_holders(const Session *s)
+{
+        _cleanup_value_ Value *list = value_list_new();
+        for (size_t i = 0; list && i < s->n_users; i++) {
+                const User *u = s->users[i];
+                _cleanup_bytes_ Bytes *holder = task_holder_save(&u->tasks);
+                _cleanup_value_ Value *item = value_list_new();
+                if (!holder || !item || answer_append(item, answer_text(u->name)) < 0 ||
+                    answer_append(item, save_bytes(holder)) < 0 || value_list_append(list, item) < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(list);
+}
+
 static Value *save_absent(const Session *s)
 {
         _cleanup_value_ Value *list = value_list_new();
@@ -76,9 +96,8 @@ static Value *save_absent(const Session *s)
                 const Absent *a = &s->absent.items[i];
                 _cleanup_value_ Value *item = value_list_new();
                 if (!item || answer_append(item, answer_text(a->name)) < 0 ||
-                    answer_append(item, a->metadata ? value_bytes_new(a->metadata->data, a->metadata->size) :
-                                               value_ref(value_none())) < 0 ||
-                    answer_append(item, number(a->tasks_stamp)) < 0 || answer_append(item, number(a->tasks_read)) < 0 ||
+                    answer_append(item, save_bytes(a->metadata)) < 0 ||
+                    answer_append(item, number(a->tasks_stamp)) < 0 || answer_append(item, save_bytes(a->tasks)) < 0 ||
                     value_list_append(list, item) < 0)
                         return NULL;
         }
@@ -92,6 +111,7 @@ Value *history_save(const Session *s, Value *state)
         state = answer_set(state, "tasks", save_tasks(s));
         state = answer_set(state, "tasks_deleted", save_deleted(s));
         state = answer_set(state, "tasks_stamp", number(task_board_stamp(s->tasks)));
+        state = answer_set(state, "holders", save_holders(s));
         return answer_set(state, "absent", save_absent(s));
 }
 
@@ -181,12 +201,31 @@ static int load_absent(Session *s, const Value *list)
                 if (!name || !message_text_is_clean(value_data(name), value_size(name), UINT8_MAX))
                         continue;
                 _cleanup_bytes_ Bytes *text = bytes_new_copy(value_data(name), value_size(name));
+                const Value *tasks = item_at(item, 3, VALUE_BYTES);
                 _cleanup_bytes_ Bytes *pickle = metadata ? value_to_bytes(metadata) : NULL;
-                if (!text || (metadata && !pickle))
+                _cleanup_bytes_ Bytes *holder = tasks ? value_to_bytes(tasks) : NULL;
+                if (!text || (metadata && !pickle) || (tasks && !holder))
                         return -ENOMEM;
                 if (!pickle || metadata_is_good(pickle))
-                        absent_put(&s->absent, text, pickle, number_of(item_at(item, 2, VALUE_INT)),
-                                   number_of(item_at(item, 3, VALUE_INT)));
+                        absent_put(&s->absent, text, pickle, holder, number_of(item_at(item, 2, VALUE_INT)));
+        }
+        return 0;
+}
+
+static int load_holders(Session *s, const Value *list)
+{
+        /* Of an earlier version: who knows what they know from before. */
+        for (size_t i = 0; !list && i < s->n_users; i++)
+                s->users[i]->tasks.before = task_board_stamp(s->tasks);
+        for (uint32_t i = 0; i < length_of(list); i++) {
+                const Value *item = value_list_get(list, i);
+                const Value *name = item_at(item, 0, VALUE_STR), *bytes = item_at(item, 1, VALUE_BYTES);
+                if (!name || !bytes)
+                        continue;
+                _cleanup_bytes_ Bytes *holder = value_to_bytes(bytes);
+                int r = holder ? history_replay_holder(s, value_data(name), value_size(name), holder) : -ENOMEM;
+                if (r < 0)
+                        return r;
         }
         return 0;
 }
@@ -198,9 +237,11 @@ int history_load(Session *s, const Value *state)
                 r = load_tasks(s, value_dict_get_string(state, "tasks"));
         if (r == 0)
                 r = load_deleted(s, value_dict_get_string(state, "tasks_deleted"));
+        task_board_set_stamp(s->tasks, number_of(value_dict_get_string(state, "tasks_stamp")));
+        if (r == 0)
+                r = load_holders(s, value_dict_get_string(state, "holders"));
         if (r == 0)
                 r = load_absent(s, value_dict_get_string(state, "absent"));
         chat_log_set_floor(s->chat, number_of(value_dict_get_string(state, "chat_floor")));
-        task_board_set_stamp(s->tasks, number_of(value_dict_get_string(state, "tasks_stamp")));
         return r;
 }

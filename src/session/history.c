@@ -11,8 +11,10 @@
  * their own entry in the table holds whenever their view moves. So what they write
  * is taken out of their metadata and merged, and what there is, is told to each of
  * them in the entry of one other user: the first, so that it is read before
- * anything else, in one order. Only who is alone finds it in its own entry. What
- * cannot be read is left where it is, and passed on.
+ * anything else, in one order. Only who is alone finds it in its own entry, which a
+ * client sends back with every move of its view, as long as the view is in it: so
+ * the view, which nobody sees, is left out there. What cannot be read is left where
+ * it is, and passed on.
  */
 
 #define CHAT_FIELD "chat_messages"
@@ -69,6 +71,7 @@ int history_chat(Session *s, const User *author, json_object *item, bool last)
         if (r != CHAT_NEW)
                 return r;
         s->chat_changed = true;
+        table_forget(s);
         return journal_chat(s, author, m);
 }
 
@@ -79,6 +82,7 @@ int history_task(Session *s, const User *author, const char *id, const Task *tas
         if (!key || (task && !meta))
                 return -ENOMEM;
         s->tasks_changed = true;
+        table_forget(s);
         return journal(s, RECORD_TASK, author, key, meta, NULL);
 }
 
@@ -121,6 +125,14 @@ static int on_task_changed(void *userdata, const char *id, const Task *task)
         return history_task(t->session, t->user, id, task);
 }
 
+static int journal_holder(Session *s, const User *u, const Bytes *before)
+{
+        _cleanup_bytes_ Bytes *meta = task_holder_save(&u->tasks);
+        if (!before || !meta)
+                return -ENOMEM;
+        return bytes_equal(before, meta) ? 0 : journal(s, RECORD_HOLDER, u, u->name, meta, NULL);
+}
+
 static int take_field(Session *s, User *u, const Value *text, bool is_chat)
 {
         if (is_chat && s->config.chat_history == 0)
@@ -129,8 +141,10 @@ static int take_field(Session *s, User *u, const Value *text, bool is_chat)
         if (is_chat)
                 return json_object_is_type(o, json_type_array) ? take_chat(s, u, o) : 1;
         Taking t = { s, u };
+        _cleanup_bytes_ Bytes *before = task_holder_save(&u->tasks);
         int r = task_sync(s->tasks, &u->tasks, o, (const char *)u->name->data, s->now.wall, on_task_changed, &t);
-        return MIN(r, 1);
+        int k = r < 0 ? r : journal_holder(s, u, before);
+        return k < 0 ? k : MIN(r, 1);
 }
 
 static int take(Session *s, User *u, Value *fields, Value *metadata, const char *name)
@@ -170,6 +184,8 @@ int history_adopt(Session *s, User *u)
         _cleanup_value_ Value *metadata = metadata_value(u);
         if (!metadata)
                 return -ENOMEM;
+        if (!value_dict_get_string(metadata, CHAT_FIELD) && !value_dict_get_string(metadata, TASKS_FIELD))
+                return 0;
         u->tasks.synced = true; /* what is missing says nothing */
         _cleanup_value_ Value *nothing = value_dict_new();
         int r = nothing ? history_take(s, u, metadata, nothing) : -ENOMEM;
@@ -211,11 +227,20 @@ const User *history_carrier(const Session *s, const User *to)
 
 bool history_is_common(const Session *s, const User *to)
 {
-        return to->tasks.n_held == 0 && history_carrier(s, to) == s->users[0];
+        return (to->tasks.n_held == 0 || !to->tasks.synced) && history_carrier(s, to) == s->users[0];
+}
+
+static bool has_history(const Session *s)
+{
+        return (s->config.chat_history > 0 && chat_log_length(s->chat) > 0) || task_board_length(s->tasks) > 0;
 }
 
 int history_put(const Session *s, const User *to, Value *metadata)
 {
+        if (history_carrier(s, to) == to && has_history(s)) {
+                value_dict_remove_string(metadata, "view_corners");
+                value_dict_remove_string(metadata, "view_matrix");
+        }
         _cleanup_value_ Value *chat = NULL, *tasks = NULL;
         if (s->config.chat_history > 0 && chat_log_length(s->chat) > 0) {
                 chat = chat_text(s);
@@ -242,6 +267,9 @@ static int changes_frames(Session *s, const User *to, Value *chat, Frames **ret)
 
 static int tell_changes(Session *s)
 {
+        /* Its view must leave the own entry. */
+        if (s->n_users == 1)
+                return table_send(s, s->users[0]);
         _cleanup_frames_ Frames *common = NULL;
         _cleanup_value_ Value *chat = s->chat_changed ? chat_text(s) : NULL;
         if (s->chat_changed && !chat)
@@ -284,21 +312,28 @@ int history_tell(Session *s)
 
 /* ---- who comes and goes ---- */
 
-void history_came(Session *s, User *u)
+int history_came(Session *s, User *u)
 {
         Absent a;
+        uint64_t now = task_board_stamp(s->tasks);
+        u->tasks.joined = now;
         if (!absent_take(&s->absent, u->name->data, u->name->size, &a))
-                return;
-        u->tasks.before = a.tasks_stamp;
-        u->tasks.read = a.tasks_read;
+                return 0;
+        int r = a.tasks ? task_holder_load(&u->tasks, a.tasks) : 0;
+        task_holder_return(&u->tasks, a.tasks_stamp, now);
         u->metadata = bytes_ref(a.metadata);
         u->metadata_kept = bytes_ref(a.metadata);
         absent_done(&a);
+        return MIN(r, 0);
 }
 
-void history_left(Session *s, const User *u)
+int history_left(Session *s, const User *u)
 {
-        absent_put(&s->absent, u->name, u->metadata_kept, task_board_stamp(s->tasks), u->tasks.read);
+        _cleanup_bytes_ Bytes *tasks = u->tasks.n_held > 0 ? task_holder_save(&u->tasks) : NULL;
+        if (u->tasks.n_held > 0 && !tasks)
+                return -ENOMEM;
+        absent_put(&s->absent, u->name, u->metadata_kept, tasks, task_board_stamp(s->tasks));
+        return 0;
 }
 
 /* ---- replay ---- */
@@ -334,4 +369,10 @@ int history_replay_task(Session *s, const SessionRecord *record)
         if (record->meta)
                 return history_load_task(s, record->meta->data, record->meta->size, author);
         return task_board_delete(s->tasks, id);
+}
+
+int history_replay_holder(Session *s, const void *name, size_t name_size, const Bytes *holder)
+{
+        User *u = session_find_name(s, name, name_size);
+        return u ? task_holder_load(&u->tasks, holder) : 1;
 }

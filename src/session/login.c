@@ -162,9 +162,9 @@ static int login_accept(Session *s, const RoutingId *from, const char *address, 
         u->expected = session_has_scene(s);
         u->silent_since = s->now.now;
         user_set_address(u, address);
-        u->tasks.joined = task_board_stamp(s->tasks);
-        history_came(s, u);
-        int r = session_add_user(s, u);
+        int r = history_came(s, u);
+        if (r == 0)
+                r = session_add_user(s, u);
         if (r < 0)
                 return r;
         User *added = TAKE_PTR(u);
@@ -220,7 +220,9 @@ int login_leave(Session *s, User *u, const char *reason)
                 return r;
         Guest *g = guest_add(s, &u->id);
         g->left = true;
-        history_left(s, u);
+        r = history_left(s, u);
+        if (r < 0)
+                return r;
         session_remove_user(s, u);
         s->table_dirty = true;
         r = emit_close(s, &u->id);

@@ -21,6 +21,7 @@ typedef enum RecordKind {
         RECORD_LEFT = 8,     /* key name */
         RECORD_CHAT = 9,     /* key id; meta: its number and the time that places it (u64 each), then the message (JSON) */
         RECORD_TASK = 10,    /* key id; meta: the task as it now is (JSON); none: it is deleted */
+        RECORD_HOLDER = 11,  /* key name; meta: what is known of the tasks that the user's client holds, see task-holder.h */
 } RecordKind;
 
 /* RECORD_NODEs of an init count from RECORD_STATE_RUNNING on, if that comes. */

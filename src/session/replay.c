@@ -127,8 +127,9 @@ int replay_user(Session *s, const void *name, size_t name_size, const RecordUser
                 _cleanup_user_ User *fresh = user_new(&record->id, name, name_size);
                 if (!fresh)
                         return -ENOMEM;
-                history_came(s, fresh);
-                int r = session_add_user(s, fresh);
+                int r = history_came(s, fresh);
+                if (r == 0)
+                        r = session_add_user(s, fresh);
                 if (r < 0)
                         return r;
                 u = TAKE_PTR(fresh);
@@ -168,7 +169,9 @@ static int replay_left(Session *s, const SessionRecord *record)
         User *u = session_find_name(s, record->key->data, record->key->size);
         if (!u)
                 return 1;
-        history_left(s, u);
+        int r = history_left(s, u);
+        if (r < 0)
+                return r;
         session_remove_user(s, u);
         user_free(u);
         return 0;
@@ -214,6 +217,8 @@ int session_load_record(Session *s, const SessionRecord *record, uint64_t wall, 
                 return history_replay_chat(s, record);
         case RECORD_TASK:
                 return history_replay_task(s, record);
+        case RECORD_HOLDER:
+                return history_replay_holder(s, record->key->data, record->key->size, record->meta);
         }
         return 1;
 }

@@ -399,15 +399,16 @@ int history_task(Session *s, const User *author, const char *id, const Task *tas
 const User *history_carrier(const Session *s, const User *to);
 /* Is it told the same, in the same place, as most others? */
 bool history_is_common(const Session *s, const User *to);
-/* Adds what `to` is told to the metadata of its carrier. */
+/* Adds what `to` is told to the metadata of its carrier, and takes out what would make it send that back. */
 int history_put(const Session *s, const User *to, Value *metadata);
 /* Sends what has changed, when it is time. */
 int history_tell(Session *s);
-void history_came(Session *s, User *u);
-void history_left(Session *s, const User *u);
+int history_came(Session *s, User *u);
+int history_left(Session *s, const User *u);
 /* 0, 1 when it makes no sense, -ENOMEM. */
 int history_replay_chat(Session *s, const SessionRecord *record);
 int history_replay_task(Session *s, const SessionRecord *record);
+int history_replay_holder(Session *s, const void *name, size_t name_size, const Bytes *holder);
 int history_load_task(Session *s, const void *text, size_t size, const char *author);
 
 /* ---- history-state.c ---- */

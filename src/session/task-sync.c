@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "pickle/siphash.h"
 #include "session/task-sync.h"
 
 typedef enum Meaning {
@@ -15,6 +14,7 @@ typedef enum Meaning {
 
 typedef struct Sent {
         TaskItem item;
+        uint64_t hash;
         const Task *task; /* as it is on the board; NULL: it is not */
         Meaning meaning;
 } Sent;
@@ -27,49 +27,20 @@ typedef struct Sync {
         void *userdata;
         Sent *sent;
         size_t n_sent, n_changes, n_perhaps, n_unfit;
+        uint64_t wall;
 } Sync;
-
-static uint64_t hash_of(const char *id)
-{
-        static const uint8_t key[16];
-        SipHash h;
-        uint64_t digest[2];
-        siphash_begin(&h, key);
-        siphash_add(&h, id, strlen(id));
-        siphash_end(&h, digest);
-        return digest[0];
-}
-
-void task_holder_done(TaskHolder *h)
-{
-        free(h->held);
-        *h = (TaskHolder){ 0 };
-}
-
-static const struct TaskHeld *held_of(const TaskHolder *h, const char *id)
-{
-        uint64_t hash = h->n_held > 0 ? hash_of(id) : 0;
-        for (size_t i = 0; i < h->n_held; i++)
-                if (h->held[i].id_hash == hash)
-                        return &h->held[i];
-        return NULL;
-}
-
-bool task_holder_has(const TaskHolder *h, const Task *task)
-{
-        const struct TaskHeld *held = held_of(h, task->id);
-        return held && held->digest == task->digest;
-}
 
 /* ---- reading ---- */
 
 static Meaning meaning_of(const Sync *s, const TaskItem *item, const Task *t)
 {
-        if (!t)
-                return task_board_was_deleted(s->board, item->id) ? MEANS_NOTHING : MEANS_NEW;
+        const TaskHeld *held = task_holder_find(s->holder, item->id);
+        if (!t) {
+                bool is_old = held && held->digest == item->digest;
+                return is_old || task_board_was_deleted(s->board, item->id) ? MEANS_NOTHING : MEANS_NEW;
+        }
         if (item->digest == t->digest)
                 return MEANS_NOTHING;
-        const struct TaskHeld *held = held_of(s->holder, item->id);
         if (held)
                 return held->digest == item->digest ? MEANS_NOTHING : MEANS_CHANGED;
         for (size_t i = t->n_versions; i > 0; i--) {
@@ -81,13 +52,14 @@ static Meaning meaning_of(const Sync *s, const TaskItem *item, const Task *t)
         return MEANS_CHANGED;
 }
 
-static int read_item(Sync *s, const char *key, json_object *value, uint64_t wall)
+static int read_item(Sync *s, const char *key, json_object *value)
 {
         Sent *sent = &s->sent[s->n_sent];
-        int r = task_item_read(value, wall, &sent->item);
+        int r = task_item_read(value, s->wall, &sent->item);
         if (r < 0 || r == 1)
                 return r;
         s->n_sent++;
+        sent->hash = task_id_hash(sent->item.id);
         if (strcmp(key, sent->item.id) != 0)
                 return 1;
         sent->task = task_board_find(s->board, sent->item.id);
@@ -98,13 +70,13 @@ static int read_item(Sync *s, const char *key, json_object *value, uint64_t wall
         return 0;
 }
 
-static int read_all(Sync *s, json_object *tasks, uint64_t wall)
+static int read_all(Sync *s, json_object *tasks)
 {
         s->sent = calloc((size_t)json_object_object_length(tasks) + 1, sizeof *s->sent);
         if (!s->sent)
                 return -ENOMEM;
         json_object_object_foreach(tasks, key, value) {
-                int r = read_item(s, key, value, wall);
+                int r = read_item(s, key, value);
                 if (r != 0)
                         return r;
         }
@@ -127,41 +99,98 @@ static uint64_t told_at(const Sync *s, const Task *t)
         return MAX(t->added, s->holder->joined);
 }
 
-/* Up to here the client has read what it was told: it knows something that was told then. */
+/* Up to here the client has read what it was told: it knows something that was told then, or, of what its user may know
+ * from before, something that came then. */
 static uint64_t read_until(const Sync *s)
 {
         uint64_t until = 0;
         for (size_t i = 0; i < s->n_sent; i++) {
                 const Task *t = s->sent[i].task;
-                if (t && t->added > s->holder->before && strcmp(t->author, s->user) != 0)
-                        until = MAX(until, told_at(s, t));
+                if (t && strcmp(t->author, s->user) != 0)
+                        until = MAX(until, t->added > s->holder->before ? told_at(s, t) : t->added);
         }
         return until;
 }
 
-/* The one task that the client must have known and does not send, though it has never sent any; NULL when there is no such
- * task, or more than one. */
-static const Task *find_missing(const Sync *s)
+static bool is_known(const Sync *s, const Task *t)
+{
+        return t->added <= s->holder->read || task_holder_find(s->holder, t->id);
+}
+
+/* It has sent a task, also one that has been deleted since, and does not any more. */
+static bool has_dropped(const Sync *s)
+{
+        for (size_t i = 0; s->holder->synced && i < s->holder->n_held; i++) {
+                size_t k = 0;
+                while (k < s->n_sent && s->sent[k].hash != s->holder->held[i].id_hash)
+                        k++;
+                if (k == s->n_sent)
+                        return true;
+        }
+        return false;
+}
+
+/* The one task that the client must know and does not send; NULL when there is no such task, or more than one. */
+static const Task *find_known_missing(const Sync *s)
+{
+        const Task *found = NULL;
+        for (size_t i = 0; i < task_board_length(s->board); i++) {
+                const Task *t = task_board_get(s->board, i);
+                if (was_sent(s, t->id) || !is_known(s, t))
+                        continue;
+                if (found)
+                        return NULL;
+                found = t;
+        }
+        return found;
+}
+
+/* The one that the client knows first of those that it does not send, if it knows any; NULL as above. */
+static const Task *find_first_missing(const Sync *s)
 {
         uint64_t first = UINT64_MAX;
         const Task *found = NULL;
-        size_t n = 0;
         for (size_t i = 0; i < task_board_length(s->board); i++) {
                 const Task *t = task_board_get(s->board, i);
                 uint64_t told = told_at(s, t);
-                if (was_sent(s, t->id))
+                if (was_sent(s, t->id) || told > first)
                         continue;
-                if (s->n_sent == 0) {
-                        /* What was told first is known first. */
-                        n = told < first ? 1 : n + (told == first);
-                        found = told < first ? t : found;
-                        first = MIN(told, first);
-                } else if (t->added <= s->holder->read) {
-                        n++;
-                        found = t;
-                }
+                found = told < first ? t : NULL;
+                first = told;
         }
-        return n == 1 ? found : NULL;
+        return found;
+}
+
+/* Nothing is sent only when the last has been deleted: was that one from here? */
+static bool is_from_here(const Sync *s)
+{
+        return s->n_sent == 0 && s->holder->n_held == 0 && (s->holder->synced || s->holder->before == 0);
+}
+
+/* Has it been deleted a second time? */
+static bool is_meant(Sync *s, const Task *missing)
+{
+        TaskHolder *h = s->holder;
+        uint64_t hash = task_id_hash(missing->id);
+        if (h->doubtful == hash)
+                return s->wall >= h->doubtful_since + TASK_DOUBT_MIN;
+        h->doubtful = hash;
+        h->doubtful_since = s->wall;
+        return false;
+}
+
+/* What has been deleted, when nothing else explains the message. */
+static const Task *find_deleted(Sync *s)
+{
+        const Task *known = find_known_missing(s);
+        if (known)
+                return s->n_perhaps == 0 ? known : NULL;
+        const Task *first = s->n_perhaps == 0 ? find_first_missing(s) : NULL;
+        if (!first || is_known(s, first)) {
+                s->holder->doubtful = 0;
+                return NULL;
+        }
+        return is_from_here(s) || is_meant(s, first) ? first : NULL;
 }
 
 /* ---- acting ---- */
@@ -179,12 +208,11 @@ static int delete_held(Sync *s)
 {
         for (size_t i = task_board_length(s->board); i > 0; i--) {
                 const Task *t = task_board_get(s->board, i - 1);
-                if (was_sent(s, t->id) || !held_of(s->holder, t->id))
+                if (was_sent(s, t->id) || !task_holder_find(s->holder, t->id))
                         continue;
                 int r = delete_task(s, t->id);
                 if (r < 0)
                         return r;
-                s->n_changes++;
         }
         return 0;
 }
@@ -214,32 +242,50 @@ static int put_all(Sync *s, Meaning meaning)
         return 0;
 }
 
-/* What the client holds from now on. */
+/* What the client holds from now on. What did not fit may come once more. */
 static int note_held(Sync *s)
 {
-        struct TaskHeld *held = calloc(s->n_sent + 1, sizeof *held);
-        size_t n = 0;
+        TaskHeld *held = calloc(s->n_sent + 1, sizeof *held);
         if (!held)
                 return -ENOMEM;
-        for (size_t i = 0; i < s->n_sent; i++)
-                if (task_board_find(s->board, s->sent[i].item.id))
-                        held[n++] = (struct TaskHeld){ hash_of(s->sent[i].item.id), s->sent[i].item.digest };
+        for (size_t i = 0; i < s->n_sent; i++) {
+                const Sent *sent = &s->sent[i];
+                bool is_settled = sent->meaning == MEANS_NOTHING || task_board_find(s->board, sent->item.id);
+                held[i] = (TaskHeld){ sent->hash, is_settled ? sent->item.digest : 0 };
+        }
         free(s->holder->held);
         s->holder->held = held;
-        s->holder->n_held = n;
+        s->holder->n_held = s->n_sent;
         s->holder->synced = true;
         return 0;
+}
+
+static int delete_missing(Sync *s, bool is_explained)
+{
+        if (s->holder->synced) {
+                int r = delete_held(s);
+                if (r < 0)
+                        return r;
+        }
+        if (is_explained) {
+                s->holder->doubtful = 0;
+                return 0;
+        }
+        const Task *deleted = find_deleted(s);
+        return deleted ? delete_task(s, deleted->id) : 0;
 }
 
 static int act(Sync *s)
 {
         s->holder->read = MAX(s->holder->read, read_until(s));
-        const Task *missing = s->holder->synced ? NULL : find_missing(s);
-        int r = delete_held(s);
-        if (r == 0 && s->n_changes == 0 && missing && s->n_perhaps == 0)
-                r = delete_task(s, missing->id);
-        else if (r == 0 && s->n_changes == 0 && !missing && s->n_perhaps == 1)
+        bool is_explained = s->n_changes > 0 || has_dropped(s);
+        int r = 0;
+        if (!is_explained && s->n_perhaps == 1 && !find_known_missing(s)) {
+                is_explained = true;
                 r = put_all(s, MEANS_PERHAPS);
+        }
+        if (r == 0)
+                r = delete_missing(s, is_explained);
         if (r == 0)
                 r = put_all(s, MEANS_CHANGED);
         if (r == 0)
@@ -250,11 +296,11 @@ static int act(Sync *s)
 int task_sync(TaskBoard *b, TaskHolder *h, json_object *tasks, const char *user, uint64_t wall, TaskChangedFunc func,
               void *userdata)
 {
-        Sync s = { .board = b, .holder = h, .user = user, .func = func, .userdata = userdata };
+        Sync s = { .board = b, .holder = h, .user = user, .func = func, .userdata = userdata, .wall = wall };
         if (!json_object_is_type(tasks, json_type_object) ||
             (size_t)json_object_object_length(tasks) > TASK_LIST_MAX)
                 return TASK_SYNC_MALFORMED;
-        int r = read_all(&s, tasks, wall);
+        int r = read_all(&s, tasks);
         if (r == 0) {
                 r = act(&s);
                 if (r == 0 && s.n_unfit > 0)

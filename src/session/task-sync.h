@@ -2,46 +2,41 @@
 #pragma once
 
 /*
- * What a client means when it sends its tasks. It sends all that it knows, each
- * time its user adds, changes or deletes one, and only then. It never takes over
- * another's change of a task that it knows, and never forgets one that another
- * has deleted: so most of what it sends is old. Read as follows:
+ * What a client means when it sends its tasks. It sends all that it holds, each
+ * time its user adds, changes or deletes one, and only then; one message is one
+ * such act, if none was lost on the way. Setting a task to what it is already
+ * sends the same once more. It never takes over another's change of a task that it
+ * knows, and never forgets one that another has deleted: so most of what it sends is
+ * old. And what it reads it reads in order: who knows a task knows all that were
+ * told no later. Read as follows:
  *
- * - An id that is neither on the board nor has been deleted is a new task.
+ * - An id that is neither on the board nor has been deleted, and that the client has
+ *   not sent before, is a new task.
  * - A task that differs from what this client sent before is changed. Where it
  *   has not sent it before: if it is no version that the board has had, it is
  *   changed; a version that was replaced since the client joined, or may be known
  *   to the user from a time before, is an old copy; any other is taken for a
  *   change when nothing else explains the message.
- * - A task that this client sent before, and now does not, is deleted. One that
- *   it never sent may not be known to it; it counts as deleted when nothing else
- *   explains the message and the client must have known it. That is so when it
- *   was there before a task that the client can have only from here, now or when
- *   the user was there before, or when nothing at all is sent.
+ * - A task that this client sent before, and now does not, is deleted.
+ * - One that it never sent may not be known to it. If nothing else explains the
+ *   message, it is deleted when it is the only one that the client must know: from a
+ *   message in which there is a task that was told no earlier, or because the user
+ *   sent it when there before; or when the message is empty, and nothing else
+ *   can have been deleted.
+ * - What is left cannot be decided: a client that has read a task and deletes it
+ *   sends the very bytes of one that has not read it and sets another to what it
+ *   is. The task stays, so no one's is lost by that. It is told to the
+ *   client again, which so shows it again at once; who then deletes it again,
+ *   means it.
  */
 
-#include "session/task-board.h"
+#include "session/task-holder.h"
 
 /* More in one message are not looked at. */
 #define TASK_LIST_MAX 1000u
 
-/* What is known of what a client knows. */
-typedef struct TaskHolder {
-        uint64_t joined; /* stamp of the board at its login */
-        uint64_t before; /* stamp up to which the user of that name had been there before */
-        uint64_t read;   /* what was there at this stamp it has read */
-        bool synced;     /* has sent its tasks since */
-        struct TaskHeld {
-                uint64_t id_hash;
-                uint64_t digest;
-        } *held;         /* what it sent then */
-        size_t n_held;
-} TaskHolder;
-
-void task_holder_done(TaskHolder *h);
-
-/* Does it hold the task as it now is? Such need not be told to it. */
-bool task_holder_has(const TaskHolder *h, const Task *task);
+/* So long after the first a second deletion is not the same message once more, CLOCK_REALTIME in microseconds. */
+#define TASK_DOUBT_MIN (UINT64_C(1) * 1000 * 1000)
 
 /* Called after each change of the board: the task as it is now, or NULL when `id` has been deleted. Returns 0 or
  * -errno. */

@@ -109,7 +109,7 @@ typedef struct User {
         bool metadata_moved;     /* only what changes often has changed */
         uint64_t metadata_journalled;
         bool told_colour;        /* since its login, or since the restart: its client knows that it has */
-        TaskHolder tasks;        /* what it knows of the tasks, see history.c */
+        TaskHolder tasks;        /* what of them its client holds, see history.c */
 } User;
 
 /* Nothing but its name and id; 0 or NULL. */

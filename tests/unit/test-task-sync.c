@@ -11,6 +11,7 @@
 typedef struct Fixture {
         TaskBoard *board;
         size_t n_changes;
+        uint64_t wall;
         char text[400];
 } Fixture;
 
@@ -38,7 +39,7 @@ static int sync(Fixture *f, TaskHolder *h, const char *user, const char *tasks)
                 json_object_object_add(o, id, task);
                 p += n;
         }
-        return task_sync(f->board, h, o, user, WALL, on_changed, f);
+        return task_sync(f->board, h, o, user, f->wall, on_changed, f);
 }
 
 static const char *board(Fixture *f)
@@ -58,8 +59,9 @@ static TaskHolder joins(const Fixture *f, const TaskHolder *before)
 {
         TaskHolder h = { .joined = task_board_stamp(f->board) };
         if (before) {
-                h.before = task_board_stamp(f->board);
-                h.read = before->read;
+                _cleanup_bytes_ Bytes *kept = task_holder_save(before);
+                assert_int_equal(task_holder_load(&h, kept), 0);
+                task_holder_return(&h, task_board_stamp(f->board), task_board_stamp(f->board));
         }
         return h;
 }
@@ -68,6 +70,7 @@ static int setup(void **state)
 {
         Fixture *f = calloc(1, sizeof *f);
         f->board = task_board_new();
+        f->wall = WALL;
         *state = f;
         return 0;
 }
@@ -114,14 +117,17 @@ static void test_reopened_by_one_who_knows_no_other_version(void **state)
         TaskHolder b = joins(f, NULL);
         sync(f, &b, "b", "1:todo 2:todo");
         assert_string_equal(board(f), "1:todo 2:todo");
-        /* One who may remember it does not reopen it by bringing it along. */
-        sync(f, &b, "b", "1:done 2:todo");
+        /* One who remembers it does not change it by bringing it along, but by changing it. */
         TaskHolder c = joins(f, &a);
-        sync(f, &c, "a", "1:todo 2:todo");
-        assert_string_equal(board(f), "1:done 2:todo");
+        sync(f, &c, "a", "1:done 2:todo");
+        assert_string_equal(board(f), "1:todo 2:todo");
+        TaskHolder d = joins(f, &a);
+        sync(f, &d, "a", "1:in_progress 2:todo");
+        assert_string_equal(board(f), "1:in_progress 2:todo");
         task_holder_done(&a);
         task_holder_done(&b);
         task_holder_done(&c);
+        task_holder_done(&d);
 }
 
 static void test_deleting(void **state)
@@ -176,6 +182,109 @@ static void test_what_may_not_be_known_is_not_deleted(void **state)
         task_holder_done(&b);
         task_holder_done(&c);
         task_holder_done(&d);
+        task_holder_done(&again);
+}
+
+/* A client that has read a task and deletes it, and one that has not read it and sends what it sent before, send the same. */
+static void test_what_cannot_be_decided_stays_until_it_is_meant(void **state)
+{
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL), b = joins(f, NULL);
+        sync(f, &b, "b", "2:todo");
+        sync(f, &a, "a", "1:todo");
+        sync(f, &b, "b", "2:todo");
+        assert_string_equal(board(f), "2:todo 1:todo");
+        /* The same message once more, and again after something else has happened. */
+        sync(f, &b, "b", "2:todo");
+        assert_string_equal(board(f), "2:todo 1:todo");
+        f->wall += TASK_DOUBT_MIN;
+        sync(f, &b, "b", "2:done");
+        sync(f, &b, "b", "2:done");
+        assert_string_equal(board(f), "2:done 1:todo");
+        /* It came back to the panel, and is deleted again. */
+        f->wall += TASK_DOUBT_MIN;
+        sync(f, &b, "b", "2:done");
+        assert_string_equal(board(f), "2:done");
+        /* Of two that were told together a client knows both or none. */
+        sync(f, &a, "a", "1:todo 3:todo 4:todo");
+        TaskHolder c = joins(f, NULL);
+        for (int i = 0; i < 3; i++, f->wall += TASK_DOUBT_MIN)
+                sync(f, &c, "c", "2:done");
+        assert_string_equal(board(f), "2:done 3:todo 4:todo");
+        sync(f, &c, "c", "2:done 4:todo");
+        assert_string_equal(board(f), "2:done 4:todo");
+        task_holder_done(&a);
+        task_holder_done(&b);
+        task_holder_done(&c);
+}
+
+static void test_nothing_is_sent_when_the_last_is_deleted(void **state)
+{
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL), b = joins(f, NULL);
+        sync(f, &a, "a", "1:todo");
+        sync(f, &b, "b", "");
+        assert_string_equal(board(f), "");
+        /* It holds nothing, so what it has deleted now is what it has read. */
+        sync(f, &a, "a", "1:todo 2:todo");
+        sync(f, &b, "b", "");
+        assert_string_equal(board(f), "");
+        /* One who was here before may have deleted something of then. */
+        sync(f, &a, "a", "1:todo 2:todo 3:todo");
+        TaskHolder again = joins(f, &b);
+        sync(f, &again, "b", "");
+        assert_string_equal(board(f), "3:todo");
+        /* Something of another that is gone already. */
+        sync(f, &b, "b", "3:todo");
+        sync(f, &a, "a", "1:todo 2:todo");
+        assert_string_equal(board(f), "");
+        sync(f, &a, "a", "1:todo 2:todo 5:todo");
+        sync(f, &b, "b", "");
+        assert_string_equal(board(f), "5:todo");
+        task_holder_done(&a);
+        task_holder_done(&b);
+        task_holder_done(&again);
+}
+
+static void test_deleting_by_one_who_has_come_back(void **state)
+{
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL);
+        sync(f, &a, "a", "1:todo 2:todo 3:todo");
+        /* With the memory of then, no word from anybody else. */
+        TaskHolder again = joins(f, &a);
+        sync(f, &again, "a", "1:todo 3:todo");
+        assert_string_equal(board(f), "1:todo 3:todo");
+        /* With none: what comes along with something new is not deleted, nor does what was sent then change anything. */
+        TaskHolder fresh = joins(f, &again);
+        sync(f, &fresh, "a", "4:todo");
+        assert_string_equal(board(f), "1:todo 3:todo 4:todo");
+        TaskHolder b = joins(f, NULL);
+        sync(f, &b, "b", "1:done 3:todo 4:todo");
+        TaskHolder old = joins(f, &again);
+        sync(f, &old, "a", "1:todo 3:todo 5:todo");
+        assert_string_equal(board(f), "1:done 3:todo 4:todo 5:todo");
+        task_holder_done(&a);
+        task_holder_done(&again);
+        task_holder_done(&fresh);
+        task_holder_done(&old);
+        task_holder_done(&b);
+}
+
+static void test_a_holder_is_kept(void **state)
+{
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL), again = { 0 };
+        sync(f, &a, "a", "1:todo 2:todo");
+        _cleanup_bytes_ Bytes *kept = task_holder_save(&a);
+        assert_int_equal(task_holder_load(&again, kept), 0);
+        assert_int_equal(again.n_held, 2);
+        sync(f, &again, "a", "2:todo");
+        assert_string_equal(board(f), "2:todo");
+        _cleanup_bytes_ Bytes *cut = bytes_new_copy(kept->data, kept->size - 1);
+        assert_int_equal(task_holder_load(&again, cut), 1);
+        assert_int_equal(task_holder_load(&again, NULL), 1);
+        task_holder_done(&a);
         task_holder_done(&again);
 }
 
@@ -261,6 +370,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_reopened_by_one_who_knows_no_other_version, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_deleting, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_may_not_be_known_is_not_deleted, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_cannot_be_decided_stays_until_it_is_meant, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_nothing_is_sent_when_the_last_is_deleted, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_deleting_by_one_who_has_come_back, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_holder_is_kept, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_telling, setup, teardown),
