@@ -18,6 +18,7 @@ class Addon:
         self.tasks = {}
         self._last_id = 0.0
         self.view = 0
+        self.echoed = 0  # bytes of chat and tasks that went back with the view
 
     @property
     def name(self):
@@ -120,6 +121,7 @@ class Addon:
         if "view_corners" in own:
             own["view_corners"] = own["view_matrix"] = [self.view]
             self.client.metadata(**own)
+            self.echoed += len(own.get("chat_messages", "")) + len(own.get("tasks", ""))
 
     # what the server tells it
 

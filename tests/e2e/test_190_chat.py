@@ -171,9 +171,18 @@ def test_moving_views_echo_nothing(chat, fleet):
     before = bert.client.counts[Kind.UPDATE_USER_METADATA]
     for _ in range(5):
         bert.move_view()
+    bert.say("still alone")
+    told(chat, bert, ["alone", "still alone"])
+    for _ in range(5):
+        bert.move_view()
+    assert bert.echoed == 0, "all history with every move of the view"
     dora = panel(chat, "dora")
+    # Somebody sees the view again.
+    fleet.wait_until(lambda: "view_corners" in bert.client.users["bert"]["metadata"], what="the view in the own entry")
+    bert.move_view()
+    fleet.wait_until(lambda: dora.client.users["bert"]["metadata"].get("view_corners") == [bert.view], what="the view")
     for addon in (bert, dora):
-        told(chat, addon, ["alone"])
+        told(chat, addon, ["alone", "still alone"])
         assert addon.told_tasks() == {"task": "todo"}
     assert bert.client.counts[Kind.UPDATE_USER_METADATA] == before, "an echo"
     fleet.check_clean()
