@@ -181,6 +181,8 @@ static int send_effect(Executor *e, Effect *effect)
                                             effect->send.node_id, &e->collected);
         if (k == NET_QUEUED)
                 session_send_queued(e->session, time_now(), &effect->send.to);
+        if (k == NET_LADEN)
+                session_send_laden(e->session, time_now(), &effect->send.to);
         return MIN(k, 0);
 }
 

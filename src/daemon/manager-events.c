@@ -71,6 +71,13 @@ static void on_drained(void *userdata, const RoutingId *peer)
         manager_check(m, k < 0 ? k : manager_turn(m));
 }
 
+static void on_delivered(void *userdata, const RoutingId *peer, uint64_t until, bool all)
+{
+        Manager *m = userdata;
+        session_delivered(m->session, manager_time(), peer, until, all);
+        manager_check(m, manager_arm_tick(m));
+}
+
 const NetCallbacks manager_net_callbacks = {
         .message = on_message,
         .turn_end = on_turn_end,
@@ -80,6 +87,7 @@ const NetCallbacks manager_net_callbacks = {
         .banned = on_banned,
         .overflow = on_overflow,
         .drained = on_drained,
+        .delivered = on_delivered,
 };
 
 /* ---- executor ---- */

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -108,4 +110,15 @@ uint64_t connection_bytes_received(const Connection *c)
         int r = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n);
         close(fd);
         return r == 0 && n >= offsetof(struct tcp_info, tcpi_bytes_received) + 8 ? info.tcpi_bytes_received : 0;
+}
+
+uint64_t connection_bytes_unsent(const Connection *c)
+{
+        int fd = pin(c, true);
+        if (fd < 0)
+                return 0;
+        int n = 0;
+        int r = ioctl(fd, SIOCOUTQ, &n);
+        close(fd);
+        return r == 0 && n > 0 ? (uint64_t)n : 0;
 }

@@ -57,6 +57,9 @@ typedef struct ConnectionTable {
         size_t n_connections;
 } ConnectionTable;
 
+/* Bytes that its kernel holds: not sent yet, or not acknowledged. 0 when it is gone. */
+uint64_t connection_bytes_unsent(const Connection *c);
+
 void connection_table_done(ConnectionTable *t);
 
 /* NULL when there is none. */

@@ -37,6 +37,7 @@ struct Net {
         PeerTable peers;
         sd_event_source *zap_source, *wake_source, *retry_source, *sweep_source, *post_source;
         bool post_armed, retry_armed, sweep_armed;
+        bool has_laden; /* some outbox is, or was not long ago */
         unsigned depth; /* of calls from the loop */
         NetCallbacks callbacks;
         void *userdata;
@@ -88,3 +89,11 @@ void net_wake(Net *n);
 /* Lets go of closing peers that have nothing left to send, or whose time is over; true when some remain. */
 bool net_reap(Net *n, uint64_t now);
 bool net_needs_retry(const Net *n);
+
+/* net-delivery.c */
+/* Bulk data has been handed to libzmq or to the outbox; true when that has made the outbox laden. */
+bool net_delivery_note(Net *n, Outbox *o);
+/* The connection is gone. */
+void net_delivery_lost(Outbox *o);
+/* Looks what has arrived of what laden outboxes have sent. */
+void net_delivery_check(Net *n);

@@ -58,6 +58,7 @@ void net_outbox_lost(Net *n, Outbox *o)
         if (!o->connected)
                 return;
         drop_dependent(n, o);
+        net_delivery_lost(o);
         o->connected = false;
         o->serial = o->silent_from = 0;
         /* libzmq may still take messages for a connection whose end it has reported: give it a moment. */
@@ -88,6 +89,7 @@ static int transmit(Net *n, Outbox *o, Frames *frames)
                 n->n_sent[o->channel]++;
                 n->bytes_sent[o->channel] += frames->size;
                 o->peer->bytes_sent += frames->size;
+                o->n_wire += frames->size + 2 * (uint64_t)frames->n_frames;
                 if (unlikely(!o->connected))
                         outbox_connected(n, o);
         } else if (r == -EHOSTUNREACH) {
@@ -148,6 +150,7 @@ void net_outbox_heard(Net *n, Outbox *o, const Connection *c)
         if (o->connected && other)
                 net_outbox_lost(n, o);
         o->serial = serial;
+        o->fd = c->fd;
         o->state = OUTBOX_OPEN;
         outbox_connected(n, o);
         if (outbox_is_empty(o))
@@ -158,6 +161,8 @@ void net_outbox_heard(Net *n, Outbox *o, const Connection *c)
 
 bool net_needs_retry(const Net *n)
 {
+        if (n->has_laden)
+                return true;
         for (const Outbox *o = n->peers.first_pending; o; o = o->next_pending)
                 if (o->state != OUTBOX_WINDOW)
                         return true;
@@ -323,7 +328,9 @@ int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Fram
                 int r = transmit(n, o, frames);
                 if (n->depth == 0)
                         net_arm_post(n);
-                if (r == 0 || r == -ENOMEM)
+                if (r == 0)
+                        return class == SEND_BULK && net_delivery_note(n, o) ? NET_LADEN : 0;
+                if (r == -ENOMEM)
                         return r;
                 if (class == SEND_BULK && (p->due & (PEER_DUE_LOST << channel)))
                         return refuse_message(n, p, flight_charge(frames));
@@ -332,6 +339,7 @@ int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Fram
         if (r < 0 || class != SEND_BULK)
                 return r;
         p->owes_drained = true;
+        (void)net_delivery_note(n, o);
         return NET_QUEUED;
 }
 

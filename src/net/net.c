@@ -24,6 +24,15 @@
 #define SWEEP_INTERVAL 1000000
 #define SWEEP_ACCURACY 250000
 
+static void tell_delivered(Net *n, const RoutingId *id)
+{
+        const Peer *p = peer_table_find(&n->peers, id);
+        if (!p || !n->callbacks.delivered)
+                return;
+        const Outbox *o = &p->box[CHANNEL_DATA];
+        n->callbacks.delivered(n->userdata, id, o->arrived_until, !o->laden);
+}
+
 /* Calls back about one peer. It may be gone after any of the calls. */
 static void tell(Net *n, Peer *p)
 {
@@ -40,6 +49,8 @@ static void tell(Net *n, Peer *p)
                 n->callbacks.overflow(n->userdata, &id);
         if ((due & PEER_DUE_DRAINED) && n->callbacks.drained)
                 n->callbacks.drained(n->userdata, &id);
+        if (due & PEER_DUE_DELIVERED)
+                tell_delivered(n, &id);
 }
 
 void net_enter(Net *n)
@@ -169,6 +180,7 @@ static int on_retry(sd_event_source *s, uint64_t usec, void *userdata)
         for (int i = 0; i < _CHANNEL_MAX; i++)
                 net_channel_catch_up(&n->channel[i]);
         net_pump(n, NULL, ~(1u << OUTBOX_WINDOW));
+        net_delivery_check(n);
         net_reap(n, clock_monotonic_usec());
         net_leave(n);
         return 0;

@@ -115,6 +115,11 @@ typedef struct NetCallbacks {
         /* The data queue has become empty after net_send() returned NET_FULL or NET_QUEUED for this peer (once, for
          * all of them): everything has been handed to libzmq. */
         void (*drained)(void *userdata, const RoutingId *peer);
+
+        /* After net_send() returned NET_LADEN or NET_QUEUED: what was sent to the peer as SEND_BULK before that
+         * CLOCK_MONOTONIC time, microseconds, has reached the peer's machine. Called again and again until `all`
+         * has; not called when the connection is lost. */
+        void (*delivered)(void *userdata, const RoutingId *peer, uint64_t until, bool all);
 } NetCallbacks;
 
 /* Positive results of net_send(). */
@@ -124,6 +129,8 @@ enum {
         NET_NO_PEER,   /* not SEND_ANSWER, and the peer is not open */
         NET_QUEUED,    /* SEND_BULK: taken, but it waits in the outbox. The session must know, since what it sends on
                         * the command channel would overtake it; `drained` is called when nothing waits any more. */
+        NET_LADEN,    /* SEND_BULK: taken. So much is on its way to the peer by now that it may take long to arrive, and
+                       * commands would overtake it, see `delivered`. Returned once until then. */
 };
 
 /* Opens the sockets and adds them to the loop (referenced). Copies config and callbacks. Returns 0; -EINVAL,
@@ -161,7 +168,7 @@ void net_close_peer(Net *n, const RoutingId *peer);
  *   SEND_PRESENCE  NET_FULL when more than 64 KiB wait on the channel
  *   SEND_PING      dropped, with 0, when one is still queued
  *   SEND_ANSWER    dropped, with 0, when it cannot be delivered at once; to an open peer as SEND_CONTROL
- * Returns 0, NET_QUEUED, NET_FULL, NET_NO_PEER or -ENOMEM. */
+ * Returns 0, NET_LADEN, NET_QUEUED, NET_FULL, NET_NO_PEER or -ENOMEM. */
 int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Frames *frames);
 
 /* Stops and goes on reading of the channels whose bits (1u << Channel) are set. libzmq then holds little, TCP holds

@@ -27,7 +27,16 @@ struct Outbox {
         OutboxState state;
         bool connected;        /* as far as known */
         uint64_t serial;       /* of the connection it was last heard on; 0: never heard */
+        int fd;                /* of that connection */
         uint64_t silent_from;  /* CLOCK_MONOTONIC: when it was found, without having been heard; 0: it was heard first */
+        /* Of the data channel, see net-delivery.c. Bytes are counted as they are on the wire, or a little less. */
+        uint64_t n_wire;       /* handed to libzmq */
+        uint64_t arrived_wire; /* so many of these have arrived, as far as known */
+        bool laden;
+        uint64_t laden_since;
+        uint64_t mark_time;    /* CLOCK_MONOTONIC; 0: no mark */
+        uint64_t mark_wire;
+        uint64_t arrived_until; /* what was sent before has arrived */
         Outbox *next_pending, *previous_pending; /* for the owner's list of outboxes that are not empty */
         bool is_pending;
 };

@@ -11,6 +11,7 @@ typedef enum PeerDue {
         PEER_DUE_CONNECTED = 1 << _CHANNEL_MAX,
         PEER_DUE_OVERFLOW = 1 << (2 * _CHANNEL_MAX),
         PEER_DUE_DRAINED = 1 << (2 * _CHANNEL_MAX + 1),
+        PEER_DUE_DELIVERED = 1 << (2 * _CHANNEL_MAX + 2),
 } PeerDue;
 
 typedef struct Peer Peer;

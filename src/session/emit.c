@@ -16,6 +16,10 @@ int emit_send(Session *s, const User *u, Channel channel, SendClass class, Frame
         e->send.class = class;
         e->send.frames = frames_ref(frames);
         e->send.node_id = id;
+        if (class == SEND_BULK)
+                pace_note_data(u->pace, s->now.now);
+        else if (class == SEND_CONTROL && channel == CHANNEL_COMMAND)
+                pace_note_command(u->pace, s->now.now);
         s->effects->bytes += frames->size;
         return 0;
 }

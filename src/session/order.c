@@ -10,6 +10,20 @@
 /* Beyond this many a client is flooded, and order no longer the worst of its problems. */
 #define HELD_MAX 65536u
 
+/* Commands that do nothing, so that what follows them is not handled before data that was sent before; see pace.h. */
+static int order_pad(Session *s, const User *u)
+{
+        unsigned n = pace_lacks(u->pace, s->now.now, MAX(u->data_heard, u->silent_since));
+        if (n == 0)
+                return 0;
+        _cleanup_frames_ Frames *frames = NULL;
+        Value *data = answer_set(value_dict_new(), "uuid", value_list_new());
+        int r = answer_new(s, MESSAGE_RIGHT, answer_set(data, "owner", answer_text(s->common)), &frames);
+        for (unsigned i = 0; r == 0 && i < n; i++)
+                r = emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
+        return r;
+}
+
 static int hold(Session *s, User *u, bool is_delete, uint64_t due, const void *uuid, size_t uuid_size)
 {
         if (u->n_held == u->n_held_allocated) {
@@ -23,7 +37,7 @@ static int hold(Session *s, User *u, bool is_delete, uint64_t due, const void *u
         Bytes *copy = bytes_new_copy(uuid, uuid_size);
         if (!copy)
                 return -ENOMEM;
-        u->held[u->n_held++] = (HeldCommand){ .is_delete = is_delete, .due = due, .uuid = copy };
+        u->held[u->n_held++] = (HeldCommand){ .is_delete = is_delete, .since = s->now.now, .due = due, .uuid = copy };
         session_need(s, due);
         return 0;
 }
@@ -33,6 +47,9 @@ static uint64_t order_due(const Session *s, const User *u, Node *n)
 {
         if (u->status != USER_ACTIVE || u->n_held >= HELD_MAX)
                 return 0;
+        /* It is not remembered whether data of the node is among what was sent that long ago. */
+        if (user_awaits_old(u, s->now.now, DOUBT_WINDOW))
+                return UINT64_MAX;
         uint64_t sent = stale_last_sent(s, u, n);
         /* Nothing is known of what a server before this one has sent. */
         if (u->away)
@@ -41,14 +58,16 @@ static uint64_t order_due(const Session *s, const User *u, Node *n)
                 sent = MAX(sent, u->returned);
         if (sent == 0)
                 return 0;
-        return user_is_queued(u) ? UINT64_MAX : sent + ORDER_DELAY;
+        return user_awaits(u, sent) ? UINT64_MAX : sent + ORDER_DELAY;
 }
 
 int order_delete(Session *s, User *u, Node *n, Frames *frames, uint64_t *ret_when)
 {
         uint64_t due = order_due(s, u, n);
-        if (due <= s->now.now)
-                return emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
+        if (due <= s->now.now) {
+                int r = stale_last_sent(s, u, n) != 0 ? order_pad(s, u) : 0;
+                return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
+        }
         *ret_when = due == UINT64_MAX ? s->now.now + DOUBT_WINDOW : due;
         return hold(s, u, true, due, node_uuid(n), node_uuid_size(n));
 }
@@ -74,6 +93,9 @@ int order_right(Session *s, User *u, Node *n)
 static int send_held(Session *s, User *u, const HeldCommand *h)
 {
         Node *n = scene_find(s->scene, h->uuid->data, h->uuid->size);
+        int r = !n == h->is_delete ? order_pad(s, u) : 0;
+        if (r < 0)
+                return r;
         if (h->is_delete)
                 return n ? 0 : emit_command(s, u, MESSAGE_DELETE, answer_text(h->uuid));
         return n ? rights_tell(s, u, n) : 0;
@@ -101,7 +123,7 @@ int order_send_due(Session *s, User *u)
 void order_drained(Session *s, User *u)
 {
         for (size_t i = 0; i < u->n_held; i++) {
-                if (u->held[i].due != UINT64_MAX)
+                if (u->held[i].due != UINT64_MAX || user_awaits(u, u->held[i].since))
                         continue;
                 u->held[i].due = s->now.now + ORDER_DELAY;
                 session_need(s, u->held[i].due);

@@ -176,6 +176,8 @@ int presence_lost(Session *s, User *u, Channel channel)
         }
         if (channel != CHANNEL_DATA)
                 return 0;
+        u->laden = false;
+        order_drained(s, u);
         u->knock_due = s->now.now + KNOCK_INTERVAL;
         session_need(s, u->knock_due);
         if (u->behind_since_wall != 0 && u->behind_since_wall <= u->lost_doubt[channel])

@@ -313,7 +313,8 @@ int rights_remove(Session *s, User *u, Node *n, Frames *frames)
  * was refused or has been overtaken by this: it is gone there when the Delete comes back, and must not come here. */
 static int delete_unknown(Session *s, User *u, MessageText uuid, Frames *frames)
 {
-        if (grave_find(s, uuid.data, uuid.size))
+        const Grave *g = grave_find(s, uuid.data, uuid.size);
+        if (g && g->deleted_wall + DOUBT_WINDOW >= s->now.wall)
                 return 0;
         int r = grave_dig(s, uuid.data, uuid.size, s->now.now + LATE_DATA_WINDOW);
         return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);

@@ -368,6 +368,26 @@ void session_send_queued(Session *s, SessionTime t, const RoutingId *peer)
         if (!user_is_queued(u))
                 u->queued_since = t.now;
         u->queued = true;
+        user_set_laden(u, t.now);
+}
+
+void session_send_laden(Session *s, SessionTime t, const RoutingId *peer)
+{
+        User *u = session_find_user(s, peer);
+        if (u)
+                user_set_laden(u, t.now);
+}
+
+void session_delivered(Session *s, SessionTime t, const RoutingId *peer, uint64_t until, bool all)
+{
+        User *u = session_find_user(s, peer);
+        if (!u)
+                return;
+        s->now = t;
+        u->laden = !all;
+        u->delivered_until = until;
+        u->delivered = t.now;
+        order_drained(s, u);
 }
 
 int session_outbox_drained(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects)

@@ -70,6 +70,11 @@ int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendC
  * Rights that would overtake, on the command channel, what waits there. */
 void session_send_queued(Session *s, SessionTime t, const RoutingId *peer);
 
+/* So much SEND_BULK is on its way to the peer that commands would overtake it; so does what waits in the outbox, later.
+ * session_delivered(): what was sent before that time has arrived; `all` of it, or the rest is still to come. */
+void session_send_laden(Session *s, SessionTime t, const RoutingId *peer);
+void session_delivered(Session *s, SessionTime t, const RoutingId *peer, uint64_t until, bool all);
+
 /* The peer's data queue has become empty, after session_send_queued() or session_send_refused(). */
 int session_outbox_drained(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects);
 

@@ -139,10 +139,16 @@ uint64_t stale_last_sent(const Session *s, const User *u, Node *n)
         if (repaired)
                 age = MIN(age, s->now.now - *repaired);
         uint64_t sent = age < DOUBT_WINDOW && age < s->now.now ? s->now.now - age : 0;
-        /* What had to wait in the outbox has left it when that was empty again. */
-        if (sent == 0 || u->queued_since == 0 || sent + USEC_PER_MSEC < u->queued_since)
-                return sent;
-        return user_is_queued(u) ? s->now.now : MAX(sent, u->drained);
+        if (sent == 0)
+                return 0;
+        if (user_awaits(u, sent))
+                return s->now.now;
+        /* What had to wait in the outbox has left it when that was empty again, and so on. */
+        if (u->queued_since != 0 && sent + USEC_PER_MSEC >= u->queued_since)
+                sent = MAX(sent, u->drained);
+        if (u->laden_since != 0 && sent + USEC_PER_MSEC >= u->laden_since)
+                sent = MAX(sent, u->delivered);
+        return sent;
 }
 
 bool stale_is_race(const Session *s, const User *u, Node *n)

@@ -7,6 +7,9 @@ User *user_new(const RoutingId *id, const void *name, size_t name_size)
         if (!u)
                 return NULL;
         *u = (User){ .id = *id, .latency_told = LATENCY_UNKNOWN };
+        u->pace = calloc(1, sizeof *u->pace);
+        if (!u->pace)
+                return user_free(u);
         uint8_t *text;
         u->name = bytes_new_uninitialised(name_size + 1, &text);
         if (!u->name)
@@ -24,6 +27,7 @@ User *user_free(User *u)
         for (size_t i = 0; i < u->n_held; i++)
                 bytes_unref(u->held[i].uuid);
         free(u->held);
+        free(u->pace);
         u64_map_done(&u->stale);
         u64_map_done(&u->repaired);
         bytes_unref(u->name);

@@ -8,6 +8,7 @@
 #include "base/frames.h"
 #include "base/routing-id.h"
 #include "base/u64-map.h"
+#include "session/pace.h"
 #include "session/task-sync.h"
 
 /* Milliseconds; what the reference says of a client that has not been measured. */
@@ -23,7 +24,8 @@ typedef enum UserStatus {
 /* A Delete or Right that has to wait until the data sent before has been taken, see order.c. */
 typedef struct HeldCommand {
         bool is_delete; /* else the node's owner is told, as it is when the time comes */
-        uint64_t due;   /* UINT64_MAX: when the outbox has been drained */
+        uint64_t since;
+        uint64_t due;   /* UINT64_MAX: when what was sent before it has been delivered */
         Bytes *uuid;
 } HeldCommand;
 
@@ -71,11 +73,16 @@ typedef struct User {
         bool queued;         /* the outbox holds data */
         uint64_t queued_since; /* the last time that it did; 0: never */
         uint64_t drained;      /* and when it did no more */
+        bool laden;            /* data is long on its way to it */
+        uint64_t laden_since;  /* the last time that it was; 0: never */
+        uint64_t delivered_until; /* what was sent before had arrived */
+        uint64_t delivered;       /* at this time */
         bool owes_table;     /* presence was dropped */
         bool announced;      /* every other user has been sent a table with it */
         uint64_t behind_since_wall;
         uint64_t data_from;  /* it takes no data before */
         uint64_t knock_due;  /* when its lost data channel is tried */
+        Pace *pace;          /* of what is sent to it, by a pointer since that is no change of the user */
         HeldCommand *held;
         size_t n_held, n_held_allocated;
 
@@ -127,6 +134,26 @@ static inline bool user_is_named(const User *u, const void *name, size_t size)
 static inline bool user_is_queued(const User *u)
 {
         return u->queued || u->refused;
+}
+
+static inline void user_set_laden(User *u, uint64_t now)
+{
+        if (!u->laden)
+                u->laden_since = now;
+        u->laden = true;
+}
+
+/* Is data sent at that time still on its way? */
+static inline bool user_awaits(const User *u, uint64_t sent)
+{
+        return user_is_queued(u) || (u->laden && sent > u->delivered_until);
+}
+
+/* Is data still on its way to it that was sent longer ago than this? */
+static inline bool user_awaits_old(const User *u, uint64_t now, uint64_t age)
+{
+        uint64_t since = MAX(u->laden_since, u->delivered_until);
+        return (user_is_queued(u) && now - u->queued_since > age) || (u->laden && now - MIN(since, now) > age);
 }
 
 /* Address of the peer; keeps the old one when memory is short. */

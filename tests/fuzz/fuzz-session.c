@@ -251,8 +251,10 @@ static void step_connection(Course *c, enum Step step)
                 r = session_peer_lost(c->session, c->now, channel, &id, &effects);
         else if (step == STEP_FOUND)
                 r = session_peer_found(c->session, c->now, channel, &id, &effects);
-        else if (step == STEP_DRAIN)
+        else if (step == STEP_DRAIN) {
                 r = session_outbox_drained(c->session, c->now, &id, &effects);
+                session_delivered(c->session, c->now, &id, c->now.now, true);
+        }
         if (step == STEP_REFUSE || step == STEP_DRAIN)
                 c->refuses[to % PEERS] = step == STEP_REFUSE;
         assert(r == 0);

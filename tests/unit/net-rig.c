@@ -84,6 +84,14 @@ static void on_drained(void *userdata, const RoutingId *peer)
         ((Rig *)userdata)->n_drained++;
 }
 
+static void on_delivered(void *userdata, const RoutingId *peer, uint64_t until, bool all)
+{
+        Rig *rig = userdata;
+        assert_true(until <= rig_now());
+        rig->n_delivered++;
+        rig->all_delivered = all;
+}
+
 Rig *rig_new(const NetConfig *config)
 {
         static const NetCallbacks callbacks = {
@@ -95,6 +103,7 @@ Rig *rig_new(const NetConfig *config)
                 .banned = on_banned,
                 .overflow = on_overflow,
                 .drained = on_drained,
+                .delivered = on_delivered,
         };
         Rig *rig = calloc(1, sizeof *rig);
         assert_non_null(rig);

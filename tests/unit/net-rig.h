@@ -24,7 +24,8 @@ typedef struct Rig {
         void *context; /* of the clients */
         RigMessage *messages;
         size_t n_messages, n_allocated;
-        unsigned n_turns, n_overflow, n_drained, n_banned;
+        unsigned n_turns, n_overflow, n_drained, n_banned, n_delivered;
+        bool all_delivered; /* the last time */
         unsigned n_lost[_CHANNEL_MAX], n_connected[_CHANNEL_MAX], n_bad[_NET_BAD_MAX];
         RoutingId last_lost;
         char last_bad_address[64], last_banned[64];

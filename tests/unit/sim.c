@@ -265,6 +265,7 @@ static void client_drained(Sim *sim, SimClient *c)
         EffectList effects = {};
         c->refusing = c->owed = false;
         assert_int_equal(session_outbox_drained(sim->session, sim_time(sim), &c->id, &effects), 0);
+        session_delivered(sim->session, sim_time(sim), &c->id, sim_time(sim).now, true);
         sim_execute(sim, &effects);
         effect_list_done(&effects);
 }

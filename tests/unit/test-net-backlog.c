@@ -37,7 +37,7 @@ static void rig_with_peer_done(Rig *rig, int fd[_CHANNEL_MAX])
 static bool send_bulk(Rig *rig, const RoutingId *id, Frames *f)
 {
         int r = net_send(rig->net, id, CHANNEL_DATA, SEND_BULK, f);
-        assert_true(r == 0 || r == NET_QUEUED || r == NET_FULL);
+        assert_true(r == 0 || r == NET_LADEN || r == NET_QUEUED || r == NET_FULL);
         return r != NET_FULL;
 }
 
@@ -299,6 +299,48 @@ static void test_limit_can_be_changed(void **state)
         rig_free(rig);
 }
 
+/* Data lies in libzmq and in the kernel, long after the outbox has let go of it. */
+static void test_it_is_told_what_has_arrived(void **state)
+{
+        RoutingId id = rig_id(1);
+        int fd[_CHANNEL_MAX];
+        Rig *rig = rig_with_peer(&(NetConfig){ .limits.max_client_backlog = 16 * MIB }, &id, fd);
+        Frames *small = rig_frames_of_size(1000, 'x'), *large = rig_frames_of_size(100 * KIB, 'x');
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, small), 0);
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, large), NET_LADEN);
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, large), 0); /* has been said */
+        read_until(rig, fd[CHANNEL_DATA], rig->n_delivered > 0 && rig->all_delivered);
+
+        /* More than it takes. */
+        unsigned n = rig->n_delivered;
+        for (uint64_t deadline = rig_now() + 10 * 1000000; send_bulk(rig, &id, large) && rig_now() < deadline;)
+                rig_step(rig, 0);
+        rig->all_delivered = false;
+        rig_for(rig, 200 * 1000);
+        assert_false(rig->all_delivered);
+        read_until(rig, fd[CHANNEL_DATA], rig->all_delivered);
+        assert_true(rig->n_delivered > n);
+        assert_int_equal(status_of(rig, &id).queued, 0);
+
+        /* Somebody who goes on sending all the time hears of it all the same. */
+        n = rig->n_delivered;
+        read_until(rig, fd[CHANNEL_DATA],
+                   (send_bulk(rig, &id, large), rig_step(rig, 5000), rig_step(rig, 5000), rig->n_delivered > n + 3));
+
+        /* What is lost with the connection is neither there nor on its way. */
+        for (unsigned i = 0; i < 100; i++)
+                send_bulk(rig, &id, large);
+        n = rig->n_delivered;
+        close(fd[CHANNEL_DATA]);
+        rig_until(rig, rig->n_lost[CHANNEL_DATA] == 1);
+        n = rig->n_delivered;
+        rig_for(rig, 100 * 1000);
+        assert_int_equal(rig->n_delivered, n);
+        frames_unref(small);
+        frames_unref(large);
+        rig_with_peer_done(rig, fd);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -311,6 +353,7 @@ int main(void)
                 cmocka_unit_test(test_stalled_peer_slows_nobody),
                 cmocka_unit_test(test_flush_empties_what_can_be),
                 cmocka_unit_test(test_limit_can_be_changed),
+                cmocka_unit_test(test_it_is_told_what_has_arrived),
         };
         return cmocka_run_group_tests_name("net-backlog", tests, NULL, NULL);
 }

@@ -76,7 +76,8 @@ static void test_bytes_pass_exactly(void **state)
 
                 Bytes *frames[] = { bytes_new_copy("t", 1), bytes_ref(b) };
                 Frames *f = frames_new(frames, 2);
-                assert_int_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f), 0);
+                int r = net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f);
+                assert_true(r == 0 || r == NET_LADEN);
                 frames_unref(f);
                 ClientMessage m;
                 rig_receive(rig, s, &m);

@@ -334,6 +334,55 @@ static void test_restart_without_everybody(void **state)
         done(&t);
 }
 
+/* Busy for a while, when a node was edited and deleted: the Delete is not handled before the edits. */
+static void test_delete_for_a_busy_client(void **state)
+{
+        for (unsigned seconds = 1; seconds <= 20; seconds += 3) {
+                Three t;
+                setup(&t);
+                t.bert->frozen_until = t.sim.now + (seconds + 4) * SIM_SEC;
+                for (unsigned i = 0; i < seconds * 20; i++) {
+                        sim_append(t.anna, "a", i);
+                        if (i % 3 == 0)
+                                sim_metadata(t.anna, "view_matrix", i);
+                        sim_run(&t.sim, 50 * SIM_MSEC);
+                }
+                sim_delete(t.anna, "a");
+                sim_run(&t.sim, 10 * SIM_SEC);
+                assert_int_equal(t.bert->state, SIM_ACTIVE);
+                assert_null(sim_find_text(t.bert, "a"));
+                assert_null(sim_compare(&t.sim));
+                done(&t);
+        }
+}
+
+/* Data on a slow line arrives long after it was sent. */
+static void test_delete_waits_for_what_is_on_its_way(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_append(t.anna, "a", 1);
+        while (t.bert->down[CHANNEL_DATA].n == 0)
+                sim_run(&t.sim, SIM_MSEC);
+        t.bert->down[CHANNEL_DATA].packets[0].arrives = t.sim.now + 90 * SIM_SEC;
+        session_send_laden(t.sim.session, sim_time(&t.sim), &t.bert->id);
+        sim_run(&t.sim, 70 * SIM_SEC);
+        sim_delete(t.anna, "a");
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_null(sim_find_text(t.anna, "a"));
+        assert_non_null(sim_find_text(t.bert, "a"));
+        /* What went before the deletion is there, but not all. */
+        session_delivered(t.sim.session, sim_time(&t.sim), &t.bert->id, t.sim.now - 20 * SIM_SEC, false);
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_non_null(sim_find_text(t.bert, "a"));
+        sim_run(&t.sim, 15 * SIM_SEC);
+        session_delivered(t.sim.session, sim_time(&t.sim), &t.bert->id, t.sim.now, true);
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_null(sim_find_text(t.bert, "a"));
+        assert_int_equal(t.bert->state, SIM_ACTIVE);
+        done(&t);
+}
+
 static void test_restart_during_init(void **state)
 {
         Sim sim;
@@ -416,6 +465,8 @@ int main(void)
                 cmocka_unit_test(test_slow_user_is_late_not_wrong),
                 cmocka_unit_test(test_restart),
                 cmocka_unit_test(test_restart_without_everybody),
+                cmocka_unit_test(test_delete_for_a_busy_client),
+                cmocka_unit_test(test_delete_waits_for_what_is_on_its_way),
                 cmocka_unit_test(test_restart_during_init),
                 cmocka_unit_test(test_restart_during_join),
                 cmocka_unit_test(test_pings_after_restart),

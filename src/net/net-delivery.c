@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * When has arrived what was sent to a peer as SEND_BULK? On a slow line it
+ * lies for many seconds in libzmq (up to the window) and in the kernel (up to
+ * some megabytes), while a command overtakes all of it. Nothing on the wire
+ * acknowledges data; TCP does, and the kernel tells how much it still holds.
+ *
+ * An outbox through which more than a little has gone since it was last known
+ * to be empty is laden. While it is, a mark is put at what has been sent, and
+ * looked at now and then: what was sent before the mark has arrived when no
+ * more than what came after it is left with libzmq and the kernel.
+ */
+
+#include "net/net-private.h"
+
+/* On the slowest line that is worth a thought, 1 Mbit/s, gone in a quarter of a second. */
+#define LADEN_BYTES (32u * 1024)
+
+/* Of a connection that has never spoken only the address is known. When another silent one from there does not read, its
+ * neighbours wait for it for no longer than this. */
+#define SILENT_WAIT (10 * UINT64_C(1000000))
+
+bool net_delivery_note(Net *n, Outbox *o)
+{
+        if (o->laden || (outbox_is_empty(o) && o->n_wire - o->arrived_wire <= LADEN_BYTES))
+                return false;
+        o->laden = true;
+        o->laden_since = clock_monotonic_usec();
+        o->mark_time = 0;
+        n->has_laden = true;
+        net_arm_retry(n);
+        return true;
+}
+
+void net_delivery_lost(Outbox *o)
+{
+        o->laden = false;
+        o->arrived_wire = o->n_wire;
+        o->mark_time = 0;
+}
+
+/* Bytes that the kernel holds of what was sent to the peer. */
+static uint64_t kernel_holds(const Net *n, const Outbox *o, uint64_t now)
+{
+        if (o->serial != 0) {
+                const Connection *c = connection_table_find(&n->connections, o->fd);
+                return c && c->serial == o->serial ? connection_bytes_unsent(c) : 0;
+        }
+        if (now - o->laden_since > SILENT_WAIT)
+                return 0;
+        uint64_t most = 0;
+        for (size_t i = 0; i < n->connections.n_slots; i++) {
+                const Connection *c = n->connections.by_fd[i];
+                if (c && c->channel == o->channel && !c->has_id && c->state != CONNECTION_REFUSED && c->is_ip &&
+                    o->peer->has_address && address_equal(&c->address, &o->peer->address)) {
+                        uint64_t holds = connection_bytes_unsent(c);
+                        most = MAX(most, holds);
+                }
+        }
+        return most;
+}
+
+static void check(Net *n, Outbox *o, uint64_t now)
+{
+        /* A mark says something about all that was sent only when nothing waits here. */
+        if (!outbox_is_empty(o))
+                return;
+        if (o->mark_time == 0) {
+                o->mark_time = now;
+                o->mark_wire = o->n_wire;
+        }
+        uint64_t kernel = kernel_holds(n, o, now);
+        bool all = kernel == 0 && flight_outstanding(o->flight) == 0;
+        uint64_t left = all ? 0 : kernel + flight_bytes(o->flight);
+        uint64_t arrived = left < o->n_wire ? o->n_wire - left : 0;
+        o->arrived_wire = MAX(o->arrived_wire, arrived);
+        if (!all && o->arrived_wire < o->mark_wire)
+                return;
+        o->arrived_until = all ? now : o->mark_time;
+        o->laden = !all;
+        o->mark_time = 0;
+        peer_table_set_due(&n->peers, o->peer, PEER_DUE_DELIVERED);
+}
+
+void net_delivery_check(Net *n)
+{
+        if (!n->has_laden)
+                return;
+        uint64_t now = clock_monotonic_usec();
+        n->has_laden = false;
+        for (Peer *p = n->peers.first; p; p = p->next) {
+                Outbox *o = &p->box[CHANNEL_DATA];
+                if (o->laden)
+                        check(n, o, now);
+                n->has_laden = n->has_laden || o->laden;
+        }
+}

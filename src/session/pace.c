@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "session/pace.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/macros.h"
+
+static void advance(Pace *p, uint64_t second)
+{
+        if (second <= p->newest)
+                return;
+        if (second - p->newest >= PACE_SECONDS)
+                memset(p->second, 0, sizeof p->second);
+        else
+                for (uint64_t i = p->newest + 1; i <= second; i++)
+                        memset(&p->second[i % PACE_SECONDS], 0, sizeof p->second[0]);
+        p->newest = second;
+}
+
+void pace_note_data(Pace *p, uint64_t now)
+{
+        advance(p, now / USEC_PER_SEC);
+        p->second[p->newest % PACE_SECONDS].n_data++;
+}
+
+void pace_note_command(Pace *p, uint64_t now)
+{
+        advance(p, now / USEC_PER_SEC);
+        p->second[p->newest % PACE_SECONDS].n_commands++;
+}
+
+unsigned pace_lacks(const Pace *p, uint64_t now, uint64_t heard)
+{
+        uint64_t second = now / USEC_PER_SEC, oldest = second >= PACE_SECONDS ? second - PACE_SECONDS + 1 : 0;
+        /* What was sent in the second before it spoke may have been on its way to it. */
+        uint64_t proved = heard / USEC_PER_SEC;
+        if (proved > 1)
+                oldest = MAX(oldest, proved - 1);
+        int64_t lacks = 0, most = 0;
+        for (uint64_t i = MIN(p->newest, second); i >= oldest && i + PACE_SECONDS > p->newest; i--) {
+                /* The client may have become busy between the commands and the data of this second. */
+                lacks += p->second[i % PACE_SECONDS].n_data;
+                most = MAX(most, lacks);
+                lacks -= p->second[i % PACE_SECONDS].n_commands;
+                if (i == 0)
+                        break;
+        }
+        return (unsigned)MIN(most, (int64_t)PACE_MAX);
+}

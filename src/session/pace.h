@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+/*
+ * How many commands have to go before one that must not be handled before the
+ * data that was sent before it. Data and commands go to a client on two
+ * connections, and it handles one message of each per turn. While Blender is
+ * busy (a render, a large import) both pile up there, and nothing tells the
+ * server. A command that has as many others before it as there is data is
+ * handled after that, however long the client has read nothing.
+ */
+
+#include <stdint.h>
+
+/* Seconds that are looked back. A client that was busy for longer may handle a command too early. */
+#define PACE_SECONDS 32u
+/* At most so many go before: the client handles one in a millisecond. */
+#define PACE_MAX 1000u
+
+typedef struct Pace {
+        uint64_t newest; /* second, CLOCK_MONOTONIC */
+        struct {
+                uint32_t n_data, n_commands;
+        } second[PACE_SECONDS]; /* of newest at newest % PACE_SECONDS */
+} Pace;
+
+/* Messages that are sent, at that time in microseconds. */
+void pace_note_data(Pace *p, uint64_t now);
+void pace_note_command(Pace *p, uint64_t now);
+
+/* How many commands are lacking; `heard` is when the client has proved last that it is not busy, 0: never. */
+unsigned pace_lacks(const Pace *p, uint64_t now, uint64_t heard);
