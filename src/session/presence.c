@@ -147,12 +147,19 @@ uint64_t presence_doubt_wall(const Session *s, const User *u)
 
 /* ---- connections ---- */
 
-static int user_is_back(Session *s, User *u)
+/* What has come on the ttl channel alone may be from what a crashed Blender has left behind. */
+static int user_is_back(Session *s, User *u, Channel by)
 {
         u->away = false;
         u->returned = s->now.now;
         for (size_t i = 0; i < ELEMENTSOF(u->lost); i++)
                 u->lost[i] = false;
+        if (by == CHANNEL_TTL) {
+                u->lost[CHANNEL_COMMAND] = true;
+                u->lost_since = s->now.now;
+                u->lost_doubt[CHANNEL_COMMAND] = doubt_before(s->last_wall);
+                session_need(s, s->now.now + s->config.reconnect_grace_usec);
+        }
         if (u->has_ttl)
                 u->ttl_heard = s->now.now;
         begin_return(s, u, doubt_before(s->last_wall));
@@ -189,7 +196,7 @@ int presence_lost(Session *s, User *u, Channel channel)
 int presence_found(Session *s, User *u, Channel channel)
 {
         if (u->away)
-                return channel == CHANNEL_COMMAND ? user_is_back(s, u) : 0;
+                return channel == CHANNEL_COMMAND ? user_is_back(s, u, channel) : 0;
         if (!u->lost[channel])
                 return 0;
         u->lost[channel] = false;
@@ -205,7 +212,7 @@ int presence_heard(Session *s, User *u, Channel channel)
         else if (channel == CHANNEL_COMMAND)
                 u->silent_since = s->now.now;
         if (u->away)
-                return channel == CHANNEL_DATA ? 0 : user_is_back(s, u);
+                return channel == CHANNEL_DATA ? 0 : user_is_back(s, u, channel);
         return presence_found(s, u, channel);
 }
 

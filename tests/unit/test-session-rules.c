@@ -334,6 +334,26 @@ static void test_restart_without_everybody(void **state)
         done(&t);
 }
 
+/* Blender has crashed, its heartbeat process goes on: it answers to the new server as it did to the old one. */
+static void test_restart_and_a_ghost(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_right(t.anna, "a", "anna");
+        sim_run(&t.sim, SIM_SEC);
+        sim_leave(t.anna, true);
+        sim_run(&t.sim, 500 * SIM_MSEC);
+        sim_stop(&t.sim);
+        sim_start(&t.sim);
+        sim_run(&t.sim, 2 * SIM_SEC);
+        assert_true(owner_is(t.bert, "a", "anna"));
+        sim_run(&t.sim, 20 * SIM_SEC);
+        assert_true(owner_is(t.bert, "a", "COMMON"));
+        assert_int_equal(value_table_length(t.bert->users), 2);
+        assert_int_equal(t.bert->state, SIM_ACTIVE);
+        done(&t);
+}
+
 /* Busy for a while, when a node was edited and deleted: the Delete is not handled before the edits. */
 static void test_delete_for_a_busy_client(void **state)
 {
@@ -465,6 +485,7 @@ int main(void)
                 cmocka_unit_test(test_slow_user_is_late_not_wrong),
                 cmocka_unit_test(test_restart),
                 cmocka_unit_test(test_restart_without_everybody),
+                cmocka_unit_test(test_restart_and_a_ghost),
                 cmocka_unit_test(test_delete_for_a_busy_client),
                 cmocka_unit_test(test_delete_waits_for_what_is_on_its_way),
                 cmocka_unit_test(test_restart_during_init),
