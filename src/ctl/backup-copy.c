@@ -10,8 +10,10 @@
 
 #include "ctl/backup.h"
 #include "ctl/tree.h"
+#include "store/segment.h"
 
 #define PARTIAL ".partial"
+#define STAGE ".backup" /* in the session's folder */
 
 /* Of a session's folder; the rest (lock, socket, passwords, what was set aside) is of no use elsewhere. Snapshots come before
  * the log that they point into: a copy must not have one without the other. */
@@ -19,6 +21,8 @@ static const char *const folders[] = {"snapshots", "log"};
 
 typedef struct Copy {
         int from, to, before; /* folders; before: of the copy before, -1: none */
+        bool link; /* what no longer changes may be a hard link to the session's own file */
+        uint64_t newest[2]; /* numbers of the newest segments of each type: they may still grow */
         BackupResult *result;
         char **path; /* what it is about, when something fails */
 } Copy;
@@ -35,6 +39,47 @@ static bool is_same(const struct stat *a, const struct stat *b)
 {
         return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
                a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Manifests are made by renaming; segments are written to until the next one of their type is begun. */
+static bool may_change(const Copy *c, const char *name)
+{
+        uint64_t number;
+
+        if (segment_parse_name(name, &number))
+                return number == c->newest[0] || number == c->newest[1];
+        return !strstr(name, ".snap") && !strstr(name, ".twin") && !strstr(name, ".base");
+}
+
+static void note_segment(Copy *c, int folder, const char *name)
+{
+        FormatSegment header;
+        uint64_t number, *newest;
+        int fd;
+
+        if (!segment_parse_name(name, &number))
+                return;
+        fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0 && pread(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header)) {
+                newest = &c->newest[le32toh(header.type) == FORMAT_SEGMENT_CONTENT];
+                *newest = MAX(*newest, number);
+        }
+        if (fd >= 0)
+                close(fd);
+}
+
+static void find_newest(Copy *c)
+{
+        int fd = openat(c->from, "log", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *d = fd < 0 ? NULL : fdopendir(fd);
+        const struct dirent *e;
+
+        while (d && (e = readdir(d)))
+                note_segment(c, dirfd(d), e->d_name);
+        if (d)
+                closedir(d);
+        else if (fd >= 0)
+                close(fd);
 }
 
 static int copy_file(Copy *c, int from, int to, int before, const char *name)
@@ -54,6 +99,11 @@ static int copy_file(Copy *c, int from, int to, int before, const char *name)
         c->result->bytes += (uint64_t)st.st_size;
         if (before >= 0 && fstatat(before, name, &old, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(old.st_mode) &&
             is_same(&st, &old) && linkat(before, name, to, name, 0) == 0) {
+                close(in);
+                c->result->n_linked++;
+                return 0;
+        }
+        if (c->link && !may_change(c, name) && linkat(from, name, to, name, 0) == 0) {
                 close(in);
                 c->result->n_linked++;
                 return 0;
@@ -127,7 +177,7 @@ static int copy_top(Copy *c)
         return r;
 }
 
-static bool is_backup_name(const char *name)
+bool backup_is_name(const char *name)
 {
         return strlen(name) == 16 && name[8] == 'T' && name[15] == 'Z' && strspn(name, "0123456789TZ") == 16;
 }
@@ -141,7 +191,7 @@ static int open_before(int destination)
         const struct dirent *e;
 
         while (d && (e = readdir(d)))
-                if (is_backup_name(e->d_name) && strcmp(e->d_name, newest) > 0)
+                if (backup_is_name(e->d_name) && strcmp(e->d_name, newest) > 0)
                         snprintf(newest, sizeof(newest), "%.16s", e->d_name);
         if (d)
                 closedir(d);
@@ -215,10 +265,11 @@ static int copy_into(Copy *c, int destination, uint64_t now_usec)
         return r;
 }
 
-int backup_copy(const char *data_dir, const char *destination, uint64_t now_usec, BackupResult *ret, char **ret_path)
+static int copy_to(const char *data_dir, const char *destination, bool stage, uint64_t now_usec, BackupResult *ret,
+                   char **ret_path)
 {
         BackupResult result = {0};
-        Copy c = {.from = -1, .to = -1, .before = -1, .result = &result, .path = ret_path};
+        Copy c = {.from = -1, .to = -1, .before = -1, .link = stage, .result = &result, .path = ret_path};
         int to, r = 0;
 
         *ret_path = NULL;
@@ -229,7 +280,10 @@ int backup_copy(const char *data_dir, const char *destination, uint64_t now_usec
         if (r == 0 && (to < 0 || c.from < 0))
                 r = fail(&c, to < 0 ? to : c.from, NULL, to < 0 ? destination : data_dir);
         if (r == 0) {
-                c.before = open_before(to);
+                if (stage)
+                        find_newest(&c);
+                else
+                        c.before = open_before(to);
                 r = copy_into(&c, to, now_usec);
         }
         if (c.before >= 0)
@@ -243,4 +297,31 @@ int backup_copy(const char *data_dir, const char *destination, uint64_t now_usec
         if (r == 0)
                 *ret = result;
         return r;
+}
+
+int backup_copy(const char *data_dir, const char *destination, uint64_t now_usec, BackupResult *ret, char **ret_path)
+{
+        return copy_to(data_dir, destination, false, now_usec, ret, ret_path);
+}
+
+static char *stage_folder(const char *data_dir)
+{
+        char *path;
+
+        return asprintf(&path, "%s/" STAGE, data_dir) < 0 ? NULL : path;
+}
+
+int backup_stage(const char *data_dir, uint64_t now_usec, BackupResult *ret, char **ret_path)
+{
+        _cleanup_free_ char *folder = stage_folder(data_dir);
+        int r = folder ? copy_to(data_dir, folder, true, now_usec, ret, ret_path) : -ENOMEM;
+
+        return r == 0 && asprintf(ret_path, "%s/%s", folder, ret->name) < 0 ? -ENOMEM : r;
+}
+
+int backup_unstage(const char *data_dir)
+{
+        _cleanup_free_ char *folder = stage_folder(data_dir);
+
+        return folder ? tree_remove(folder) : -ENOMEM;
 }

@@ -11,7 +11,23 @@
 
 #define ATTEMPTS 5u
 
-static ExitStatus copy(const Ctl *ctl, const char *destination, BackupResult *ret)
+typedef int (*CopyFunc)(const char *data_dir, const char *destination, BackupResult *ret, char **ret_path);
+
+static int copy_into_folder(const char *data_dir, const char *destination, BackupResult *ret, char **ret_path)
+{
+        return backup_copy(data_dir, destination, ctl_now_usec(), ret, ret_path);
+}
+
+static int stage(const char *data_dir, const char *destination, BackupResult *ret, char **ret_path)
+{
+        int r = backup_unstage(data_dir);
+
+        *ret_path = NULL;
+        return r < 0 ? r : backup_stage(data_dir, ctl_now_usec(), ret, ret_path);
+}
+
+/* *ret_path: what the function has said. */
+static ExitStatus copy(const Ctl *ctl, CopyFunc function, const char *destination, BackupResult *ret, char **ret_path)
 {
         _cleanup_free_ char *path = NULL;
         int r = -EAGAIN;
@@ -19,7 +35,7 @@ static ExitStatus copy(const Ctl *ctl, const char *destination, BackupResult *re
         for (unsigned i = 0; r == -EAGAIN && i < ATTEMPTS; i++) {
                 free(path);
                 path = NULL;
-                r = backup_copy(ctl->data_dir, destination, ctl_now_usec(), ret, &path);
+                r = function(ctl->data_dir, destination, ret, &path);
         }
         if (r == -EAGAIN)
                 return ctl_fail(ctl, CTL_FAILED, "the log is being compacted all the time: try again later");
@@ -28,24 +44,51 @@ static ExitStatus copy(const Ctl *ctl, const char *destination, BackupResult *re
         if (r < 0)
                 return ctl_fail(ctl, r == -EACCES ? CTL_REFUSED : CTL_FAILED, "cannot copy %s: %s", path ?: ctl->data_dir,
                                 strerror(-r));
+        *ret_path = TAKE_PTR(path);
         return CTL_OK;
 }
 
-static ExitStatus verify_copy(const Ctl *ctl, const char *destination, const BackupResult *result, uint64_t *ret_damaged)
+static ExitStatus verify_copy(const Ctl *ctl, char *path)
 {
         Ctl there = *ctl;
+        uint64_t damaged = 0;
         ExitStatus status;
 
-        there.data_dir = NULL;
-        if (asprintf(&there.data_dir, "%s/%s", destination, result->name) < 0)
-                return ctl_fail(ctl, CTL_FAILED, "out of memory");
-        status = verify_everything(&there, ret_damaged);
-        if (status == CTL_OK && *ret_damaged > 0)
+        there.data_dir = path;
+        status = verify_everything(&there, &damaged);
+        if (status == CTL_OK && damaged > 0)
                 status = ctl_fail(ctl, CTL_DEGRADED, "%s is copied, but %llu records of it are damaged: see `scenekeepctl "
                                                      "verify --all` for the session itself",
-                                  there.data_dir, (unsigned long long)*ret_damaged);
-        free(there.data_dir);
+                                  path, (unsigned long long)damaged);
         return status;
+}
+
+static ExitStatus backup_here(const Ctl *ctl, const char *destination, BackupResult *ret)
+{
+        _cleanup_free_ char *path = NULL;
+        ExitStatus status = copy(ctl, copy_into_folder, destination, ret, &path);
+
+        if (status == CTL_OK && asprintf(&path, "%s/%s", destination, ret->name) < 0) {
+                path = NULL;
+                status = ctl_fail(ctl, CTL_FAILED, "out of memory");
+        }
+        return status == CTL_OK ? verify_copy(ctl, path) : status;
+}
+
+/* A damaged copy is sent as well, beside the whole ones before it: most of it is better than nothing of it. */
+static ExitStatus backup_there(const Ctl *ctl, const char *destination, BackupResult *ret)
+{
+        _cleanup_free_ char *path = NULL;
+        ExitStatus status = copy(ctl, stage, destination, ret, &path), found = CTL_OK;
+
+        if (status == CTL_OK) {
+                found = verify_copy(ctl, path);
+                if (found == CTL_OK || found == CTL_DEGRADED)
+                        status = backup_send(ctl, path, destination, ret);
+        }
+        if (backup_unstage(ctl->data_dir) < 0 && status == CTL_OK)
+                status = ctl_fail(ctl, CTL_FAILED, "the copy is complete, but %s/.backup cannot be removed", ctl->data_dir);
+        return status == CTL_OK ? found : status;
 }
 
 ExitStatus verb_backup(Ctl *ctl)
@@ -54,13 +97,11 @@ ExitStatus verb_backup(Ctl *ctl)
         _cleanup_store_ Store *store = NULL;
         BackupResult result;
         char size[FORMAT_SIZE_MAX], copied[FORMAT_SIZE_MAX];
-        uint64_t damaged = 0;
+        bool local = backup_is_local(destination);
         ExitStatus status = source_open_store(ctl, &store);
 
         if (status == CTL_OK)
-                status = copy(ctl, destination, &result);
-        if (status == CTL_OK)
-                status = verify_copy(ctl, destination, &result, &damaged);
+                status = local ? backup_here(ctl, destination, &result) : backup_there(ctl, destination, &result);
         if (status != CTL_OK)
                 return status;
         if (ctl->json) {
@@ -74,9 +115,10 @@ ExitStatus verb_backup(Ctl *ctl)
                 json_add_int(o, "copied_bytes", result.copied_bytes);
                 ctl_print_json(o);
         } else {
-                printf("%s: %s in %llu files, of which %s are new; every digest is right.\n", result.name,
+                printf("%s: %s in %llu files, of which %s are new; %s.\n", result.name,
                        format_size(size, sizeof(size), result.bytes), (unsigned long long)result.n_files,
-                       format_size(copied, sizeof(copied), result.copied_bytes));
+                       format_size(copied, sizeof(copied), result.copied_bytes),
+                       local ? "every digest is right" : "compared there");
         }
         return CTL_OK;
 }

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "base/macros.h"
+#include "ctl/verb.h"
 
 #define BACKUP_NAME_MAX 32u
 
@@ -22,6 +22,22 @@ typedef struct BackupResult {
         uint64_t bytes, copied_bytes;
 } BackupResult;
 
+/* A copy beside the session, in its own folder and of the same disk, in which all files that no longer change are hard
+ * links: for handing on what must not move meanwhile. *ret_path is the folder of the copy then. As backup_copy(). */
+int backup_stage(const char *data_dir, uint64_t now_usec, BackupResult *ret, char **ret_path);
+
+/* Removes it; one that is not there is no error. 0 or -errno. */
+int backup_unstage(const char *data_dir);
+
 /* Returns 0; -EAGAIN when a file vanished meanwhile, as the daemon has compacted its log: begin again; or -errno with
  * *ret_path (malloc()ed, may be NULL) as what it is about. */
 int backup_copy(const char *data_dir, const char *destination, uint64_t now_usec, BackupResult *ret, char **ret_path);
+
+bool backup_is_name(const char *name);
+
+/* Whether it is a folder of this machine, and not what only rsync(1) can reach: rsync://HOST/..., HOST:PATH, HOST::MODULE. */
+bool backup_is_local(const char *destination);
+
+/* Hands a staged copy to rsync, and lets it compare every byte there. What is the same as in the copies before is not sent,
+ * and hard-linked there. The counts of `result` are changed to what was sent. CTL_OK or what ctl_fail() returned. */
+ExitStatus backup_send(const Ctl *ctl, const char *stage, const char *destination, BackupResult *result);

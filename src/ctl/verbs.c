@@ -46,7 +46,7 @@ const Verb verbs[] = {
         {"drill", "", 0, 0, 0, "Try to restore the newest snapshot into memory", verb_drill},
         {"scrub", "", 0, 0, 0, "Read and verify everything on disk", verb_scrub},
         {"repair", "", 0, 0, OPT_BIT(OPT_SWAP), "Save all that is intact in a damaged store", verb_repair},
-        {"backup", "DEST", 1, 1, 0, "Copy the session to a folder, and verify it", verb_backup},
+        {"backup", "DEST", 1, 1, 0, "Copy it to a folder or with rsync, and verify", verb_backup},
         /* in and out */
         {"export", "FILE.db", 1, 1, OPT_BIT(OPT_AT), "Write the session as a file that the add-on opens", verb_export},
         {"import", "FILE", 1, 1, 0, "Make the session what a .db or .pkl file holds", verb_import},

@@ -2,13 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`scenekeepctl backup`: copies that are whole, cheap, and can be served."""
 
+import hashlib
 import os
+import shutil
+import socket
+import subprocess
 import sys
 import time
 
 import tap  # first: it says which packages are missing
 import ctl
 import pytest
+import rot
+from server import free_ports
 
 
 def back_up(session, destination):
@@ -73,6 +79,139 @@ def test_a_copy_can_be_served(make_session, make_server, fleet, tmp_path):
     client = fleet.client(server.address, "first").connect()
     fleet.wait_active(client)
     assert {u: n.state()[2] for u, n in client.nodes.items()} == {u: n.state()[2] for u, n in session.admin.nodes.items()}
+
+
+# ---- what only rsync reaches ----
+
+needs_rsync = pytest.mark.skipif(not shutil.which("rsync"), reason="rsync is not installed")
+
+SSH = """#!/bin/sh
+# Stands for ssh: the other machine is this one.
+while [ "${1#-}" != "$1" ]; do case $1 in -o|-l|-p) shift 2 ;; *) shift ;; esac; done
+[ "$1" = elsewhere ] || { echo "ssh: Could not resolve hostname $1" >&2; exit 255; }
+shift
+echo "$*" >> "$FAKE_SSH_LOG"
+exec sh -c "$*"
+"""
+
+
+class Elsewhere:
+    """A destination on another machine: what rsync calls it, the folder that it is, and what the environment needs."""
+
+    def __init__(self, name, folder, environment):
+        self.name, self.folder, self.environment = name, folder, environment
+
+    def back_up(self, session, *options, status=ctl.OK):
+        while self.folder.exists() and time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) in os.listdir(self.folder):
+            time.sleep(0.05)
+        answer = ctl.run("backup", self.name, *options, "--data-dir", session.server.data_dir, environment=self.environment)
+        assert answer.status == status, answer
+        assert not os.path.exists(os.path.join(session.server.data_dir, ".backup"))
+        return answer
+
+    def whole(self):
+        """Every copy whose list of digests holds."""
+        names = []
+        for copy in sorted(self.folder.iterdir()):
+            if not (copy / "SHA256SUMS").exists():
+                continue
+            for line in (copy / "SHA256SUMS").read_text(encoding="utf-8").splitlines():
+                digest, path = line.split("  ", 1)
+                assert hashlib.sha256((copy / path).read_bytes()).hexdigest() == digest, path
+            names.append(copy.name)
+        return names
+
+
+@pytest.fixture
+def rsync_daemon(tmp_path):
+    (tmp_path / "module").mkdir()
+    port = free_ports()[0]
+    config = tmp_path / "rsyncd.conf"
+    config.write_text(f"use chroot = no\npid file = {tmp_path}/pid\nlog file = {tmp_path}/log\n[backup]\n"
+                      f"path = {tmp_path}/module\nread only = no\nuid = {os.getuid()}\ngid = {os.getgid()}\n")
+    with subprocess.Popen(["rsync", "--daemon", "--no-detach", "--address=127.0.0.1", f"--port={port}", f"--config={config}"],
+                          stdin=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline and process.poll() is None
+                time.sleep(0.02)
+        yield Elsewhere(f"rsync://127.0.0.1:{port}/backup/sessions/studio one", tmp_path / "module" / "sessions" / "studio one", {})
+        process.terminate()
+
+
+@pytest.fixture
+def fake_ssh(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ssh").write_text(SSH)
+    (tmp_path / "bin" / "ssh").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "FAKE_SSH_LOG": str(tmp_path / "ssh.log")}
+    return Elsewhere(f"elsewhere:{tmp_path}/there/it's here", tmp_path / "there" / "it's here", environment)
+
+
+@needs_rsync
+@pytest.mark.parametrize("kind", ["rsync_daemon", "fake_ssh"])
+@pytest.mark.parametrize("running", [True, False])
+def test_copies_elsewhere(make_session, request, tmp_path, kind, running):
+    elsewhere = request.getfixturevalue(kind)
+    session = make_session(segment_size="1M")
+    ctl.good("save", "--data-dir", session.server.data_dir)
+    if not running:
+        session.server.stop()
+    first = elsewhere.back_up(session, "--json").json
+    assert first["destination"] == elsewhere.name and first["copied_bytes"] == first["bytes"] > 0 and first["linked"] == 0
+    text = elsewhere.back_up(session)
+    assert "compared there" in text.text and not text.error
+    third = elsewhere.back_up(session, "--json").json
+    assert third["linked"] > 0 and third["copied_bytes"] < third["bytes"]
+    assert len(elsewhere.whole()) == 3 and third["name"] == elsewhere.whole()[-1]
+    assert nodes(elsewhere.folder / third["name"]) == nodes(session.server.data_dir)
+    names = rot.files(elsewhere.folder / third["name"], "snapshots")
+    assert all(os.stat(name).st_nlink >= 3 for name in names), "what is the same is there once"
+    # What lies there has rotted, with its size and time as before: it is found, and sent anew.
+    victim = rot.files(elsewhere.folder / third["name"], "snapshots")[0]
+    when = os.stat(victim).st_mtime_ns
+    rot.flip(victim, 60)
+    os.utime(victim, ns=(when, when))
+    answer = elsewhere.back_up(session, "--json", status=ctl.DEGRADED)
+    assert f"snapshots/{os.path.basename(victim)} had rotted in the copies before it" in answer.error
+    newest = max(elsewhere.folder.iterdir())
+    assert (newest / "SHA256SUMS").exists()
+    ctl.good("verify", "--all", "--data-dir", newest)
+    for copy in elsewhere.folder.iterdir():
+        if copy != newest:
+            shutil.rmtree(copy)
+    assert elsewhere.whole() == [newest.name]
+    elsewhere.back_up(session)
+
+
+@needs_rsync
+def test_a_copy_from_elsewhere_can_be_served(session, make_server, fleet, fake_ssh):
+    name = fake_ssh.back_up(session, "--json").json["name"]
+    server = make_server(start=False)
+    shutil.copytree(fake_ssh.folder / name, server.data_dir)
+    server.start()
+    client = fleet.client(server.address, "first").connect()
+    fleet.wait_active(client)
+    assert {u: n.state()[2] for u, n in client.nodes.items()} == {u: n.state()[2] for u, n in session.admin.nodes.items()}
+
+
+@needs_rsync
+def test_what_stands_in_the_way_elsewhere(session, fake_ssh, tmp_path):
+    at = ("--json", "--data-dir", session.server.data_dir)
+    ctl.refused(ctl.FAILED, "Could not resolve hostname nowhere", "backup", "nowhere:/srv/backup", *at,
+                environment=fake_ssh.environment)
+    port = free_ports()[0]
+    ctl.refused(ctl.FAILED, "Connection refused", "backup", f"rsync://127.0.0.1:{port}/backup", *at)
+    (tmp_path / "empty").mkdir()
+    ctl.refused(ctl.FAILED, "rsync is not installed", "backup", "elsewhere:/srv/backup", *at,
+                environment={"PATH": str(tmp_path / "empty")})
+    (tmp_path / "file").write_text("no folder")
+    ctl.refused(ctl.FAILED, "cannot copy to", "backup", f"elsewhere:{tmp_path}/file/x", *at, environment=fake_ssh.environment)
+    assert not os.path.exists(os.path.join(session.server.data_dir, ".backup"))
 
 
 def test_refusals(session, tmp_path):
