@@ -111,8 +111,8 @@ static inline Node *scene_slot(const Scene *s, uint32_t slot)
 /* ---- node-index.c ---- */
 
 uint32_t node_index_find(const Scene *s, const void *uuid, size_t uuid_size); /* NODE_NONE */
-/* Room for one more. 0 or -ENOMEM. */
-int node_index_reserve(Scene *s);
+/* Room for so many more. 0 or -ENOMEM. */
+int node_index_reserve(Scene *s, size_t n_more);
 void node_index_add(Scene *s, const Node *n);
 void node_index_remove(Scene *s, const Node *n);
 

@@ -329,7 +329,7 @@ static int scene_add(Scene *s, const void *uuid, size_t uuid_size, Bytes *owner,
         int r = scene_owner_index(s, owner, &owner_index);
         if (r < 0)
                 return r;
-        r = node_index_reserve(s);
+        r = node_index_reserve(s, 1);
         if (r < 0)
                 return r;
         Node *n;

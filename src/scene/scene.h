@@ -39,6 +39,9 @@ DEFINE_CLEANUP(Scene *, scene_free)
 /* A smaller cache is emptied down to its new size at once. */
 void scene_reconfigure(Scene *s, const SceneConfig *config);
 
+/* Makes room for so many more nodes at once, instead of again and again as they come. 0 or -ENOMEM. */
+int scene_reserve(Scene *s, size_t n_more);
+
 /* Drops every node. */
 void scene_clear(Scene *s);
 

@@ -4,23 +4,29 @@
 #include "session/session-private.h"
 
 /* A user fills the empty session. Its nodes are journalled as they come and count when all are there; what is
- * not complete in the end is dropped. */
+ * not complete in the end is dropped. There may be hundreds of thousands of them, so what is done with all is done in
+ * slices: while their uuids are looked at, the init has not been answered; while they go into the scene, the init is
+ * decided but nobody has been told, and the first who would change the scene has the rest done at once. */
 
 /* A client that was told DONE ignores its data channel until it has seen that, so data waits for so long. */
 #define DONE_SETTLE (1 * USEC_PER_SEC)
+
+static void staged_release(StagedNode *staged)
+{
+        staged->uuid = bytes_unref(staged->uuid);
+        staged->owner = bytes_unref(staged->owner);
+        staged->dependencies = bytes_unref(staged->dependencies);
+        staged->payload = bytes_unref(staged->payload);
+}
 
 Init *init_free(Init *init)
 {
         if (!init)
                 return NULL;
-        for (size_t i = 0; i < init->n_nodes; i++) {
-                StagedNode *staged = &init->nodes[i];
-                bytes_unref(staged->uuid);
-                bytes_unref(staged->owner);
-                bytes_unref(staged->dependencies);
-                bytes_unref(staged->payload);
-        }
+        for (size_t i = init->n_adopted; i < init->n_nodes; i++)
+                staged_release(&init->nodes[i]);
         free(init->nodes);
+        value_unref(init->uuids);
         u64_map_done(&init->by_uuid);
         bytes_unref(init->author);
         free(init);
@@ -75,7 +81,7 @@ static void staged_set(Init *init, StagedNode *staged, const MessageNode *node)
 
 void init_stored(Init *init, size_t index, uint64_t version, const StoreLocation *location, Bytes *mapped)
 {
-        if (!init || index >= init->n_nodes || init->nodes[index].version != version)
+        if (!init || index < init->n_adopted || index >= init->n_nodes || init->nodes[index].version != version)
                 return;
         StagedNode *staged = &init->nodes[index];
         staged->location = *location;
@@ -108,35 +114,41 @@ Init *init_new(Bytes *author, uint32_t serial)
 {
         Init *init = malloc(sizeof *init);
         if (init)
-                *init = (Init){ .user = serial, .author = bytes_ref(author) };
+                *init = (Init){ .user = serial, .phase = INIT_FILLING, .author = bytes_ref(author) };
         return init;
 }
 
-/* Into the scene with what has been staged. */
-int init_adopt(Session *s, Init *init, uint64_t wall)
+static int adopt(Session *s, Init *init, const StagedNode *staged, uint64_t wall)
 {
-        for (size_t i = 0; i < init->n_nodes; i++) {
-                StagedNode *staged = &init->nodes[i];
-                if (!staged->payload)
-                        continue;
-                bool own = bytes_equal(staged->owner, init->author);
-                Node *n;
-                int r = scene_put(s->scene, staged->uuid->data, staged->uuid->size, own ? staged->owner : s->common,
-                                  staged->dependencies, staged->payload, wall, &n);
+        bool own = bytes_equal(staged->owner, init->author);
+        Node *n;
+        int r = scene_put(s->scene, staged->uuid->data, staged->uuid->size, own ? staged->owner : s->common,
+                          staged->dependencies, staged->payload, wall, &n);
+        if (r < 0)
+                return r;
+        if (staged->has_location)
+                scene_set_location(s->scene, n, node_version(n), &staged->location, NULL);
+        grave_remove(s, staged->uuid->data, staged->uuid->size);
+        return stale_note_changed(s, n, wall);
+}
+
+int init_adopt(Session *s, Init *init, size_t max, uint64_t wall)
+{
+        size_t end = init->n_adopted + MIN(max, init->n_nodes - init->n_adopted);
+        for (; init->n_adopted < end; init->n_adopted++) {
+                StagedNode *staged = &init->nodes[init->n_adopted];
+                int r = staged->payload ? adopt(s, init, staged, wall) : 0;
                 if (r < 0)
                         return r;
-                if (staged->has_location)
-                        scene_set_location(s->scene, n, node_version(n), &staged->location, NULL);
-                grave_remove(s, staged->uuid->data, staged->uuid->size);
-                r = stale_note_changed(s, n, wall);
-                if (r < 0)
-                        return r;
+                staged_release(staged);
         }
+        if (end < init->n_nodes)
+                return 1;
         s->running = true;
         return 0;
 }
 
-/* ---- messages ---- */
+/* ---- answers ---- */
 
 int init_answer(Session *s, User *u, const char *state)
 {
@@ -166,44 +178,18 @@ static int init_drop(Session *s, const User *u, const char *reason)
 
 int init_abandon(Session *s, const User *u, const char *reason)
 {
-        return s->init && s->init->user == u->serial ? init_drop(s, u, reason) : 0;
+        if (!s->init || s->init->user != u->serial)
+                return 0;
+        return s->init->phase == INIT_ADOPTING ? init_settle(s) : init_drop(s, u, reason);
 }
 
-/* The init announced by a list of uuids: 0, 1 when the list is empty, too long or names one twice. */
-static int init_announce(Session *s, const User *u, const Value *uuids, Init **ret)
-{
-        uint32_t n = value_list_length(uuids);
-        if (n == 0 || n > s->config.max_nodes)
-                return 1;
-        _cleanup_(init_freep) Init *init = init_new(u->name, u->serial);
-        if (!init)
-                return -ENOMEM;
-        for (uint32_t i = 0; i < n; i++) {
-                const Value *uuid = value_list_get(uuids, i);
-                int r = init_add(s, init, value_data(uuid), value_size(uuid));
-                if (r != 0)
-                        return r;
-        }
-        *ret = TAKE_PTR(init);
-        return 0;
-}
+/* ---- announcing ---- */
 
-static int init_begin(Session *s, User *u, const Message *m)
+static int init_accept(Session *s, User *u)
 {
-        if (!u->admin) {
-                int r = session_forbidden(s, u, "wanted to initialise the session without being admin", true);
-                return r < 0 ? r : init_reject(s, u);
-        }
-        if (s->init || session_has_scene(s))
-                return init_reject(s, u);
-        int r = init_announce(s, u, m->uuids, &s->init);
-        if (r != 0)
-                return r < 0 ? r : init_reject(s, u);
-        u->initiating = true;
-        u->expected = false;
-        s->table_dirty |= u->status != USER_LOBBY;
-        u->status = USER_LOBBY;
-        r = journal_state(s, u, RECORD_STATE_INIT);
+        s->init->uuids = value_unref(s->init->uuids);
+        s->init->phase = INIT_FILLING;
+        int r = journal_state(s, u, RECORD_STATE_INIT);
         if (r == 0)
                 r = journal_user(s, u);
         if (r == 0)
@@ -213,20 +199,60 @@ static int init_begin(Session *s, User *u, const Message *m)
                                     s->init->n_nodes);
 }
 
-static int init_complete(Session *s, User *u)
+/* Looks at up to `max` more of the uuids. One that is named twice ends it. */
+static int init_announce(Session *s, User *u, size_t max)
+{
+        Init *init = s->init;
+        uint32_t n = value_list_length(init->uuids);
+        for (; init->n_nodes < n && max > 0; max--) {
+                const Value *uuid = value_list_get(init->uuids, (uint32_t)init->n_nodes);
+                int r = init_add(s, init, value_data(uuid), value_size(uuid));
+                if (r < 0)
+                        return r;
+                if (r > 0) {
+                        s->init = init_free(init);
+                        return init_reject(s, u);
+                }
+        }
+        if (init->n_nodes == n)
+                return init_accept(s, u);
+        session_need(s, s->now.now);
+        return 0;
+}
+
+static int init_begin(Session *s, User *u, const Message *m)
+{
+        if (!u->admin) {
+                int r = session_forbidden(s, u, "wanted to initialise the session without being admin", true);
+                return r < 0 ? r : init_reject(s, u);
+        }
+        uint32_t n = value_list_length(m->uuids);
+        if (s->init || session_has_scene(s) || n == 0 || n > s->config.max_nodes)
+                return init_reject(s, u);
+        s->init = init_new(u->name, u->serial);
+        if (!s->init)
+                return -ENOMEM;
+        s->init->phase = INIT_ANNOUNCED;
+        s->init->uuids = value_ref(m->uuids);
+        u->initiating = true;
+        u->expected = false;
+        s->table_dirty |= u->status != USER_LOBBY;
+        u->status = USER_LOBBY;
+        return init_announce(s, u, INIT_SLICE);
+}
+
+/* ---- completing ---- */
+
+static int init_complete(Session *s)
 {
         _cleanup_(init_freep) Init *init = TAKE_PTR(s->init);
-        int r = init_adopt(s, init, s->now.wall);
-        if (r < 0)
-                return r;
+        User *u = session_find_serial(s, init->user);
         u->initiating = false;
         u->status = USER_ACTIVE;
         u->data_from = s->now.now + DONE_SETTLE;
         session_need(s, u->data_from);
         s->table_dirty = true;
-        r = journal_state(s, u, RECORD_STATE_RUNNING);
-        if (r == 0)
-                r = journal_user(s, u);
+        int r = journal_user(s, u);
         if (r == 0)
                 r = init_answer(s, u, "DONE");
         if (r == 0)
@@ -244,6 +270,40 @@ static int init_complete(Session *s, User *u)
                                     scene_n_nodes(s->scene));
 }
 
+/* All is there. It goes into the scene from the next turn on, when the places of the last nodes in the log are known. */
+static int init_decide(Session *s, User *u)
+{
+        Init *init = s->init;
+        init->phase = INIT_ADOPTING;
+        u64_map_done(&init->by_uuid);
+        session_need(s, s->now.now);
+        int r = scene_reserve(s->scene, init->n_nodes);
+        return r < 0 ? r : journal_state(s, u, RECORD_STATE_RUNNING);
+}
+
+int init_step(Session *s)
+{
+        if (!s->init || s->loading || s->init->phase == INIT_FILLING)
+                return 0;
+        if (s->init->phase == INIT_ANNOUNCED)
+                return init_announce(s, session_find_serial(s, s->init->user), INIT_SLICE);
+        int r = init_adopt(s, s->init, INIT_SLICE, s->now.wall);
+        if (r == 0)
+                return init_complete(s);
+        session_need(s, s->now.now);
+        return MIN(r, 0);
+}
+
+int init_settle(Session *s)
+{
+        if (!s->init || s->init->phase != INIT_ADOPTING)
+                return 0;
+        int r = init_adopt(s, s->init, SIZE_MAX, s->now.wall);
+        return r < 0 ? r : init_complete(s);
+}
+
+/* ---- messages ---- */
+
 static int init_set(Session *s, User *u, Message *m)
 {
         Init *init = s->init;
@@ -259,7 +319,7 @@ static int init_set(Session *s, User *u, Message *m)
                 r = init_drop(s, u, "it is larger than allowed (see max_pending_init)");
                 return r < 0 ? r : init_reject(s, u);
         }
-        return init->n_received == init->n_nodes ? init_complete(s, u) : 0;
+        return init->n_received == init->n_nodes ? init_decide(s, u) : 0;
 }
 
 int init_message(Session *s, User *u, Message *m)
@@ -267,6 +327,9 @@ int init_message(Session *s, User *u, Message *m)
         if (m->step == MESSAGE_STEP_INIT)
                 return init_begin(s, u, m);
         if (s->init && s->init->user == u->serial) {
+                /* What comes behind the last node: it is told in a moment. */
+                if (s->init->phase == INIT_ADOPTING)
+                        return 0;
                 if (m->step == MESSAGE_STEP_SET)
                         return init_set(s, u, m);
                 int r = init_drop(s, u, "nodes are missing at its end");

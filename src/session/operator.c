@@ -58,12 +58,15 @@ int session_put_done(Session *s, SessionTime t, EffectList *effects)
 
 int session_delete(Session *s, SessionTime t, const void *uuid, size_t uuid_size, EffectList *effects)
 {
-        Node *n = scene_find(s->scene, uuid, uuid_size);
-        if (!n)
-                return 1;
         session_enter(s, t, effects);
+        int r = init_settle(s);
+        Node *n = scene_find(s->scene, uuid, uuid_size);
+        if (r < 0 || !n) {
+                r = session_leave(s, r);
+                return r < 0 ? r : 1;
+        }
         _cleanup_frames_ Frames *frames = NULL;
-        int r = answer_new(s, MESSAGE_DELETE, value_str_new(uuid, uuid_size), &frames);
+        r = answer_new(s, MESSAGE_DELETE, value_str_new(uuid, uuid_size), &frames);
         if (r == 0)
                 r = rights_remove(s, NULL, n, frames);
         return session_leave(s, r);
@@ -72,9 +75,11 @@ int session_delete(Session *s, SessionTime t, const void *uuid, size_t uuid_size
 int session_set_owner(Session *s, SessionTime t, const void *uuid, size_t uuid_size, const char *owner,
                       EffectList *effects)
 {
+        session_enter(s, t, effects);
+        int r = session_leave(s, init_settle(s));
         Node *n = scene_find(s->scene, uuid, uuid_size);
-        if (!n)
-                return 1;
+        if (r < 0 || !n)
+                return r < 0 ? r : 1;
         bool common = strcmp(owner, SCENE_OWNER_COMMON) == 0;
         const User *u = common ? NULL : session_find_name(s, owner, strlen(owner));
         if (!common && !u)

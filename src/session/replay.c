@@ -112,7 +112,7 @@ static int replay_state(Session *s, const SessionRecord *record, uint64_t wall)
                 return s->init || !record->author ? 0 : -ENOMEM;
         }
         if (state == RECORD_STATE_RUNNING && s->init)
-                r = init_adopt(s, s->init, wall);
+                r = init_adopt(s, s->init, SIZE_MAX, wall);
         s->running |= state == RECORD_STATE_RUNNING;
         s->init = init_free(s->init);
         return r;

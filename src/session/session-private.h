@@ -66,6 +66,9 @@
 #define RESEND_BATCH_BYTES (4u << 20)
 #define RESEND_BATCH_NODES 256u
 
+/* Nodes of an init looked at in one turn: well under a millisecond. */
+#define INIT_SLICE 512u
+
 /* Nodes up to this size are encoded on the spot, which takes a millisecond or two; larger ones by EFFECT_ENCODE. */
 #define ENCODE_SYNC_LIMIT (1u << 20)
 
@@ -110,10 +113,19 @@ typedef struct StagedNode {
         bool has_location;
 } StagedNode;
 
+typedef enum InitPhase {
+        INIT_ANNOUNCED, /* its uuids are being looked at, and it has not been answered */
+        INIT_FILLING,
+        INIT_ADOPTING,  /* all is there and journalled, and on its way into the scene */
+} InitPhase;
+
 /* An init under way. Its nodes do not count before it is complete. */
 typedef struct Init {
         uint32_t user; /* serial of the initiator; 0: while replaying */
+        InitPhase phase;
         Bytes *author;
+        Value *uuids;     /* INIT_ANNOUNCED: the first n_nodes of them have been looked at */
+        size_t n_adopted; /* INIT_ADOPTING: those before are in the scene */
         StagedNode *nodes;
         size_t n_nodes, n_allocated, n_received;
         U64Map by_uuid; /* keyed hash -> index */
@@ -273,8 +285,12 @@ int init_answer(Session *s, User *u, const char *state);
 /* For replay. */
 Init *init_new(Bytes *author, uint32_t serial);
 int init_replay_node(Session *s, Init *init, const MessageNode *node, const StoreLocation *location);
-/* Puts what has been staged into the scene, which is running then. */
-int init_adopt(Session *s, Init *init, uint64_t wall);
+/* Puts what has been staged into the scene, at most `max` more; running when that is all. 1: there are more. */
+int init_adopt(Session *s, Init *init, size_t max, uint64_t wall);
+/* Goes on with what takes too long to be done at once. */
+int init_step(Session *s);
+/* Whoever is about to change the scene finds all of it there. */
+int init_settle(Session *s);
 /* session_stored() of a staged node; init may be NULL. */
 void init_stored(Init *init, size_t index, uint64_t version, const StoreLocation *location, Bytes *mapped);
 Init *init_free(Init *init);

@@ -220,7 +220,8 @@ void session_remove_user(Session *s, User *u)
 
 bool session_has_scene(const Session *s)
 {
-        return s->running && scene_n_nodes(s->scene) > 0;
+        bool adopting = s->init && s->init->phase == INIT_ADOPTING;
+        return s->running && !adopting && scene_n_nodes(s->scene) > 0;
 }
 
 /* ---- what is not accepted ---- */
@@ -316,7 +317,10 @@ static int session_dispatch(Session *s, Channel channel, const RoutingId *from, 
                 return r;
         if (r > 0)
                 return session_malformed(s, u, address, reason);
-        r = channel == CHANNEL_DATA ? relay_message(s, u, &m, frames, n_frames) :
+        if (u && (channel == CHANNEL_DATA || m.type == MESSAGE_DELETE || m.type == MESSAGE_RIGHT))
+                r = init_settle(s);
+        if (r == 0)
+                r = channel == CHANNEL_DATA ? relay_message(s, u, &m, frames, n_frames) :
                                       session_command(s, u, from, address, &m, frames);
         message_done(&m);
         return r;
@@ -449,7 +453,10 @@ int session_tick(Session *s, SessionTime t, EffectList *effects, uint64_t *ret_n
 {
         session_enter(s, t, effects);
         s->next_tick = UINT64_MAX;
-        int r = session_leave(s, presence_tick(s));
+        int r = init_step(s);
+        if (r == 0)
+                r = presence_tick(s);
+        r = session_leave(s, r);
         session_need(s, t.now + PING_INTERVAL);
         s->next_tick = MAX(s->next_tick, t.now + USEC_PER_MSEC);
         if (r == 0)
