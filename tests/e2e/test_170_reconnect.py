@@ -161,6 +161,27 @@ def test_one_restart(session, fleet, rng, number):
     assert users[2].users["anna"]["admin"] is True and users[2].users["bert"]["admin"] is False
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_crashed_while_the_server_was_down(make_session, fleet, number):
+    """Of its connections only the heartbeat comes back: a user who is not there, whose locks and name are free again."""
+    session = make_session(timeout="3s", reconnect_grace="1s")
+    bert = session.join("bert")
+    bert.lock(session.uuids[0])
+    fleet.wait_until(lambda: session.admin.nodes[session.uuids[0]].owner == "bert")
+    session.server.guarded = False
+    (session.server.kill if number == signal.SIGKILL else session.server.stop)()
+    bert.crash()
+    pings = bert.heartbeat.pings
+    session.server.start()
+    session.server.guarded = True
+    fleet.wait_until(lambda: bert.heartbeat.pings > pings + 1, what="the ghost to answer")
+    fleet.wait_until(lambda: "bert" not in session.admin.users, timeout=15, what="the ghost to be taken for gone")
+    assert session.admin.nodes[session.uuids[0]].owner == COMMON
+    session.users.remove(bert)
+    session.join("bert")
+    session.check_same()
+
+
 def test_down_for_three_seconds(make_session, fleet, rng):
     """Within the patience of the clients, who wait six."""
     session = make_session()
