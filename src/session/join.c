@@ -37,75 +37,84 @@ static Value *step(const char *state)
 static void catalog_done(User *u)
 {
         free(u->catalog.steps);
+        bytes_unref(u->catalog.pickle);
         u->catalog = (JoinCatalog){};
+}
+
+/* A catalog of so many nodes with so many bytes of uuids; its pickle is that of {'STATE': 'INIT', 'CATALOG': [...]}, written
+ * by hand, as there may be hundreds of thousands of nodes. *ret_put is where the uuids go. */
+static int catalog_new(size_t n_steps, size_t uuid_bytes, JoinCatalog *ret, uint8_t **ret_put)
+{
+        static const char head[] = "\x80\x04}(\x8c\x05STATE\x8c\x04INIT\x8c\x07" "CATALOG](", tail[] = "eu.";
+        size_t size = uuid_bytes + 2 * n_steps;
+        uint8_t *p;
+        JoinStep *steps = reallocarray(NULL, n_steps, sizeof *steps);
+        Bytes *pickle = steps ? bytes_new_uninitialised(strlen(head) + size + strlen(tail), &p) : NULL;
+        if (!pickle)
+                return free(steps), -ENOMEM;
+        *ret_put = mempcpy(p, head, strlen(head));
+        memcpy(*ret_put + size, tail, strlen(tail));
+        *ret = (JoinCatalog){ .pickle = pickle, .steps = steps, .n_steps = n_steps };
+        return 0;
+}
+
+static uint8_t *catalog_put(JoinCatalog *c, size_t i, const Node *n, uint8_t *p)
+{
+        _Static_assert(SCENE_UUID_MAX <= UINT8_MAX, "a uuid is a SHORT_BINUNICODE");
+        *p++ = 0x8c;
+        *p++ = (uint8_t)node_uuid_size(n);
+        c->steps[i] = (JoinStep){ .node_id = node_id(n), .place = (size_t)(p - c->pickle->data) };
+        return mempcpy(p, node_uuid(n), node_uuid_size(n));
+}
+
+static bool catalog_is_at(const JoinCatalog *c, size_t i, MessageText uuid)
+{
+        const uint8_t *p = c->pickle->data + c->steps[i].place;
+        return p[-1] == uuid.size && memcmp(p, uuid.data, uuid.size) == 0;
 }
 
 /* The whole scene; what comes last in a catalog is asked for first. */
 static int catalog_all(const Session *s, JoinCatalog *ret)
 {
-        size_t n_steps = scene_n_nodes(s->scene), i = n_steps;
-        JoinStep *steps = reallocarray(NULL, n_steps, sizeof *steps);
-        if (!steps)
-                return -ENOMEM;
+        size_t i = scene_n_nodes(s->scene), size = 0;
         for (const Node *n = scene_first(s->scene); n; n = scene_next(s->scene, n))
-                steps[--i] = (JoinStep){
-                        .node_id = node_id(n), .hash = session_hash(s, node_uuid(n), node_uuid_size(n)),
-                };
-        *ret = (JoinCatalog){ .steps = steps, .n_steps = n_steps };
-        return 0;
+                size += node_uuid_size(n);
+        uint8_t *p;
+        int r = catalog_new(i, size, ret, &p);
+        for (const Node *n = scene_first(s->scene); r == 0 && n; n = scene_next(s->scene, n))
+                p = catalog_put(ret, --i, n, p);
+        return r;
 }
 
-/* What is left of a catalog from the node on that was asked for last. */
+/* What is left of a catalog from the node on that was asked for last; n_steps 0: nothing. */
 static int catalog_rest(const Session *s, const JoinCatalog *old, JoinCatalog *ret)
 {
-        size_t first = old->n_asked > 0 ? old->n_asked - 1 : 0, n_steps = 0;
-        JoinStep *steps = reallocarray(NULL, old->n_steps - first, sizeof *steps);
-        if (!steps)
-                return -ENOMEM;
-        for (size_t i = first; i < old->n_steps; i++)
-                if (scene_find_id(s->scene, old->steps[i].node_id))
-                        steps[n_steps++] = (JoinStep){ .node_id = old->steps[i].node_id, .hash = old->steps[i].hash };
-        *ret = (JoinCatalog){ .steps = steps, .n_steps = n_steps };
-        return 0;
-}
-
-/* Written by hand, as there may be hundreds of thousands of nodes: the pickle of {'STATE': 'INIT', 'CATALOG': [...]}. */
-static int catalog_write(const Session *s, const JoinCatalog *c, Bytes **ret)
-{
-        static const char head[] = "\x80\x04}(\x8c\x05STATE\x8c\x04INIT\x8c\x07" "CATALOG](", tail[] = "eu.";
-        _Static_assert(SCENE_UUID_MAX <= UINT8_MAX, "a uuid is a SHORT_BINUNICODE");
-        size_t size = strlen(head) + strlen(tail);
-        for (size_t i = 0; i < c->n_steps; i++)
-                size += 2 + node_uuid_size(scene_find_id(s->scene, c->steps[i].node_id));
-        uint8_t *p;
-        Bytes *pickle = bytes_new_uninitialised(size, &p);
-        if (!pickle)
-                return -ENOMEM;
-        p = mempcpy(p, head, strlen(head));
-        for (size_t i = c->n_steps; i-- > 0;) {
-                const Node *n = scene_find_id(s->scene, c->steps[i].node_id);
-                *p++ = 0x8c;
-                *p++ = (uint8_t)node_uuid_size(n);
-                p = mempcpy(p, node_uuid(n), node_uuid_size(n));
+        size_t first = old->n_asked > 0 ? old->n_asked - 1 : 0, n_left = 0, size = 0;
+        for (size_t i = first; i < old->n_steps; i++) {
+                const Node *n = scene_find_id(s->scene, old->steps[i].node_id);
+                n_left += n != NULL;
+                size += n ? node_uuid_size(n) : 0;
         }
-        memcpy(p, tail, strlen(tail));
-        *ret = pickle;
-        return 0;
+        *ret = (JoinCatalog){};
+        uint8_t *p;
+        int r = n_left > 0 ? catalog_new(n_left, size, ret, &p) : 0;
+        for (size_t i = old->n_steps; r == 0 && i-- > first;) {
+                const Node *n = scene_find_id(s->scene, old->steps[i].node_id);
+                if (n)
+                        p = catalog_put(ret, --n_left, n, p);
+        }
+        return r;
 }
 
 static int send_catalog(Session *s, User *u)
 {
-        _cleanup_bytes_ Bytes *pickle = NULL;
-        int r = catalog_write(s, &u->catalog, &pickle);
-        if (r < 0)
-                return r;
-        Bytes *parts[] = { s->type_frames[MESSAGE_SNAPSHOT], s->server, pickle };
+        Bytes *parts[] = { s->type_frames[MESSAGE_SNAPSHOT], s->server, u->catalog.pickle };
         _cleanup_frames_ Frames *frames = frames_new(parts, ELEMENTSOF(parts));
         if (!frames)
                 return -ENOMEM;
         bytes_ref(parts[0]);
         bytes_ref(parts[1]);
-        pickle = NULL;
+        bytes_ref(parts[2]);
         return emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
 }
 
@@ -187,7 +196,6 @@ int join_resume(Session *s, User *u)
                 return r;
         if (rest.n_steps > 0)
                 return offer(s, u, rest);
-        free(rest.steps);
         return session_has_scene(s) ? join_offer(s, u) : join_wait(s, u);
 }
 
@@ -347,9 +355,8 @@ static int join_get(Session *s, User *u, const Message *m)
         /* It had its catalog from the server before this one. */
         if (c->n_steps == 0)
                 return session_has_scene(s) ? join_offer(s, u) : join_wait(s, u);
-        uint64_t hash = session_hash(s, m->uuid.data, m->uuid.size);
         size_t place = c->n_asked;
-        while (place < c->n_steps && place <= c->n_sent && c->steps[place].hash != hash)
+        while (place < c->n_steps && place <= c->n_sent && !catalog_is_at(c, place, m->uuid))
                 place++;
         if (place == c->n_steps || place > c->n_sent) {
                 if (c->is_second)

@@ -44,6 +44,10 @@ bool message_text_is_clean(const void *data, size_t size, size_t max)
                 return false;
         const uint8_t *p = data;
         for (size_t i = 0; i < size;) {
+                if (p[i] >= 0x20 && p[i] < 0x7f) {
+                        i++;
+                        continue;
+                }
                 uint32_t c;
                 size_t n = utf8_sequence(p + i, size - i, &c);
                 if (n == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029)

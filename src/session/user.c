@@ -32,6 +32,7 @@ User *user_free(User *u)
         u64_map_done(&u->repaired);
         bytes_unref(u->name);
         free(u->catalog.steps);
+        bytes_unref(u->catalog.pickle);
         bytes_unref(u->metadata);
         bytes_unref(u->metadata_kept);
         task_holder_done(&u->tasks);

@@ -32,13 +32,14 @@ typedef struct HeldCommand {
 /* A node of a catalog. */
 typedef struct JoinStep {
         uint64_t node_id; /* 0: it cannot be had */
-        uint64_t hash;    /* of its uuid, keyed */
+        size_t place;     /* of its uuid in the catalog's pickle */
         uint64_t sent;
         size_t size;      /* of what was sent */
 } JoinStep;
 
 /* What a joining user fetches, in the order in which it asks, see join.c. */
 typedef struct JoinCatalog {
+        Bytes *pickle;      /* what it was sent */
         JoinStep *steps;
         size_t n_steps;
         size_t n_asked;     /* it has asked for so many */

@@ -8,6 +8,9 @@
 #include "store/reclaim.h"
 #include "store/snapshot-internal.h"
 
+/* Room that an entry usually takes, with a dependency or two. */
+#define ENTRY_SIZE_USUAL 192
+
 static StoreSnapshot *snapshot_release(StoreSnapshot *sn)
 {
         for (size_t i = 0; i < sn->n_materialise; i++)
@@ -71,7 +74,10 @@ int store_snapshot_begin(Store *s, const StoreSnapshotParameters *parameters, bo
                 .payload_bytes = all ? 0 : parameters->payload_bytes,
         };
         content_writer_init(&sn->writer, s);
-        if (!sn->reason || !sn->user) {
+        /* Pages that are not used cost nothing; moving many megabytes to where there is more room would hold up the loop. */
+        sn->entries_allocated = parameters->node_count * ENTRY_SIZE_USUAL + 4096;
+        sn->entries = malloc(sn->entries_allocated);
+        if (!sn->reason || !sn->user || !sn->entries) {
                 snapshot_release(sn);
                 return -ENOMEM;
         }
