@@ -48,6 +48,18 @@ Bytes *bytes_new_wrap(const void *data, size_t size, BytesFreeFunc free_func, vo
         return bytes_new(data, size, free_func, userdata);
 }
 
+void bytes_init_embedded(Bytes *b, const void *data, size_t size, BytesFreeFunc free_func, void *userdata)
+{
+        *b = (Bytes){
+                .data = data ? data : (const void *)"",
+                .size = size,
+                .n_ref = 1,
+                .embedded = true,
+                .free_func = free_func,
+                .userdata = userdata,
+        };
+}
+
 static void slice_free(void *parent)
 {
         bytes_unref(parent);
@@ -73,8 +85,10 @@ Bytes *bytes_unref(Bytes *b)
 {
         if (!b || __atomic_sub_fetch(&b->n_ref, 1, __ATOMIC_ACQ_REL) > 0)
                 return NULL;
+        bool embedded = b->embedded;
         if (b->free_func)
                 b->free_func(b->userdata);
-        free(b);
+        if (!embedded)
+                free(b);
         return NULL;
 }

@@ -22,6 +22,7 @@ struct Bytes {
         size_t size;
         /* private from here */
         uint32_t n_ref;
+        bool embedded;
         BytesFreeFunc free_func;
         void *userdata;
 };
@@ -34,6 +35,10 @@ Bytes *bytes_new_copy(const void *data, size_t size);
 Bytes *bytes_new_take(void *data, size_t size);
 Bytes *bytes_new_wrap(const void *data, size_t size, BytesFreeFunc free_func, void *userdata);
 Bytes *bytes_new_slice(Bytes *parent, size_t offset, size_t size);
+
+/* Makes *b, which lies inside something larger, a Bytes with one reference. When the last goes, free_func(userdata)
+ * is called, and the memory of *b itself is its business. */
+void bytes_init_embedded(Bytes *b, const void *data, size_t size, BytesFreeFunc free_func, void *userdata);
 
 /* A buffer of the given size in one allocation with its header; *ret_data may be written until the
  * Bytes is shared. */

@@ -8,28 +8,73 @@
 /* libzmq receives into buffers of this size; frames that fit share one, larger ones have memory of their own. */
 #define RECEIVE_BUFFER_SIZE 8192
 
-static void message_free(void *userdata)
+/* The frames of one message, in one allocation with all that is small: it goes with the last of them. Behind the frames
+ * stand the large ones, then the data of the others. */
+typedef struct Packet {
+        uint32_t n_ref; /* frames that somebody holds */
+        Bytes frame[];
+} Packet;
+
+typedef struct LargeFrame {
+        zmq_msg_t message;
+        Packet *packet;
+} LargeFrame;
+
+static void packet_unref(void *packet)
 {
-        zmq_msg_t *m = userdata;
-        zmq_msg_close(m);
-        free(m);
+        Packet *p = packet;
+        if (__atomic_sub_fetch(&p->n_ref, 1, __ATOMIC_ACQ_REL) == 0)
+                free(p);
 }
 
-static Bytes *bytes_from_message(zmq_msg_t *m)
+static void large_frame_free(void *userdata)
 {
-        size_t size = zmq_msg_size(m);
-        if (size < RECEIVE_BUFFER_SIZE)
-                return bytes_new_copy(zmq_msg_data(m), size);
+        LargeFrame *f = userdata;
+        zmq_msg_close(&f->message);
+        packet_unref(f->packet);
+}
 
-        zmq_msg_t *kept = malloc(sizeof *kept);
-        if (!kept)
-                return NULL;
-        zmq_msg_init(kept);
-        zmq_msg_move(kept, m);
-        Bytes *b = bytes_new_wrap(zmq_msg_data(kept), size, message_free, kept);
-        if (!b)
-                message_free(kept);
-        return b;
+static bool is_large(const zmq_msg_t *m)
+{
+        return zmq_msg_size(m) >= RECEIVE_BUFFER_SIZE;
+}
+
+static size_t packet_size(const zmq_msg_t *messages, size_t n)
+{
+        size_t size = sizeof(Packet) + n * sizeof(Bytes);
+        for (size_t i = 0; i < n; i++)
+                size += is_large(&messages[i]) ? sizeof(LargeFrame) : zmq_msg_size(&messages[i]);
+        return size;
+}
+
+/* Takes what is large out of the messages, and copies the rest. */
+static int packet_new(zmq_msg_t *messages, size_t n, Bytes **ret)
+{
+        Packet *p = malloc(packet_size(messages, n));
+        if (!p)
+                return -ENOMEM;
+        p->n_ref = (uint32_t)n;
+        LargeFrame *large = (LargeFrame *)&p->frame[n];
+        for (size_t i = 0; i < n; i++) {
+                if (!is_large(&messages[i]))
+                        continue;
+                large->packet = p;
+                zmq_msg_init(&large->message);
+                zmq_msg_move(&large->message, &messages[i]);
+                bytes_init_embedded(&p->frame[i], zmq_msg_data(&large->message), zmq_msg_size(&large->message),
+                                    large_frame_free, large);
+                ret[i] = &p->frame[i];
+                large++;
+        }
+        uint8_t *data = (uint8_t *)large;
+        for (size_t i = 0; i < n; i++) {
+                if (ret[i])
+                        continue;
+                bytes_init_embedded(&p->frame[i], data, zmq_msg_size(&messages[i]), packet_unref, p);
+                data = mempcpy(data, zmq_msg_data(&messages[i]), zmq_msg_size(&messages[i]));
+                ret[i] = &p->frame[i];
+        }
+        return 0;
 }
 
 static int receive(zmq_msg_t *m, void *socket)
@@ -41,10 +86,9 @@ static int receive(zmq_msg_t *m, void *socket)
         return n < 0 ? -errno : 0;
 }
 
-/* A message arrives whole: once its first frame is there the others are, too. */
-static int read_frames(Inbound *in, void *socket)
+/* A message arrives whole: once its first frame is there the others are, too. Those beyond FRAMES_MAX are dropped. */
+static int receive_rest(Inbound *in, void *socket, zmq_msg_t messages[static FRAMES_MAX], size_t *n_kept)
 {
-        int result = 0;
         bool more = zmq_msg_more(&in->head);
         while (more) {
                 zmq_msg_t m;
@@ -58,15 +102,26 @@ static int read_frames(Inbound *in, void *socket)
                 in->size += zmq_msg_size(&m);
                 if (in->n_frames == 0)
                         zmq_msg_copy(&in->first, &m);
-                if (in->n_frames < FRAMES_MAX && result == 0) {
-                        in->frames[in->n_frames] = bytes_from_message(&m);
-                        if (!in->frames[in->n_frames])
-                                result = -ENOMEM;
+                if (*n_kept < FRAMES_MAX) {
+                        zmq_msg_init(&messages[*n_kept]);
+                        zmq_msg_move(&messages[(*n_kept)++], &m);
                 }
                 in->n_frames++;
                 zmq_msg_close(&m);
         }
-        return result;
+        return 0;
+}
+
+static int read_frames(Inbound *in, void *socket)
+{
+        zmq_msg_t messages[FRAMES_MAX];
+        size_t n = 0;
+        int r = receive_rest(in, socket, messages, &n);
+        if (r == 0 && n > 0)
+                r = packet_new(messages, n, in->frames);
+        for (size_t i = 0; i < n; i++)
+                zmq_msg_close(&messages[i]);
+        return r;
 }
 
 int inbound_read(Inbound *in, void *socket)

@@ -31,8 +31,16 @@ static int dependencies_load(Bytes *pickle, Value **ret)
         return 0;
 }
 
+bool dependencies_are_none(const Bytes *pickle)
+{
+        return (pickle->size == 4 && memcmp(pickle->data, "\x80\x04].", 4) == 0) ||
+               (pickle->size == 5 && memcmp(pickle->data, "\x80\x04]\x94.", 5) == 0);
+}
+
 int dependencies_each(Bytes *pickle, DependencyFunc func, void *userdata)
 {
+        if (dependencies_are_none(pickle))
+                return 0;
         _cleanup_value_ Value *v = NULL;
         int r = dependencies_load(pickle, &v);
         if (r != 0 || !value_is_list(v))

@@ -16,6 +16,9 @@ uint64_t dependencies_bit(const void *uuid, size_t uuid_size);
  * of one finds every list that holds it. Returns as dependencies_read(). */
 int dependencies_normalise(Bytes *pickle, Bytes **ret, uint64_t *ret_signature);
 
+/* Whether the pickle is an empty list as Python or the scene writes it, which most are. */
+bool dependencies_are_none(const Bytes *pickle);
+
 /* Reads the pickle. 0; 1 when it is something else than a list of str or None; -ENOMEM. ret_signature and ret_n may
  * be NULL. */
 int dependencies_read(Bytes *pickle, uint64_t *ret_signature, size_t *ret_n);

@@ -258,7 +258,7 @@ static int scene_copy_dependencies(Scene *s, Bytes *dependencies, Bytes **ret, u
 {
         *ret_signature = 0;
         int r = 1;
-        if (!bytes_equal(dependencies, s->no_dependencies))
+        if (!dependencies_are_none(dependencies))
                 r = dependencies_normalise(dependencies, ret, ret_signature);
         if (r == 0 && bytes_equal(*ret, s->no_dependencies)) {
                 *ret = bytes_unref(*ret);

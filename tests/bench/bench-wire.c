@@ -135,8 +135,7 @@ static void begin_message(Pickle *kind, unsigned number, Pickle *dependencies)
         pickle_integer(kind, number);
         pickle_end(kind);
         pickle_begin(dependencies);
-        pickle_list_begin(dependencies);
-        pickle_list_end(dependencies);
+        append(dependencies, "]\x94", 2); /* no dependencies, as Python writes it */
         pickle_end(dependencies);
 }
 

@@ -27,6 +27,32 @@ static void test_copy_is_independent(void **state)
         assert_true(bytes_equal_string(b, "abc"));
 }
 
+typedef struct Group {
+        Bytes first, second;
+        int n_freed;
+} Group;
+
+static void group_free(void *userdata)
+{
+        ((Group *)userdata)->n_freed++;
+}
+
+static void test_embedded_leaves_its_memory_alone(void **state)
+{
+        Group g = {};
+        bytes_init_embedded(&g.first, "abc", 3, group_free, &g);
+        bytes_init_embedded(&g.second, NULL, 0, group_free, &g);
+        Bytes *slice = bytes_new_slice(&g.first, 1, 2);
+        bytes_unref(&g.first);
+        assert_int_equal(g.n_freed, 0);
+        assert_true(bytes_equal_string(slice, "bc"));
+        bytes_unref(slice);
+        assert_int_equal(g.n_freed, 1);
+        assert_non_null(g.second.data);
+        bytes_unref(&g.second);
+        assert_int_equal(g.n_freed, 2);
+}
+
 static void test_empty_has_data(void **state)
 {
         _cleanup_bytes_ Bytes *b = bytes_new_copy(NULL, 0);
@@ -41,6 +67,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_slice_keeps_parent_alive),
                 cmocka_unit_test(test_copy_is_independent),
+                cmocka_unit_test(test_embedded_leaves_its_memory_alone),
                 cmocka_unit_test(test_empty_has_data),
         };
         return cmocka_run_group_tests_name("bytes", tests, NULL, NULL);
