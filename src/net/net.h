@@ -69,8 +69,8 @@ typedef struct NetConfig {
                                        * its connection. */
         size_t window;                /* bytes of one peer and channel that libzmq may hold; 0: 1 MiB. One message
                                        * may exceed it. */
-        unsigned turn_messages;       /* read from one channel before others get their turn; 0: 256. A turn ends at
-                                       * 8 MiB as well. */
+        unsigned turn_messages;       /* read from one channel before what they led to is sent; 0: 32. A turn ends
+                                       * at 8 MiB as well. */
         uint64_t handshake_timeout;   /* microseconds; 0: 5 s */
         bool start_paused;            /* all channels, until net_resume_reading(): sending works at once */
         NetLimits limits;
