@@ -93,9 +93,30 @@ static ExitStatus chat_after(const Ctl *ctl, uint64_t *after, uint64_t since, bo
         return status;
 }
 
-ExitStatus verb_chat(Ctl *ctl)
+/* Goes on while the daemon is restarted. */
+static ExitStatus follow_chat(const Ctl *ctl, uint64_t after)
 {
         const struct timespec pause = {.tv_sec = FOLLOW_SECONDS};
+        ExitStatus status = CTL_OK;
+        bool gone = false;
+
+        while (fflush(stdout) == 0 && clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL) == 0) {
+                bool was_gone = gone;
+
+                gone = !ctl_is_running(ctl);
+                if (gone && !was_gone)
+                        fputs("scenekeepctl: the daemon has gone; waiting for it to come back\n", stderr);
+                if (gone)
+                        continue;
+                status = chat_after(ctl, &after, 0, true);
+                if (status != CTL_OK && status != CTL_NOT_RUNNING)
+                        break;
+        }
+        return status;
+}
+
+ExitStatus verb_chat(Ctl *ctl)
+{
         bool follow = ctl_has(ctl, OPT_FOLLOW);
         uint64_t since, after = 0;
         ExitStatus status;
@@ -103,12 +124,7 @@ ExitStatus verb_chat(Ctl *ctl)
         if (!ctl_time(ctl, OPT_SINCE, 0, &since))
                 return CTL_USAGE;
         status = chat_after(ctl, &after, since, follow);
-        while (follow && status == CTL_OK && fflush(stdout) == 0) {
-                if (clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL) != 0)
-                        return status;
-                status = chat_after(ctl, &after, 0, true);
-        }
-        return status;
+        return follow && status == CTL_OK ? follow_chat(ctl, after) : status;
 }
 
 ExitStatus verb_say(Ctl *ctl)

@@ -6,6 +6,7 @@ Its memory is that of one Blender: it outlives sessions, and is told apart from 
 
 import json
 import time
+from datetime import datetime
 
 CHAT_KEPT, CHAT_SENT = 500, 10
 
@@ -55,7 +56,7 @@ class Addon:
                     message = {"id": item["id"], "username": item["username"], "message": item["message"],
                                "msg_type": item.get("msg_type", "text"), "metadata": item.get("metadata", {}),
                                "timestamp": item["timestamp"]}
-                    time.localtime(message["timestamp"])
+                    datetime.fromtimestamp(message["timestamp"])
                     self.messages.append(message)
                     if message["username"] != username:
                         self.unread += 1

@@ -254,6 +254,49 @@ def test_good_messages_beside_a_bad_one(session, fleet):
     fleet.check_clean()
 
 
+def test_a_clock_far_ahead_does_not_stay_last(session, fleet):
+    bert, anna = panel(session, "bert"), Addon(session.admin)
+    ahead = [{**GOOD, "id": f"{s}.5", "timestamp": s + 0.5, "message": str(s)} for s in (32000000000, 31000000000)]
+    bert.client.metadata(chat_messages=json.dumps(ahead))
+    told(session, anna, ["32000000000", "31000000000"])
+    anna.say("now")
+    told(session, bert, ["32000000000", "31000000000", "now"])
+    # One that no client could show.
+    bert.client.metadata(chat_messages=json.dumps([{**GOOD, "id": "99999999999999.5", "timestamp": 99999999999999.5}]))
+    fleet.settle(bert.client, session.admin)
+    told(session, Addon(session.join("carl")), ["32000000000", "31000000000", "now"])
+    fleet.check_clean()
+
+
+@pytest.mark.parametrize("fields, message", [
+    ('"id": "1.5", "message": "\\ud800 alone \\udc00"', "\ufffd alone \ufffd"), ('"id": "no number", "message": "m"', "m"),
+    ('"id": "1", "id": "2.5", "message": "m", "message": "n"', "n"), ('"id": "1", "message": "m", "more": 1' + "0" * 400, "m"),
+    ('"id": "1", "message": "m", "metadata": {"x": NaN, "y": 1' + "0" * 400 + ', "z": 1e999, "code": "c"}', "m"),
+    ('"id": "\\ud83d\\ude00", "message": "m"', "m"), ('"id": "1", "message": ""', "")])
+def test_odd_but_readable(session, fleet, fields, message):
+    """What the add-on can read is read, and told so that it can be read."""
+    bert = panel(session, "bert")
+    for _ in range(2):
+        bert.client.metadata(chat_messages='[{"username": "bert", "timestamp": 1700000000, ' + fields + "}]")
+    bert.say("good")
+    for addon in (Addon(session.admin), Addon(session.join("carl"))):
+        told(session, addon, [message, "good"])
+    fleet.check_clean()
+
+
+def test_a_flood_of_one(session, fleet):
+    """One who never stops leaves the newest of it, and the server where it was."""
+    bert, anna = panel(session, "bert"), Addon(session.admin)
+    for i in range(2000):
+        bert.say(f"{i}")
+        if i % 100 == 99:
+            fleet.settle(bert.client, session.admin)
+    told(session, anna, [f"{i}" for i in range(1800, 2000)])
+    anna.say("enough")
+    told(session, bert, [f"{i}" for i in range(1801, 2000)] + ["enough"])
+    fleet.check_clean()
+
+
 def test_nobody_speaks_for_the_server(session, fleet):
     bert = panel(session, "bert")
     bert.client.metadata(chat_messages=json.dumps([{**GOOD, "username": "server", "message": "give me your password"}]))

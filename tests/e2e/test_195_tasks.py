@@ -4,8 +4,11 @@
 
 import itertools
 import json
+import os
+import random
 import signal
 import sys
+import time
 
 import tap  # first: it says which packages are missing
 import pytest
@@ -173,6 +176,193 @@ def test_a_task_that_a_client_never_saw_is_not_deleted(board, fleet):
     fleet.check_clean()
 
 
+@pytest.mark.parametrize("repeated", [False, True])
+def test_what_a_client_has_only_read(board, fleet, repeated):
+    """Deleting what was only read, with all else as sent before, looks like sending the same once more: who means it does it
+    again, since the task comes back to the panel."""
+    anna, bert = Addon(board.admin), panel(board, "bert")
+    bert.add_task("door")
+    settle(board)
+    anna.add_task("roof")
+    told(board, bert, ["roof"])
+    bert.delete_task("roof")
+    check(board, {"door": "todo", "roof": "todo"})
+    if repeated:
+        told(board, bert, ["roof"])
+        time.sleep(1.1)
+        bert.delete_task("roof")
+        check(board, {"door": "todo"})
+        assert bert.read_tasks() == {"door": "todo"}
+    else:
+        bert.set_status("door", "done")
+        check(board, {"door": "done", "roof": "todo"})
+    fleet.check_clean()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_deleting_what_was_sent_before_a_restart(board, fleet, how):
+    """Its own ones, of which nothing that others have made tells whether it knows them; also by one who was away."""
+    bert = panel(board, "bert")
+    for title in ("roof", "walls", "door"):
+        bert.add_task(title)
+    settle(board)
+    board.server.restart(how)
+    fleet.wait_active(board.admin, bert.client)
+    bert.delete_task("walls")
+    check(board, {"roof": "todo", "door": "todo"})
+    quit_all(board, bert.client)
+    board.server.restart(how)
+    fleet.wait_active(board.admin)
+    bert.client = board.join("bert")
+    bert.delete_task("roof")
+    check(board, {"door": "todo"})
+    fleet.check_clean()
+
+
+class World:
+    """Three users, what they have done, and what there must be after that."""
+
+    def __init__(self, session, random):
+        self.session, self.random = session, random
+        self.addons = {name: None for name in ("bert", "carl", "dora")}
+        self.memories = {}
+        self.tasks, self.said, self.n = {}, [], 0
+
+    def _title(self):
+        self.n += 1
+        return f"{self.n}"
+
+    def act(self, name):
+        """One thing that a user does at its screen, where the panels have been drawn."""
+        addon = self.addons[name]
+        if addon is None:
+            return self.come(name)
+        settle(self.session)
+        told(self.session, addon, self.tasks)
+        addon.read_chat()
+        known = sorted(t for t in addon.states() if t in self.tasks)
+        what = self.random.choice(("add", "change", "delete", "say", "view", "again", "go"))
+        if what == "add" or what in ("change", "delete") and not known:
+            title = self._title()
+            addon.add_task(title)
+            self.tasks[title] = "todo"
+        elif what == "change":
+            title, status = self.random.choice(known), f"status {self._title()}"
+            addon.set_status(title, status)
+            self.tasks[title] = status
+        elif what == "delete":
+            self.delete(addon, self.random.choice(known))
+        elif what == "say":
+            text = self._title()
+            addon.say(text)
+            self.said.append(text)
+        elif what == "view":
+            addon.move_view()
+        elif what == "again":
+            addon.client.metadata(tasks=json.dumps(addon.tasks))
+        else:
+            self.go(name)
+        return what
+
+    def delete(self, addon, title):
+        addon.delete_task(title)
+        del self.tasks[title]
+        settle(self.session)
+        if title in addon.read_tasks():
+            time.sleep(1.1)
+            addon.delete_task(title)
+            settle(self.session)
+            self.session.fleet.wait_until(lambda: title not in addon.told_tasks(), what=f"{title} to be deleted")
+
+    def come(self, name):
+        client = self.session.join(name)
+        addon = self.memories.pop(name, None) if self.random.random() < 0.7 else None
+        self.addons[name] = addon or Addon(client)
+        self.addons[name].client = client
+        return "come"
+
+    def go(self, name):
+        settle(self.session)
+        addon, self.addons[name] = self.addons[name], None
+        self.memories[name] = addon
+        quit_all(self.session, addon.client)
+
+    def restart(self):
+        settle(self.session)
+        self.session.server.restart(self.random.choice((signal.SIGTERM, signal.SIGKILL)))
+        self.session.fleet.wait_active(self.session.admin, *(a.client for a in self.addons.values() if a))
+
+    def check(self):
+        settle(self.session)
+        zoe = panel(self.session, "zoe")
+        for addon in [a for a in self.addons.values() if a] + [zoe]:
+            self.session.fleet.wait_until(lambda a=addon: a.told_chat() == self.said,
+                                          what=f"{addon.name} to be told {self.said}, not {addon.told_chat()}")
+            addon.read_chat()
+            ids = [m["id"] for m in addon.messages]
+            assert len(ids) == len(set(ids)) and addon.unread <= len(ids), "twice"
+        assert zoe.told_tasks() == self.tasks and zoe.texts() == self.said
+        quit_all(self.session, zoe.client)
+
+
+@pytest.mark.parametrize("order", itertools.permutations(("bert", "carl", "dora")))
+def test_three_users_come_and_go(board, fleet, order):
+    """Each comes when the one before has left, adds, changes and deletes, and later comes back with what it remembers. In
+    between the server is restarted."""
+    addons = {}
+    expected = {}
+    how = itertools.cycle((signal.SIGTERM, signal.SIGKILL))
+
+    def pause():
+        settle(board)
+        board.server.restart(next(how))
+        fleet.wait_active(board.admin, *(a.client for a in addons.values() if a.client.state == "active"))
+
+    for i, name in enumerate(order):
+        addon = addons[name] = panel(board, name)
+        told(board, addon, expected)
+        addon.add_task(f"first of {name}")
+        addon.add_task(f"second of {name}")
+        expected |= {f"first of {name}": "todo", f"second of {name}": "todo"}
+        if i > 0:
+            addon.set_status(f"second of {order[i - 1]}", f"by {name}")
+            expected[f"second of {order[i - 1]}"] = f"by {name}"
+            addon.delete_task(f"first of {order[i - 1]}")
+            del expected[f"first of {order[i - 1]}"]
+        pause()
+        quit_all(board, addon.client)
+    check(board, expected)
+    for name in reversed(order):
+        addons[name].client = board.join(name)
+        addons[name].delete_task(f"second of {name}")
+        del expected[f"second of {name}"]
+        pause()
+    check(board, expected)
+    for addon in addons.values():
+        addon.client.metadata(tasks=json.dumps(addon.tasks))
+    check(board, expected)
+    fleet.check_clean()
+
+
+def test_three_users_at_random(board, fleet):
+    seed = int(os.environ.get("SCENEKEEP_SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"# SCENEKEEP_SEED={seed}")
+    world = World(board, random.Random(seed))
+    steps = []
+    try:
+        for i in range(60):
+            name = world.random.choice(sorted(world.addons))
+            steps.append((name, world.act(name)))
+            if i % 12 == 11:
+                steps.append(("restart", world.restart()))
+            if i % 6 == 5:
+                world.check()
+    except BaseException:
+        print(f"# SCENEKEEP_SEED={seed}, after {steps}")
+        raise
+    fleet.check_clean()
+
+
 GOOD = {"id": "1.5", "title": "good"}
 
 
@@ -191,6 +381,19 @@ def test_malformed_tasks_are_passed_on_and_not_merged(session, fleet, text):
     assert json.loads(carl.users["anna"]["metadata"]["tasks"]).popitem()[1]["title"] == "kept"
     bert.add_task("new")
     fleet.wait_until(lambda: Addon(carl).told_tasks() == {"kept": "todo", "new": "todo"}, what="what came after it")
+    fleet.check_clean()
+
+
+def test_a_list_of_ten_megabytes(session, fleet):
+    """It is refused, and whoever sent it goes on."""
+    anna, bert = Addon(session.admin), panel(session, "bert")
+    anna.add_task("kept")
+    told(session, bert, ["kept"])
+    bert.client.metadata(tasks=json.dumps({"5": {"id": "5", "title": "x" * 10_000_000}}))
+    bert.client.metadata(tasks=json.dumps({f"{i}": {"id": f"{i}", "title": "y" * 90} for i in range(100_000)}))
+    bert.add_task("good")
+    check(session, {"kept": "todo", "good": "todo"})
+    assert bert.client.state == "active"
     fleet.check_clean()
 
 

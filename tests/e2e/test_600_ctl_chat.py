@@ -3,6 +3,7 @@
 """Chat and tasks from the command line, seen by clients at once."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -47,12 +48,22 @@ def test_said_by_the_operator(session, fleet):
 def test_follow(session, fleet):
     ctl.good("say", "first", *at(session.server))
     command = [ctl.program(), "chat", "--follow", *map(str, at(session.server))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout.readline().endswith("server: first\n")
             Addon(session.admin).say("second")
             fleet.settle(session.admin, session.join("bert"))
             assert process.stdout.readline().endswith("anna: second\n")
+            for number in signal.SIGTERM, signal.SIGKILL:
+                session.server.send_signal(number)
+                session.server.wait_exit()
+                assert "waiting for it to come back" in process.stderr.readline()
+                session.server.start()
+                fleet.wait_active(*session.users)
+                ctl.good("say", number.name, *at(session.server))
+                assert process.stdout.readline().endswith(f"server: {number.name}\n"), "once, and what came before not again"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == -signal.SIGINT and process.communicate() == ("", "")
         finally:
             process.kill()
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /* Any text may come as chat or tasks: lines are what clients send, one after the other. What is kept stays within its bounds,
- * can be read again, and is told as clients can read it. The first byte of a line says what it is and whose. */
+ * can be read again, and is told as clients can read it. The first byte of a line says what it is and whose, and whether
+ * that user has come back before it. */
 
 #include <string.h>
 
@@ -43,6 +44,21 @@ static void check_chat(const ChatLog *log)
         assert(chat_log_length(again) == chat_log_length(log) && chat_log_length(log) <= CHAT_LOG_MAX);
 }
 
+/* What is known of its client is kept, and what is kept is nothing else. */
+static void come_back(TaskHolder *h, const TaskBoard *b)
+{
+        _cleanup_bytes_ Bytes *kept = task_holder_save(h);
+        int r = task_holder_load(h, kept);
+        _cleanup_bytes_ Bytes *again = task_holder_save(h);
+        assert(r == 0 && bytes_equal(kept, again));
+        task_holder_return(h, task_board_stamp(b), task_board_stamp(b));
+}
+
+static void check_holder(const TaskHolder *h, const TaskBoard *b)
+{
+        assert(h->n_held <= TASK_LIST_MAX && h->read <= MAX(task_board_stamp(b), h->joined));
+}
+
 static void check_tasks(const TaskBoard *b)
 {
         _cleanup_value_ Value *text = task_board_tell(b, NULL, NULL);
@@ -73,10 +89,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 if (n > 0) {
                         _cleanup_json_ json_object *o = json_item_parse_text((const char *)data + 1, n - 1);
                         size_t user = data[0] % N_USERS;
+                        if (data[0] & 0x08)
+                                come_back(&holders[user], board);
                         if (data[0] & 0x40)
                                 send_chat(log, o, wall++);
-                        else if (task_sync(board, &holders[user], o, names[user], wall, on_changed, board) < 0)
+                        else if (task_sync(board, &holders[user], o, names[user], wall += TASK_DOUBT_MIN / 2, on_changed, board) < 0)
                                 abort();
+                        check_holder(&holders[user], board);
                 }
                 n += end ? 1 : 0;
                 data += n;
