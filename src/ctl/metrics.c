@@ -36,10 +36,19 @@ static const Metric metrics[] = {
         {"scenekeep_updates_diverged", "counter", NULL, "diverged", "Updates that could not be applied"},
         {"scenekeep_logins", "counter", NULL, "logins", "Users who came in"},
         {"scenekeep_failed_logins", "counter", NULL, "failed_logins", "Logins refused"},
+        {"scenekeep_joins", "counter", NULL, "joins", "Scenes fetched whole by a client"},
+        {"scenekeep_restarts_survived", "counter", NULL, "restarts_survived", "Starts of the daemon that the session has lived through"},
+        {"scenekeep_restart_users", "gauge", NULL, "restart_users", "Users who were there when the last process ended"},
+        {"scenekeep_restart_users_kept", "gauge", NULL, "restart_users_kept", "Users of these who came back by themselves"},
         {"scenekeep_messages_malformed", "counter", NULL, "malformed", "Malformed messages"},
         {"scenekeep_peers_refused", "counter", "network", "refused_peers", "Connections refused before a login"},
         {"scenekeep_connections", "gauge", "network", "connections", "TCP connections"},
         {"scenekeep_banned_addresses", "gauge", "network", "banned_addresses", "Addresses shut out"},
+        {"scenekeep_drops", "counter", "network", "drops", "Updates accepted, and neither passed on nor owed as whole nodes: must be 0"},
+        {"scenekeep_updates_queued", "counter", "network", "updates_taken", "Updates on their way to a user"},
+        {"scenekeep_updates_sent", "counter", "network", "updates_sent", "Updates handed to the network, once for each user"},
+        {"scenekeep_updates_waiting", "gauge", "network", "updates_waiting", "Updates that wait for their user"},
+        {"scenekeep_updates_void", "counter", "network", "updates_void", "Updates dropped with a lost connection, owed as whole nodes since"},
         {"scenekeep_sends_postponed", "counter", "network", "postponed", "Messages replaced by a later whole node"},
         {"scenekeep_backlog_bytes", "gauge", "network", "backlog_bytes", "Bytes waiting for all users"},
         {"scenekeep_records", "counter", "store", "records", "Records written to the journal"},
@@ -50,6 +59,7 @@ static const Metric metrics[] = {
         {"scenekeep_log_bytes", "gauge", "store", "log_bytes", "Size of the log on disk"},
         {"scenekeep_snapshots", "gauge", "store", "snapshots", "Snapshots kept"},
         {"scenekeep_disk_failures", "counter", "store", "failures", "Writes and syncs that failed"},
+        {"scenekeep_scrub_bytes", "gauge", "store", "scrub_bytes", "Bytes read by the last scrub"},
         {"scenekeep_scrub_damaged", "gauge", "store", "scrub_damaged", "Damaged records found by the last scrub"},
 };
 
@@ -68,9 +78,22 @@ static void put_label(FILE *f, const char *key, const char *value)
         fputc('"', f);
 }
 
+/* The unit, which a name ends in. */
+static void put_unit(FILE *f, const char *name)
+{
+        static const char *const units[] = {"bytes", "seconds"};
+        const char *last = strrchr(name, '_');
+
+        for (size_t i = 0; i < ELEMENTSOF(units); i++)
+                if (last && strcmp(last + 1, units[i]) == 0)
+                        fprintf(f, "# UNIT %s %s\n", name, units[i]);
+}
+
 static void put_family(FILE *f, const char *name, const char *type, const char *help)
 {
-        fprintf(f, "# HELP %s %s.\n# TYPE %s %s\n", name, help, name, type);
+        fprintf(f, "# TYPE %s %s\n", name, type);
+        put_unit(f, name);
+        fprintf(f, "# HELP %s %s.\n", name, help);
 }
 
 static void put_name(FILE *f, const char *name, const char *suffix, const char *session)
@@ -126,7 +149,7 @@ static const struct {
         {"scenekeep_degraded", "Whether something is owed to the disk", degraded_of},
         {"scenekeep_last_save_timestamp_seconds", "When a snapshot was last taken", saved_of},
         {"scenekeep_start_timestamp_seconds", "When the daemon was started", started_of},
-        {"scenekeep_sync_seconds_max", "The slowest fdatasync so far", sync_of},
+        {"scenekeep_sync_max_seconds", "The slowest fdatasync so far", sync_of},
         {"scenekeep_scrub_timestamp_seconds", "When everything was last verified", scrubbed_of},
 };
 

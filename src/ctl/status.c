@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/restarts.h"
 #include "ctl/call.h"
 #include "ctl/format.h"
 #include "ctl/instances.h"
@@ -23,6 +24,11 @@ static void print_since(const char *what, uint64_t usec)
                 printf("%-12s %s", what, time);
         else
                 printf("%-12s %s (%s ago)", what, time, format_duration(ago, sizeof(ago), ctl_now_usec() - usec));
+}
+
+static void print_restarts(uint64_t n)
+{
+        printf("%-12s %llu survived", "Restarts", (unsigned long long)n);
 }
 
 static int print_users(const Ctl *ctl, json_object *users)
@@ -77,6 +83,11 @@ static ExitStatus print_status(const Ctl *ctl, json_object *o)
         else
                 printf("%llu records not durable yet\n%-12s up to %s\n", (unsigned long long)lag, "Durable",
                        format_time(size, sizeof(size), answer_time(store, "durable_until")));
+        print_restarts(answer_int(o, "restarts_survived"));
+        if (answer_int(o, "restarts_survived") > 0)
+                printf(", %llu of %llu users kept through the last", (unsigned long long)answer_int(o, "restart_users_kept"),
+                       (unsigned long long)answer_int(o, "restart_users"));
+        putchar('\n');
         print_since("Serving", answer_time(o, "started"));
         printf("\n%-12s version %s, pid %llu, port %llu\n", "", answer_text_of(o, "version"),
                (unsigned long long)answer_int(o, "pid"), (unsigned long long)answer_int(o, "port"));
@@ -98,12 +109,14 @@ static ExitStatus status_stopped(const Ctl *ctl)
         char size[FORMAT_SIZE_MAX];
         ExitStatus status = source_open_store(ctl, &store);
         StoreStats stats;
+        Restarts restarts;
         bool saved;
 
         if (status != CTL_OK)
                 return status;
         saved = store_snapshot_find(store, "latest", &info) == 0;
         store_get_stats(store, &stats);
+        restarts_read(&restarts, ctl->data_dir);
         if (ctl->json) {
                 json_object *o = json_object_new_object();
 
@@ -116,6 +129,7 @@ static ExitStatus status_stopped(const Ctl *ctl)
                 json_add_text(o, "last_save_reason", info.reason);
                 json_add_int(o, "log_bytes", stats.log_bytes);
                 json_add_int(o, "snapshots", stats.n_snapshots);
+                json_add_int(o, "restarts_survived", restarts.n_survived);
                 ctl_print_json(o);
         } else {
                 printf("%-12s %s, not running\n", "Session", ctl->instance);
@@ -126,6 +140,8 @@ static ExitStatus status_stopped(const Ctl *ctl)
                 printf("%s%s\n", saved ? ", " : "", saved ? info.reason : "");
                 printf("%-12s %s in the log, %llu snapshots\n", "Disk", format_size(size, sizeof(size), stats.log_bytes),
                        (unsigned long long)stats.n_snapshots);
+                print_restarts(restarts.n_survived);
+                putchar('\n');
         }
         if (saved)
                 store_snapshot_info_done(&info);
@@ -200,6 +216,7 @@ ExitStatus verb_users(Ctl *ctl)
 static ExitStatus list_one(const Ctl *ctl, const char *name, Table *t, json_object *array)
 {
         Ctl one = *ctl;
+        Restarts restarts;
         json_object *o = NULL, *line = json_object_new_object();
         bool running;
 
@@ -211,6 +228,7 @@ static ExitStatus list_one(const Ctl *ctl, const char *name, Table *t, json_obje
                 json_object_put(line);
                 return CTL_FAILED;
         }
+        restarts_read(&restarts, one.data_dir);
         running = ctl_is_running(&one) && ctl_call(&one, "status", NULL, -1, &o) == CTL_OK;
         table_row(t);
         table_cell(t, "%s", name);
@@ -219,9 +237,11 @@ static ExitStatus list_one(const Ctl *ctl, const char *name, Table *t, json_obje
         table_cell(t, "%llu", (unsigned long long)(running ? answer_int(o, "user_count") : 0));
         table_cell(t, "%llu", (unsigned long long)(running ? answer_int(o, "node_count") : 0));
         table_size(t, running ? answer_int(o, "bytes") : 0);
+        table_cell(t, "%llu", (unsigned long long)(running ? answer_int(o, "restarts_survived") : restarts.n_survived));
         table_cell(t, "%s", running ? answer_text_of(o, "degraded") : "");
         json_add_text(line, "instance", name);
         json_add_bool(line, "running", running);
+        json_add_int(line, "restarts_survived", running ? answer_int(o, "restarts_survived") : restarts.n_survived);
         json_object_object_add(line, "status", running ? json_object_get(o) : NULL);
         json_object_array_add(array, line);
         json_object_put(o);
@@ -232,7 +252,7 @@ static ExitStatus list_one(const Ctl *ctl, const char *name, Table *t, json_obje
 
 ExitStatus verb_list(Ctl *ctl)
 {
-        _cleanup_table_ Table *t = table_new("~SESSION|STATE|>PORT|>USERS|>NODES|>SIZE|~DEGRADED");
+        _cleanup_table_ Table *t = table_new("~SESSION|STATE|>PORT|>USERS|>NODES|>SIZE|>RESTARTS|~DEGRADED");
         json_object *answer = json_object_new_object(), *array = json_object_new_array();
         ExitStatus status = CTL_OK;
         struct dirent **names;

@@ -100,6 +100,14 @@ static json_object *users_json(const Manager *m)
         return list;
 }
 
+/* Updates that were accepted, and neither passed on nor known to be owed: the books of what goes out must balance. */
+static uint64_t dropped_updates(const Manager *m, const NetStatus *s)
+{
+        uint64_t accounted = s->bulk_sent + s->bulk_void + s->bulk_queued;
+
+        return (s->bulk_taken > accounted ? s->bulk_taken - accounted : 0) + executor_n_undelivered(m->executor);
+}
+
 static json_object *network_json(const Manager *m)
 {
         static const char *const names[] = {"command", "data", "ttl"};
@@ -125,6 +133,11 @@ static json_object *network_json(const Manager *m)
         add_int(o, "banned_addresses", s.n_banned);
         add_int(o, "refused_peers", bad);
         add_int(o, "postponed", s.n_refused);
+        add_int(o, "updates_taken", s.bulk_taken);
+        add_int(o, "updates_sent", s.bulk_sent);
+        add_int(o, "updates_waiting", s.bulk_queued);
+        add_int(o, "updates_void", s.bulk_void);
+        add_int(o, "drops", dropped_updates(m, &s));
         add_int(o, "backlog_bytes", s.queued + s.in_flight);
         return o;
 }
@@ -153,6 +166,7 @@ static json_object *store_json(const Manager *m)
         add_time(o, "durable_until", store_durable_usec(m->store));
         add_histogram(o, "durable_lag", &s.durable_lag);
         add_histogram(o, "save_seconds", saver_seconds(m->saver));
+        add_int(o, "scrub_bytes", s.scrub_bytes);
         add_int(o, "scrub_damaged", s.scrub_damaged);
         add_time(o, "scrub_finished", s.scrub_finished_usec);
         add_time(o, "last_snapshot", s.last_snapshot_usec);
@@ -192,6 +206,10 @@ json_object *control_status(const ManagerControl *c)
         add_int(o, "malformed", s.n_malformed);
         add_int(o, "logins", s.n_logins);
         add_int(o, "failed_logins", s.n_failed_logins);
+        add_int(o, "joins", s.n_joins);
+        add_int(o, "restarts_survived", m->restarts.n_survived);
+        add_int(o, "restart_users", s.n_expected);
+        add_int(o, "restart_users_kept", s.n_kept);
         add_time(o, "last_save", saved);
         add_text(o, "last_save_reason", saved > 0 ? reason : NULL);
         add_bool(o, "durable", store_durable_sequence(m->store) == store_sequence(m->store));

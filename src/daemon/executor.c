@@ -24,6 +24,7 @@ struct Executor {
         EffectList turn;      /* being carried out */
         HeldTurn *held, **held_tail;
         size_t held_bytes;
+        uint64_t n_undelivered;
 };
 
 typedef struct EncodeJob {
@@ -87,6 +88,11 @@ void executor_set_always(Executor *e, bool always)
 EffectList *executor_effects(Executor *e)
 {
         return &e->collected;
+}
+
+uint64_t executor_n_undelivered(const Executor *e)
+{
+        return e->n_undelivered;
 }
 
 size_t executor_held_bytes(const Executor *e)
@@ -179,6 +185,8 @@ static int send_effect(Executor *e, Effect *effect)
         if (k == NET_FULL)
                 return session_send_refused(e->session, time_now(), &effect->send.to, effect->send.class,
                                             effect->send.node_id, &e->collected);
+        if (k == NET_NO_PEER && effect->send.class == SEND_BULK && session_has_user(e->session, &effect->send.to))
+                e->n_undelivered++;
         if (k == NET_QUEUED)
                 session_send_queued(e->session, time_now(), &effect->send.to);
         if (k == NET_LADEN)

@@ -48,3 +48,6 @@ int executor_store_progress(Executor *e);
 
 /* Bytes of messages that wait for the disk. */
 size_t executor_held_bytes(const Executor *e);
+
+/* Updates for users of the session that there was no way to: there must be none. */
+uint64_t executor_n_undelivered(const Executor *e);

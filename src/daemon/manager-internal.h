@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/clock.h"
+#include "control/restarts.h"
 #include "daemon/executor.h"
 #include "daemon/manager.h"
 #include "daemon/report.h"
@@ -46,6 +47,8 @@ struct Manager {
         sd_event_source *save_timer;     /* every save_interval */
         sd_event_source *keeper_timer;   /* every second: status, slow peers, idle exit */
         sd_event_source *watchdog_timer; /* when systemd wants it */
+
+        Restarts restarts;
 
         RoutingId *peers; /* for which outboxes are kept */
         size_t n_peers, n_peers_allocated;

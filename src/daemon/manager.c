@@ -112,6 +112,9 @@ static int begin_serving(Manager *m, const RestoreResult *result)
                           LOG_FIELDS(LOG_TEXT("SNAPSHOT", result->snapshot), LOG_NUMBER("NODES", status.n_nodes)),
                           "Session restored from disk (%zu nodes; snapshot %s and %" PRIu64 " journal records after it)",
                           status.n_nodes, result->snapshot[0] ? result->snapshot : "none", result->n_records);
+        k = restarts_note(&m->restarts, m->config->data_dir, status.running, t.wall);
+        if (k < 0)
+                log_warning_errno(k, "Cannot note this start in %s/" RESTARTS_NAME, m->config->data_dir);
         m->state = MANAGER_SERVING;
         m->loaded_sequence = result->n_records > 0 ? 0 : store_sequence(m->store);
         k = manager_turn(m);

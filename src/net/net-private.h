@@ -48,6 +48,7 @@ struct Net {
         uint64_t n_received[_CHANNEL_MAX], bytes_received[_CHANNEL_MAX];
         uint64_t n_sent[_CHANNEL_MAX], bytes_sent[_CHANNEL_MAX];
         uint64_t n_refused, n_bad[_NET_BAD_MAX];
+        uint64_t bulk_taken, bulk_sent, bulk_void; /* messages, see NetStatus */
 };
 
 

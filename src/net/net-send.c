@@ -48,6 +48,7 @@ static void check_drained(Net *n, Peer *p)
  * user whom only a lost table named. */
 static void drop_dependent(Net *n, Outbox *o)
 {
+        n->bulk_void += o->n_bulk;
         outbox_drop(o, SEND_BULK);
         outbox_drop(o, SEND_PRESENCE);
         peer_table_update_pending(&n->peers, o);
@@ -117,8 +118,10 @@ static void pump_outbox(Net *n, Outbox *o)
 {
         Frames *frames;
         while ((frames = outbox_head(o)) && may_transmit(n, o)) {
+                bool bulk = outbox_head_is(o, SEND_BULK);
                 if (transmit(n, o, frames) < 0)
                         break;
+                n->bulk_sent += bulk;
                 outbox_pop(o);
         }
         peer_table_update_pending(&n->peers, o);
@@ -223,6 +226,7 @@ void net_close_peer(Net *n, const RoutingId *id)
         for (int c = 0; c < _CHANNEL_MAX; c++) {
                 if (c == CHANNEL_COMMAND && p->box[c].connected)
                         continue;
+                n->bulk_void += p->box[c].n_bulk;
                 outbox_clear(&p->box[c]);
                 peer_table_update_pending(&n->peers, &p->box[c]);
         }
@@ -328,6 +332,10 @@ int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Fram
                 int r = transmit(n, o, frames);
                 if (n->depth == 0)
                         net_arm_post(n);
+                if (r == 0 && class == SEND_BULK) {
+                        n->bulk_taken++;
+                        n->bulk_sent++;
+                }
                 if (r == 0)
                         return class == SEND_BULK && net_delivery_note(n, o) ? NET_LADEN : 0;
                 if (r == -ENOMEM)
@@ -338,6 +346,7 @@ int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Fram
         int r = enqueue(n, p, o, class, frames);
         if (r < 0 || class != SEND_BULK)
                 return r;
+        n->bulk_taken++;
         p->owes_drained = true;
         (void)net_delivery_note(n, o);
         return NET_QUEUED;

@@ -421,6 +421,9 @@ void net_get_status(const Net *n, NetStatus *ret)
                 .n_connections = n->connections.n_connections,
                 .n_banned = address_table_count_banned(n->addresses, clock_monotonic_usec()),
                 .n_refused = n->n_refused,
+                .bulk_taken = n->bulk_taken,
+                .bulk_sent = n->bulk_sent,
+                .bulk_void = n->bulk_void,
         };
         memcpy(ret->n_received, n->n_received, sizeof ret->n_received);
         memcpy(ret->bytes_received, n->bytes_received, sizeof ret->bytes_received);
@@ -430,6 +433,8 @@ void net_get_status(const Net *n, NetStatus *ret)
         for (const Peer *p = n->peers.first; p; p = p->next) {
                 ret->n_peers += !p->closing;
                 ret->queued += peer_queued(p);
+                for (int c = 0; c < _CHANNEL_MAX; c++)
+                        ret->bulk_queued += p->box[c].n_bulk;
                 ret->in_flight += peer_in_flight(p);
         }
 }

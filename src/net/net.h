@@ -212,6 +212,10 @@ typedef struct NetStatus {
         uint64_t n_received[_CHANNEL_MAX], bytes_received[_CHANNEL_MAX];
         uint64_t n_sent[_CHANNEL_MAX], bytes_sent[_CHANNEL_MAX];
         uint64_t n_refused;         /* SEND_BULK and SEND_PRESENCE */
+        uint64_t bulk_taken;        /* messages of SEND_BULK that were not refused */
+        uint64_t bulk_sent;         /* of them, those handed to libzmq */
+        uint64_t bulk_void;         /* dropped with the connection or the peer they waited for, which the owner is told of */
+        uint64_t bulk_queued;       /* that wait now */
         uint64_t n_bad[_NET_BAD_MAX];
         size_t queued, in_flight;   /* bytes, all peers */
 } NetStatus;

@@ -15,6 +15,8 @@ static void count(Outbox *o, const OutboxEntry *e, bool add)
         o->n_queued += add ? charge : -charge;
         if (e->class == SEND_CONTROL)
                 o->n_control += add ? charge : -charge;
+        if (e->class == SEND_BULK)
+                o->n_bulk += add ? 1 : -1;
 }
 
 int outbox_push(Outbox *o, SendClass class, Frames *frames)
@@ -32,6 +34,11 @@ int outbox_push(Outbox *o, SendClass class, Frames *frames)
 Frames *outbox_head(const Outbox *o)
 {
         return o->first ? o->first->frames : NULL;
+}
+
+bool outbox_head_is(const Outbox *o, SendClass class)
+{
+        return o->first && o->first->class == class;
 }
 
 void outbox_pop(Outbox *o)

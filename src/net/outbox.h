@@ -23,6 +23,7 @@ struct Outbox {
         OutboxEntry *first, *last;
         size_t n_queued;       /* bytes */
         size_t n_control;      /* bytes of these that are SEND_CONTROL */
+        size_t n_bulk;         /* messages of these that are SEND_BULK */
         Flight *flight;
         OutboxState state;
         bool connected;        /* as far as known */
@@ -52,6 +53,7 @@ int outbox_push(Outbox *o, SendClass class, Frames *frames);
 
 /* The message to send next; NULL when the outbox is empty. */
 Frames *outbox_head(const Outbox *o);
+bool outbox_head_is(const Outbox *o, SendClass class);
 void outbox_pop(Outbox *o);
 
 /* Puts a SEND_TABLE in the place of one that is last in the queue; false when there is none. */

@@ -416,6 +416,7 @@ int join_done(Session *s, User *u)
         if (u->status != USER_SYNCING)
                 return 0;
         u->status = USER_ACTIVE;
+        s->n_joins++;
         u->maybe_stuck = u->got_any = false;
         catalog_done(u);
         s->table_dirty = true;

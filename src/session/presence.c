@@ -193,8 +193,18 @@ int presence_lost(Session *s, User *u, Channel channel)
         return journal_user(s, u);
 }
 
+/* Only whoever has a command connection is there: what else is heard may be left of a Blender that has crashed. */
+static void count_kept(Session *s, User *u, Channel channel)
+{
+        if (!u->uncounted || channel != CHANNEL_COMMAND)
+                return;
+        u->uncounted = false;
+        s->n_kept++;
+}
+
 int presence_found(Session *s, User *u, Channel channel)
 {
+        count_kept(s, u, channel);
         if (u->away)
                 return channel == CHANNEL_COMMAND ? user_is_back(s, u, channel) : 0;
         if (!u->lost[channel])
@@ -207,6 +217,7 @@ int presence_found(Session *s, User *u, Channel channel)
 
 int presence_heard(Session *s, User *u, Channel channel)
 {
+        count_kept(s, u, channel);
         if (channel == CHANNEL_DATA)
                 u->data_heard = s->now.now;
         else if (channel == CHANNEL_COMMAND)

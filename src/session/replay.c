@@ -246,6 +246,8 @@ static int release_orphans(Session *s)
 
 static int expect_user(Session *s, User *u)
 {
+        s->n_expected++;
+        u->uncounted = true;
         u->away = u->from_before = true;
         u->away_since = s->now.now;
         /* Whatever it has got of its catalog. */

@@ -513,7 +513,15 @@ void session_get_status(const Session *s, SessionStatus *ret)
                 .n_diverged = s->n_diverged,
                 .n_logins = s->n_logins,
                 .n_failed_logins = s->n_failed_logins,
+                .n_joins = s->n_joins,
+                .n_expected = s->n_expected,
+                .n_kept = s->n_kept,
         };
+}
+
+bool session_has_user(const Session *s, const RoutingId *id)
+{
+        return session_find_user(s, id) != NULL;
 }
 
 int session_get_user(const Session *s, size_t i, SessionUserInfo *ret)

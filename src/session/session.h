@@ -165,6 +165,8 @@ typedef struct SessionStatus {
         size_t n_users, n_nodes;
         uint64_t payload_bytes;
         uint64_t n_updates, n_refused, n_malformed, n_diverged, n_logins, n_failed_logins;
+        uint64_t n_joins;        /* of a scene, to its last node */
+        size_t n_expected, n_kept; /* users there when the process before ended; of them, those who are or were back */
 } SessionStatus;
 void session_get_status(const Session *s, SessionStatus *ret);
 
@@ -183,6 +185,9 @@ typedef struct SessionUserInfo {
         uint64_t n_refused;
         size_t n_locked;      /* nodes that it owns */
 } SessionUserInfo;
+
+/* Whether somebody with this id is in the session. */
+bool session_has_user(const Session *s, const RoutingId *id);
 
 /* The i-th user in order of login: 0, or -ENOENT when i is not below n_users of the status. */
 int session_get_user(const Session *s, size_t i, SessionUserInfo *ret);

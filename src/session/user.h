@@ -101,6 +101,7 @@ typedef struct User {
         uint64_t silent_since;   /* last command; for joins that do not go on after a lost connection */
         bool maybe_stuck;        /* what it was sent last may have been lost */
         bool has_ttl;            /* its heartbeat has been heard */
+        bool uncounted;          /* from before a restart, and not back yet */
         bool from_before;        /* from before a restart: its heartbeat waits for a PING, and says nothing before */
         uint64_t ttl_heard;
         uint64_t ping_sent;

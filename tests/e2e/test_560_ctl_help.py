@@ -9,6 +9,7 @@ import sys
 
 import tap  # first: it says which packages are missing
 import ctl
+import openmetrics
 
 TOP = os.environ.get("top_srcdir") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
@@ -66,19 +67,73 @@ def test_completion(session):
     assert complete(*folder, "kick", "a") == ["anna"]
 
 
+def metrics(server):
+    return openmetrics.parse(ctl.run("metrics", "--data-dir", server.data_dir).text)
+
+
+def value(families, family, sample=None, **labels):
+    labels = tuple(sorted({"session": "default", **labels}.items()))
+    return families[family].samples[sample or family, labels]
+
+
 def test_metrics(session):
+    session.join('ber"ta\\')
+    families = metrics(session.server)
+    assert value(families, "scenekeep_nodes") == 9 and value(families, "scenekeep_users") == 2
+    assert value(families, "scenekeep_degraded") == 0 and value(families, "scenekeep_drops", "scenekeep_drops_total") == 0
+    assert value(families, "scenekeep_joins", "scenekeep_joins_total") == 1
+    assert value(families, "scenekeep_records", "scenekeep_records_total") > 9
+    assert value(families, "scenekeep_user_backlog_bytes", user='ber"ta\\') >= 0
+    wanted = {"updates": "counter", "received_bytes": "counter", "drops": "counter", "backlog_bytes": "gauge",
+              "durable_lag_seconds": "histogram", "save_seconds": "histogram", "scrub_damaged": "gauge", "users": "gauge",
+              "joins": "counter", "failed_logins": "counter", "restarts_survived": "counter"}
+    assert {n: families["scenekeep_" + n].kind for n in wanted} == wanted
+    assert families["scenekeep_save_seconds"].unit == "seconds" and families["scenekeep_log_bytes"].unit == "bytes"
+
+
+def test_the_books_of_updates_balance(make_session, make_proxy):
+    """A client that does not read gets whole nodes later instead of what it missed; nothing is just dropped."""
+    session = make_session(max_client_backlog="1M", join_ahead="64K", backlog_timeout="10min")
+    line = make_proxy(session.server)
+    host, ports = line.address
+    slow = session.fleet.client((host, [*ports[:2], session.server.ports[2]]), "berta").connect()
+    session.fleet.wait_active(slow)
+    line.stall()
+    for i in range(120):
+        session.admin.edit(session.uuids[0], lambda data, i=i: data.update(large=bytes([i]) * 200_000))
+    session.fleet.wait_until(lambda: value(metrics(session.server), "scenekeep_sends_postponed",
+                                           "scenekeep_sends_postponed_total") > 0, what="updates to be put off")
+    line.resume()
+    session.fleet.wait_until(lambda: slow.nodes[session.uuids[0]].state() == session.admin.nodes[session.uuids[0]].state(),
+                             what="the slow one to catch up")
+    network = ctl.good("status", "--json", "--data-dir", session.server.data_dir).json["network"]
+    assert network["drops"] == 0 and network["postponed"] > 0
+    assert network["updates_taken"] == network["updates_sent"] + network["updates_waiting"] + network["updates_void"] > 0
+
+
+def test_restarts_are_counted(make_session):
+    session = make_session(timeout=4)
     folder = "--data-dir", session.server.data_dir
-    text = ctl.run("metrics", *folder).text
-    assert text.endswith("# EOF\n")
-    samples = dict(re.findall(r"^(\w+)\{session=\"default\"\} ([\d.]+)$", text, re.M))
-    assert samples["scenekeep_nodes"] == "9" and samples["scenekeep_users"] == "1" and float(samples["scenekeep_degraded"]) == 0
-    assert int(samples["scenekeep_records_total"]) > 9
-    families = re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M)
-    assert len(families) == len(set(families)) > 20
-    suffixes = {"counter": "_total", "histogram": "_bucket"}
-    for name, kind in families:
-        assert re.search(rf"^{name}{suffixes.get(kind, '')}\{{", text, re.M), name
-    assert 'user="anna"} ' in text
+    berta = session.join("berta")
+    assert "0 survived" in ctl.good("status", *folder).text
+    for n in (1, 2):
+        session.server.guarded = False
+        session.server.kill()
+        if n == 2:
+            berta.close()
+        session.server.start()
+        session.fleet.wait_until(lambda n=n: ctl.good("status", "--json", *folder).json["restart_users_kept"] == 3 - n,
+                                 what="the users to be back")
+        status = ctl.good("status", "--json", *folder).json
+        assert status["restarts_survived"] == n and status["restart_users"] == 2
+        assert f"{n} survived, {3 - n} of 2 users kept" in ctl.good("status", *folder).text
+    families = metrics(session.server)
+    assert value(families, "scenekeep_restarts_survived", "scenekeep_restarts_survived_total") == 2
+    assert value(families, "scenekeep_restart_users_kept") == 1
+    session.server.stop()
+    stopped = ctl.run("status", "--json", *folder)
+    assert stopped.status == ctl.NOT_RUNNING and stopped.json["restarts_survived"] == 2
+    assert "2 survived" in ctl.run("status", *folder).text
 
 
 def ask(session, request):
