@@ -6,16 +6,15 @@
  * some megabytes), while a command overtakes all of it. Nothing on the wire
  * acknowledges data; TCP does, and the kernel tells how much it still holds.
  *
- * An outbox through which more than a little has gone since it was last known
- * to be empty is laden. While it is, a mark is put at what has been sent, and
- * looked at now and then: what was sent before the mark has arrived when no
- * more than what came after it is left with libzmq and the kernel.
+ * An outbox is laden from the first message on until all has arrived. While it
+ * is, a mark is put at what has been sent, and looked at now and then: what was
+ * sent before the mark has arrived when no more than what came after it is left
+ * with libzmq and the kernel. A single message counts, too: when a line that
+ * was dead for some seconds is there again, TCP repeats what is missing on each
+ * of its connections in its own time.
  */
 
 #include "net/net-private.h"
-
-/* On the slowest line that is worth a thought, 1 Mbit/s, gone in a quarter of a second. */
-#define LADEN_BYTES (32u * 1024)
 
 /* Of a connection that has never spoken only the address is known. When another silent one from there does not read, its
  * neighbours wait for it for no longer than this. */
@@ -23,7 +22,7 @@
 
 bool net_delivery_note(Net *n, Outbox *o)
 {
-        if (o->laden || (outbox_is_empty(o) && o->n_wire - o->arrived_wire <= LADEN_BYTES))
+        if (o->laden)
                 return false;
         o->laden = true;
         o->laden_since = clock_monotonic_usec();
@@ -52,8 +51,8 @@ static uint64_t kernel_holds(const Net *n, const Outbox *o, uint64_t now)
         uint64_t most = 0;
         for (size_t i = 0; i < n->connections.n_slots; i++) {
                 const Connection *c = n->connections.by_fd[i];
-                if (c && c->channel == o->channel && !c->has_id && c->state != CONNECTION_REFUSED && c->is_ip &&
-                    o->peer->has_address && address_equal(&c->address, &o->peer->address)) {
+                if (c && c->channel == o->channel && !c->has_id && c->is_ip &&
+                    (c->state == CONNECTION_MAYBE || c->state == CONNECTION_ESTABLISHED) && o->peer->has_address && address_equal(&c->address, &o->peer->address)) {
                         uint64_t holds = connection_bytes_unsent(c);
                         most = MAX(most, holds);
                 }

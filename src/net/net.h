@@ -129,8 +129,8 @@ enum {
         NET_NO_PEER,   /* not SEND_ANSWER, and the peer is not open */
         NET_QUEUED,    /* SEND_BULK: taken, but it waits in the outbox. The session must know, since what it sends on
                         * the command channel would overtake it; `drained` is called when nothing waits any more. */
-        NET_LADEN,    /* SEND_BULK: taken. So much is on its way to the peer by now that it may take long to arrive, and
-                       * commands would overtake it, see `delivered`. Returned once until then. */
+        NET_LADEN,    /* SEND_BULK: taken, the first after everything had arrived. Commands would overtake it, see
+                       * `delivered`; until then 0 is returned for others. */
 };
 
 /* Opens the sockets and adds them to the loop (referenced). Copies config and callbacks. Returns 0; -EINVAL,

@@ -13,7 +13,7 @@
 /* Commands that do nothing, so that what follows them is not handled before data that was sent before; see pace.h. */
 static int order_pad(Session *s, const User *u)
 {
-        unsigned n = pace_lacks(u->pace, s->now.now, MAX(u->data_heard, u->silent_since));
+        unsigned n = pace_lacks(u->pace, s->now.now, MAX(u->data_heard, u->command_heard));
         if (n == 0)
                 return 0;
         _cleanup_frames_ Frames *frames = NULL;

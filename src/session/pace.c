@@ -24,6 +24,12 @@ void pace_note_data(Pace *p, uint64_t now)
         p->second[p->newest % PACE_SECONDS].n_data++;
 }
 
+void pace_doubt(Pace *p, uint64_t now)
+{
+        advance(p, now / USEC_PER_SEC);
+        p->second[p->newest % PACE_SECONDS].n_data += PACE_MAX;
+}
+
 void pace_note_command(Pace *p, uint64_t now)
 {
         advance(p, now / USEC_PER_SEC);

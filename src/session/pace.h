@@ -28,5 +28,8 @@ typedef struct Pace {
 void pace_note_data(Pace *p, uint64_t now);
 void pace_note_command(Pace *p, uint64_t now);
 
+/* Nobody knows how much data was sent before. */
+void pace_doubt(Pace *p, uint64_t now);
+
 /* How many commands are lacking; `heard` is when the client has proved last that it is not busy, 0: never. */
 unsigned pace_lacks(const Pace *p, uint64_t now, uint64_t heard);

@@ -152,6 +152,7 @@ static int user_is_back(Session *s, User *u, Channel by)
 {
         u->away = false;
         u->returned = s->now.now;
+        pace_doubt(u->pace, s->now.now);
         for (size_t i = 0; i < ELEMENTSOF(u->lost); i++)
                 u->lost[i] = false;
         if (by == CHANNEL_TTL) {
@@ -221,7 +222,7 @@ int presence_heard(Session *s, User *u, Channel channel)
         if (channel == CHANNEL_DATA)
                 u->data_heard = s->now.now;
         else if (channel == CHANNEL_COMMAND)
-                u->silent_since = s->now.now;
+                u->silent_since = u->command_heard = s->now.now;
         if (u->away)
                 return channel == CHANNEL_DATA ? 0 : user_is_back(s, u, channel);
         return presence_found(s, u, channel);

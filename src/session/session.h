@@ -70,7 +70,7 @@ int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendC
  * Rights that would overtake, on the command channel, what waits there. */
 void session_send_queued(Session *s, SessionTime t, const RoutingId *peer);
 
-/* So much SEND_BULK is on its way to the peer that commands would overtake it; so does what waits in the outbox, later.
+/* SEND_BULK is on its way to the peer, and commands would overtake it; what waits in the outbox is, later.
  * session_delivered(): what was sent before that time has arrived; `all` of it, or the rest is still to come. */
 void session_send_laden(Session *s, SessionTime t, const RoutingId *peer);
 void session_delivered(Session *s, SessionTime t, const RoutingId *peer, uint64_t until, bool all);

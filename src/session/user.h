@@ -74,7 +74,7 @@ typedef struct User {
         bool queued;         /* the outbox holds data */
         uint64_t queued_since; /* the last time that it did; 0: never */
         uint64_t drained;      /* and when it did no more */
-        bool laden;            /* data is long on its way to it */
+        bool laden;            /* data is on its way to it */
         uint64_t laden_since;  /* the last time that it was; 0: never */
         uint64_t delivered_until; /* what was sent before had arrived */
         uint64_t delivered;       /* at this time */
@@ -97,7 +97,7 @@ typedef struct User {
         uint64_t returning;      /* is back since; brought up to date when its data channel has been quiet */
         uint64_t returned;       /* when it was back from being away */
         uint64_t doubt_wall;     /* what changed after this wall time may not have reached it */
-        uint64_t data_heard;
+        uint64_t data_heard, command_heard;
         uint64_t silent_since;   /* last command; for joins that do not go on after a lost connection */
         bool maybe_stuck;        /* what it was sent last may have been lost */
         bool has_ttl;            /* its heartbeat has been heard */

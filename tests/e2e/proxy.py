@@ -14,6 +14,9 @@ import time
 CHUNK = 65536
 # What may be on its way in one direction of one connection before its sender has to wait.
 WINDOW = 262144
+# What the kernel acknowledges to the server before it is read here: little, since on a real line it is the client that
+# acknowledges.
+RECEIVE_BUFFER = 16384
 
 
 class _Pipe:
@@ -126,7 +129,8 @@ class Proxy:
         wanted[self._woken] |= selectors.EVENT_READ
         for pipe in self._pipes:
             stalled = pipe.to_client and not self._reading
-            if pipe.queued < WINDOW and not pipe.ended:
+            # While it is stalled the server's kernel keeps what is not read here, as it does behind a dead link.
+            if pipe.queued < WINDOW and not pipe.ended and not stalled:
                 wanted[pipe.source] |= selectors.EVENT_READ
             if pipe.queue and not stalled:
                 if pipe.queue[0][0] <= now:
@@ -164,6 +168,7 @@ class Proxy:
         except OSError:
             return
         server = socket.socket()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         try:
             server.connect(("127.0.0.1", port))
         except OSError:

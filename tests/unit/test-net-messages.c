@@ -206,7 +206,7 @@ static void test_pause_and_resume(void **state)
 
         /* Sending goes on. */
         Frames *f = rig_frames("out");
-        assert_int_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f), 0);
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f), NET_LADEN);
         frames_unref(f);
         ClientMessage m;
         rig_receive(rig, s, &m);

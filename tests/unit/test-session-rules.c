@@ -376,6 +376,33 @@ static void test_delete_for_a_busy_client(void **state)
         }
 }
 
+/* The edits are from the server before this one, the Delete is told by the new one. */
+static void test_restart_and_a_busy_client(void **state)
+{
+        Three t;
+        setup(&t);
+        t.bert->frozen_until = t.sim.now + 12 * SIM_SEC;
+        for (unsigned i = 0; i < 100; i++) {
+                sim_append(t.anna, "a", i);
+                sim_run(&t.sim, 50 * SIM_MSEC);
+        }
+        struct SimPacket *last = &t.bert->down[CHANNEL_DATA].packets[t.bert->down[CHANNEL_DATA].n - 1];
+        last->arrives = t.sim.now;
+        sim_delete(t.anna, "a");
+        SimQueue kept = t.bert->down[CHANNEL_DATA];
+        t.bert->down[CHANNEL_DATA] = (SimQueue){};
+        sim_stop(&t.sim);
+        t.bert->down[CHANNEL_DATA] = kept;
+        sim_start(&t.sim);
+        sim_run(&t.sim, 1 * SIM_SEC);
+        if (sim_find_text(t.anna, "a"))
+                sim_delete(t.anna, "a");
+        sim_run(&t.sim, 15 * SIM_SEC);
+        assert_int_equal(t.bert->state, SIM_ACTIVE);
+        assert_null(sim_find_text(t.bert, "a"));
+        done(&t);
+}
+
 /* Data on a slow line arrives long after it was sent. */
 static void test_delete_waits_for_what_is_on_its_way(void **state)
 {
@@ -488,6 +515,7 @@ int main(void)
                 cmocka_unit_test(test_restart_and_a_ghost),
                 cmocka_unit_test(test_delete_for_a_busy_client),
                 cmocka_unit_test(test_delete_waits_for_what_is_on_its_way),
+                cmocka_unit_test(test_restart_and_a_busy_client),
                 cmocka_unit_test(test_restart_during_init),
                 cmocka_unit_test(test_restart_during_join),
                 cmocka_unit_test(test_pings_after_restart),
