@@ -10,17 +10,27 @@ from values import item, mesh, new_uuid
 class Load:
     def __init__(self, fleet, users, rng, shared=()):
         self.fleet = fleet
-        self.users = list(users)
+        self.users = []
         self.rng = rng
         self.shared = list(shared)
-        self.own = {user: [] for user in users}
+        self.own = {}
         self.sent = {}          # (uuid, author) -> number of the last edit
         self.seen = {}          # (uuid, author) -> highest number that any other user has had
         self.added = {}         # uuid -> (author, data) of whole nodes that somebody else has seen
         self.deleted = set()    # uuids that a Delete has come back for
         self.edits = 0
-        for user in self.users:
-            user.on_update = self._noted
+        for user in users:
+            self.welcome(user)
+
+    def welcome(self, user):
+        self.users.append(user)
+        self.own[user] = []
+        user.on_update = self._noted
+
+    def part(self, user):
+        """It is gone, and its nodes are nobody's."""
+        self.users.remove(user)
+        del self.own[user]
 
     def _noted(self, client, update):
         node = client.nodes.get(update.uuid)
@@ -48,6 +58,11 @@ class Load:
         user.edit(node_uuid, change)
         self.edits += 1
 
+    def delete(self, user, node_uuid):
+        self.own[user].remove(node_uuid)
+        self.deleted.add(node_uuid)
+        user.delete(node_uuid)
+
     def turn(self):
         """One thing by each user who is there."""
         for user in self.users:
@@ -60,10 +75,7 @@ class Load:
             elif choice < 0.06:
                 self.add(user, {**mesh("big", self.rng, vertices=20_000), "edits": {user.name: 0}})
             elif choice < 0.08 and len(own) > 3:
-                gone = self.rng.choice(own)
-                self.own[user].remove(gone)
-                self.deleted.add(gone)
-                user.delete(gone)
+                self.delete(user, self.rng.choice(own))
             elif choice < 0.2:
                 user.metadata(frame_current=self.edits)
             elif choice < 0.5 and self.shared:

@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything at once, for as long as one likes: users who edit, lock, chat, come, go and crash, lines that break, stall and
+are slow, a server that is asked to leave and killed. Now and then, and at the end, all scenes must be the same.
+
+The server is restarted in the first half only: of the second half its memory is measured, which must not grow.
+"""
+
+import signal
+import time
+
+from load import Load
+from proxy import Proxy
+from server import Server
+from session import Session
+from values import item, mesh, scene
+from wire import COMMON
+
+RATE = 5            # edits a second of each user
+USERS = (4, 8)      # as many are there, besides the admin
+NODES_MAX = 80
+GRACE = 3           # seconds that the server keeps the name of somebody whose connection is gone
+STALLS = (0.3, 8.0)
+CHECK_INTERVAL = 60.0
+MIB = 1 << 20
+
+SETTINGS = {
+    "reconnect_grace": f"{GRACE}s", "max_client_backlog": "4M", "backlog_timeout": "5s", "save_interval": "7s",
+    "segment_size": "4M", "max_backups": 3, "keep_hourly": 0, "keep_daily": 0, "keep_weekly": 0, "journal_keep": "1min",
+    "journal_keep_size": "32M",
+}
+# Freed memory is kept back for a while by a sanitizer, which is not to be taken for growth.
+ENVIRONMENT = {"ASAN_OPTIONS": "quarantine_size_mb=16"}
+
+LINES = {"near": None, "distant": {"delay": 0.15}, "slow": {"bandwidth": 250_000}, "flaky": {}}
+
+
+def slope(samples):
+    """Of a straight line through (x, y) by least squares, and the mean of y."""
+    n = len(samples)
+    mean_x, mean_y = sum(x for x, _ in samples) / n, sum(y for _, y in samples) / n
+    spread = sum((x - mean_x) ** 2 for x, _ in samples)
+    return (sum((x - mean_x) * (y - mean_y) for x, y in samples) / spread if spread else 0.0), mean_y
+
+
+class Soak:
+    def __init__(self, fleet, rng, seconds, say=print):
+        self.fleet, self.rng, self.seconds, self.say = fleet, rng, seconds, say
+        self.server = Server(environment=ENVIRONMENT, timeout="10s", **SETTINGS)
+        try:
+            self.session = Session(fleet, self.server, scene(12, rng))
+            self.load = Load(fleet, [], rng, shared=self.session.uuids[1::2])
+            self.load.welcome(self.session.admin)
+        except BaseException:
+            self.server.close()
+            raise
+        self.lines = {}      # user -> its Proxy
+        self.kinds = {}      # user -> key of LINES
+        self.stalled = {}    # user -> when its line goes on
+        self.ghosts = []     # (name, when it may be used again, the crashed client)
+        self.since_restart = {}  # a user who has not been active since its login -> whether there was a restart
+        self.number = 0
+        self.events = {}
+        self.memory = []
+        self.started = time.monotonic()
+        self.done = 0
+
+    # the users
+
+    @property
+    def age(self):
+        return time.monotonic() - self.started
+
+    @property
+    def guests(self):
+        return [u for u in self.load.users if u is not self.session.admin]
+
+    def active(self):
+        return [u for u in self.load.users if u.state == "active"]
+
+    def count(self, event):
+        self.events[event] = self.events.get(event, 0) + 1
+
+    def join(self, name=None):
+        self.number += 1
+        kind = self.rng.choice(list(LINES))
+        address = self.server.address
+        line = None
+        if LINES[kind] is not None:
+            line = Proxy(self.server.ports, **LINES[kind])
+            host, ports = line.address
+            # The heartbeat has a line of its own, as it has a queue of its own in any router.
+            address = host, [*ports[:2], self.server.ports[2]]
+        user = self.fleet.client(address, name or f"{kind} {self.number}", timeout=12.0).connect()
+        self.kinds[user] = kind
+        if line:
+            self.lines[user] = line
+        self.since_restart[user] = False
+        self.load.welcome(user)
+        self.count("joins")
+        return user
+
+    def part(self, user):
+        self.load.part(user)
+        self.stalled.pop(user, None)
+        self.since_restart.pop(user, None)
+        line = self.lines.pop(user, None)
+        if line:
+            line.close()
+        if user in self.fleet.clients:
+            self.fleet.clients.remove(user)
+        assert not user.fatal and not user.errors, user.describe()
+
+    def leave(self):
+        user = self.rng.choice(self.guests)
+        user.disconnect()
+        self.part(user)
+        self.count("leaves")
+
+    def crash(self):
+        user = self.rng.choice(self.guests)
+        user.crash()
+        self.part(user)
+        self.ghosts.append((user.name, time.monotonic() + 4 * GRACE + 12, user))
+        self.count("crashes")
+
+    def back_from_the_dead(self):
+        name, _, ghost = self.ghosts.pop(0)
+        ghost.close()
+        self.join(name)
+
+    # the lines
+
+    def cut(self):
+        lines = [u for u in self.lines if self.kinds[u] == "flaky"]
+        if lines:
+            self.lines[self.rng.choice(lines)].cut()
+            self.count("cuts")
+
+    def stall(self):
+        users = [u for u in self.lines if u not in self.stalled and u.state == "active"]
+        if users:
+            user = self.rng.choice(users)
+            self.lines[user].stall()
+            self.stalled[user] = time.monotonic() + self.rng.uniform(*STALLS)
+            self.count("stalls")
+
+    def resume(self, all_of_them=False):
+        for user, until in list(self.stalled.items()):
+            if all_of_them or until <= time.monotonic():
+                del self.stalled[user]
+                self.lines[user].resume()
+
+    # the server
+
+    def restart(self):
+        number = self.rng.choice([signal.SIGTERM, signal.SIGKILL])
+        self.count("TERM" if number == signal.SIGTERM else "KILL")
+        self.server.guarded = False
+        self.server.send_signal(number)
+        deadline = time.monotonic() + 30
+        while self.server.running:
+            assert time.monotonic() < deadline, "the server does not leave"
+            self.work(0.02)
+        assert number == signal.SIGKILL or self.server.process.returncode == 0, self.server.tail()
+        for user in self.since_restart:
+            self.since_restart[user] = True
+        self.server.start(wait=False)
+        self.server.guarded = True
+
+    def save(self):
+        self.server.send_signal(signal.SIGUSR1)
+        self.count("saves")
+
+    # the work
+
+    def one_thing(self, user):
+        own = [u for u in self.load.own[user] if u in user.nodes]
+        choice = self.rng.random()
+        n_nodes = len(user.nodes)
+        if choice < 0.03 and n_nodes < NODES_MAX:
+            self.load.add(user, self.rng.choice([None, {**mesh("big", self.rng, self.rng.choice([500, 20_000])),
+                                                        "edits": {user.name: 0}}]))
+        elif (choice < 0.05 or n_nodes >= NODES_MAX) and own:
+            self.load.delete(user, self.rng.choice(own))
+        elif choice < 0.08:
+            lock = self.rng.choice(self.load.shared)
+            if lock in user.nodes and user.nodes[lock].owner == user.name:
+                user.unlock(lock)
+            elif lock in user.nodes and user.nodes[lock].owner == COMMON and self.rng.random() < 0.3:
+                user.lock(lock)
+        elif choice < 0.2:
+            user.metadata(view_matrix=[self.rng.random() for _ in range(16)])
+        else:
+            places = own + [u for u in self.load.shared if u in user.nodes and
+                            user.nodes[u].owner in (COMMON, user.name)]
+            self.load.edit(user, self.rng.choice(places)) if places else self.load.add(user)
+
+    def work(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            due = int(self.age * RATE)
+            if due - self.done > 2 * RATE:  # the machine was busy elsewhere
+                self.done = due - RATE
+            while self.done < due:
+                for user in self.active():
+                    self.one_thing(user)
+                self.done += 1
+            self.fleet.pump(5)
+            self.look()
+
+    def look(self):
+        """Nobody may be thrown out who has not done anything to deserve it."""
+        self.resume()
+        for user in list(self.load.users):
+            assert not user.fatal and not user.errors, user.describe()
+            if user.state == "active":
+                self.since_restart.pop(user, None)
+            if user.state != "left":
+                continue
+            slow = type(user.reason) is dict and "too slow" in user.reason.get("reason", "")
+            interrupted = self.since_restart.get(user) and user.reason != "Server lost"
+            assert slow and user in self.lines or interrupted, f"thrown out: {user.describe()}\n{self.server.tail()}"
+            self.count("dropped as too slow" if slow else "turned away in a join")
+            user.close()
+            self.part(user)
+        while len(self.guests) < USERS[0]:
+            self.join()
+
+    def event(self):
+        choices = {self.leave: 2, self.crash: 1, self.cut: 2, self.stall: 2, self.save: 0.3}
+        if len(self.guests) < USERS[1]:
+            choices[self.join] = 4
+        if self.age < self.seconds / 2:
+            choices[self.restart] = 1
+        self.rng.choices(list(choices), choices.values())[0]()
+
+    def sample(self):
+        if self.age >= self.seconds / 2:
+            self.memory.append((self.age, self.server.memory()))
+
+    # the judgement
+
+    def check(self):
+        """All scenes are the same. What was on its way into a connection that broke is lost to any server, so everything
+        is said once more before."""
+        self.resume(all_of_them=True)
+        users = self.load.users
+        self.fleet.wait_until(lambda: all(u.state in ("active", "left") for u in users), 120, "all to have joined")
+        self.look_once()
+        for user in self.active():
+            for node_uuid in self.load.own[user]:
+                if node_uuid in user.nodes:
+                    user.push(node_uuid, user.nodes[node_uuid].data, user.nodes[node_uuid].dependencies)
+            for node_uuid in self.load.shared:
+                if user.nodes[node_uuid].owner in (COMMON, user.name):
+                    self.load.edit(user, node_uuid)
+        self.session.check_same(*self.active(), timeout=120)
+        missing = self.load.missing_from(self.session.admin.nodes)
+        assert not missing, f"{len(missing)} lost: {missing[:10]}"
+        self.count("comparisons")
+
+    def look_once(self):
+        for user in list(self.load.users):
+            if user.state == "left":
+                self.look()
+                break
+
+    def tell(self):
+        events = ", ".join(f"{n} {what}" for what, n in sorted(self.events.items()))
+        memory = f", {self.server.memory() / MIB:.0f} MiB" if self.server.running else ""
+        self.say(f"{self.age:5.0f} s: {self.load.edits} edits, {len(self.active())} users, "
+                 f"{len(self.session.admin.nodes)} nodes{memory}; {events}")
+
+    def judge_memory(self):
+        if len(self.memory) < 4:
+            return
+        growth, mean = slope(self.memory)
+        seconds = self.memory[-1][0] - self.memory[0][0]
+        self.say(f"memory over the last {seconds:.0f} s: {mean / MIB:.1f} MiB on average, "
+                 f"{min(y for _, y in self.memory) / MIB:.1f} to {max(y for _, y in self.memory) / MIB:.1f}, "
+                 f"a straight line through it grows by {growth * seconds / MIB:+.1f} MiB")
+        allowed = 16 * MIB + mean / 10
+        assert growth * seconds < allowed, f"the server grows by {growth * 3600 / MIB:.0f} MiB an hour"
+
+    def run(self):
+        checked = told = sampled = self.age
+        while self.age < self.seconds:
+            self.work(self.rng.uniform(0.2, 1.5))
+            self.event()
+            if self.ghosts and self.ghosts[0][1] <= time.monotonic():
+                self.back_from_the_dead()
+            if self.age - sampled >= 1.0:
+                sampled = self.age
+                self.sample()
+            if self.age - checked >= CHECK_INTERVAL:
+                self.check()
+                checked = self.age
+            if self.age - told >= 30.0:
+                self.tell()
+                told = self.age
+        self.check()
+        self.tell()
+        self.judge_memory()
+
+    def close(self):
+        for _, _, ghost in self.ghosts:
+            ghost.close()
+        self.fleet.close()
+        for line in self.lines.values():
+            line.close()
+        self.server.close()
