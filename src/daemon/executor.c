@@ -158,20 +158,19 @@ static int journal_turn(Executor *e, bool *ret_any)
         return 0;
 }
 
-/* Hold nodes as mapped from the log instead of on the heap, now that they are there. */
+/* Hold payloads as mapped from the log instead of on the heap, now that they are there. */
 static void map_stored(Executor *e, const EffectList *turn)
 {
         for (size_t i = 0; i < turn->n_items; i++) {
                 const Effect *effect = &turn->items[i];
                 if (effect->kind != EFFECT_JOURNAL || effect->journal.node_id == 0)
                         continue;
-                Node *n = scene_find_id(session_scene(e->session), effect->journal.node_id);
+                uint64_t id = effect->journal.node_id, version = effect->journal.version;
                 StoreLocation location;
                 _cleanup_bytes_ Bytes *mapped = NULL;
-                if (n && node_base_version(n) == effect->journal.version && node_location(n, &location) &&
+                if (session_location(e->session, effect->journal.record.key, &id, &version, &location) &&
                     store_blob_get(e->store, &location, &mapped) >= 0)
-                        session_stored(e->session, effect->journal.node_id, effect->journal.version, &location,
-                                       mapped);
+                        session_stored(e->session, id, version, &location, mapped);
         }
 }
 

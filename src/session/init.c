@@ -93,6 +93,17 @@ void init_stored(Init *init, size_t index, uint64_t version, const StoreLocation
         staged->payload = mapped;
 }
 
+bool init_location(const Init *init, size_t index, uint64_t version, StoreLocation *ret)
+{
+        if (!init || index < init->n_adopted || index >= init->n_nodes)
+                return false;
+        const StagedNode *staged = &init->nodes[index];
+        if (staged->version != version || !staged->has_location)
+                return false;
+        *ret = staged->location;
+        return true;
+}
+
 int init_replay_node(Session *s, Init *init, const MessageNode *node, const StoreLocation *location)
 {
         StagedNode *staged = init_find(s, init, node->uuid->data, node->uuid->size);

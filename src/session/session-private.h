@@ -294,6 +294,7 @@ int init_step(Session *s);
 int init_settle(Session *s);
 /* session_stored() of a staged node; init may be NULL. */
 void init_stored(Init *init, size_t index, uint64_t version, const StoreLocation *location, Bytes *mapped);
+bool init_location(const Init *init, size_t index, uint64_t version, StoreLocation *ret);
 Init *init_free(Init *init);
 DEFINE_CLEANUP(Init *, init_free)
 

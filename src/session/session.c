@@ -482,6 +482,23 @@ void session_stored(Session *s, uint64_t id, uint64_t version, const StoreLocati
                 scene_set_location(s->scene, n, version, location, mapped);
 }
 
+bool session_location(const Session *s, const Bytes *uuid, uint64_t *id, uint64_t *version, StoreLocation *ret)
+{
+        const Node *n;
+        if (!STAGED_ID_IS(*id)) {
+                n = scene_find_id(s->scene, *id);
+        } else {
+                if (init_location(s->init, STAGED_ID_INDEX(*id), *version, ret))
+                        return true;
+                n = scene_find(s->scene, uuid->data, uuid->size);
+                if (n) {
+                        *id = node_id(n);
+                        *version = node_base_version(n);
+                }
+        }
+        return n && node_base_version(n) == *version && node_location(n, ret);
+}
+
 int session_encoded(Session *s, SessionTime t, uint64_t id, uint64_t version, Bytes *payload,
                     const StoreLocation *location, EffectList *effects)
 {

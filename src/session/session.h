@@ -127,6 +127,10 @@ uint64_t session_next_tick(const Session *s);
  * NULL) the same bytes in the log, to hold instead of the ones received. Ignored when the node is another by now. */
 void session_stored(Session *s, uint64_t node_id, uint64_t version, const StoreLocation *location, Bytes *mapped);
 
+/* Where the journal has placed that payload; false when the session no longer holds it. A node of an init that has
+ * become the session meanwhile goes by another id and version, which then are in *node_id and *version. */
+bool session_location(const Session *s, const Bytes *uuid, uint64_t *node_id, uint64_t *version, StoreLocation *ret);
+
 /* The background has run the fold of an EFFECT_ENCODE, or of a SceneImage that went into a snapshot: `payload` is the
  * node as it was at `version`, NULL when that failed; `location` is where it lies in the log, NULL when nowhere. */
 int session_encoded(Session *s, SessionTime t, uint64_t node_id, uint64_t version, Bytes *payload,
