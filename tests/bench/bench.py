@@ -69,7 +69,7 @@ def main():
     sentence = machine.sentence(about)
     print(f"{sentence}; load average {about['load_average']} at the start; {bench.n_rounds} rounds each")
     for name in names:
-        bench.begin_row(name, rows.ALL[name])
+        bench.measure_row(name, rows.ALL[name])
     figures, rounds = kept(arguments.json if arguments.merge else None, names)
     order = list(rows.ALL)
     figures = sorted(figures + bench.figures, key=lambda f: order.index(f.row))

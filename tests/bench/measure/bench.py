@@ -28,11 +28,10 @@ class Bench:
         self.figures = []
         self.row = ""
 
-    def begin_row(self, name, module):
-        """Measures a row; `module` is one of `rows`."""
+    def measure_row(self, name, run):
         self.row = name
-        print(f"{name}: {module.__doc__.splitlines()[0]}", flush=True)
-        module.run(self)
+        print(name, flush=True)
+        run(self)
 
     def built(self, name):
         path = os.path.abspath(os.path.join(self._build, name))
