@@ -35,6 +35,10 @@ Init *init_free(Init *init)
 
 /* ---- staging ---- */
 
+/* What an announced node takes beside its bytes: its place, one in the map, the heads of four Bytes, and its uuid in the
+ * list that announced it. */
+#define STAGED_OVERHEAD (sizeof(StagedNode) + 32 + 4 * (sizeof(Bytes) + 16) + 64)
+
 static int init_add(Session *s, Init *init, const void *uuid, size_t size)
 {
         if (init->n_nodes == init->n_allocated) {
@@ -53,6 +57,7 @@ static int init_add(Session *s, Init *init, const void *uuid, size_t size)
         if (!staged->uuid)
                 return -ENOMEM;
         init->n_nodes++;
+        init->bytes += STAGED_OVERHEAD + 2 * size;
         return r;
 }
 
@@ -62,10 +67,15 @@ static StagedNode *init_find(Session *s, Init *init, const void *uuid, size_t si
         return index ? &init->nodes[*index] : NULL;
 }
 
+static size_t staged_bytes(const Bytes *owner, const Bytes *dependencies, const Bytes *payload)
+{
+        return owner->size + dependencies->size + payload->size;
+}
+
 static void staged_set(Init *init, StagedNode *staged, const MessageNode *node)
 {
         if (staged->payload)
-                init->bytes -= staged->payload->size;
+                init->bytes -= staged_bytes(staged->owner, staged->dependencies, staged->payload);
         else
                 init->n_received++;
         bytes_unref(staged->owner);
@@ -76,7 +86,7 @@ static void staged_set(Init *init, StagedNode *staged, const MessageNode *node)
         staged->payload = bytes_ref(node->payload);
         staged->has_location = false;
         staged->version++;
-        init->bytes += node->payload->size;
+        init->bytes += staged_bytes(node->owner, node->dependencies, node->payload);
 }
 
 void init_stored(Init *init, size_t index, uint64_t version, const StoreLocation *location, Bytes *mapped)
@@ -210,6 +220,13 @@ static int init_accept(Session *s, User *u)
                                     s->init->n_nodes);
 }
 
+static int init_refuse(Session *s, User *u)
+{
+        int r = session_forbidden(s, u, "wanted to initialise the session with more than is allowed (see max_nodes and "
+                                        "max_pending_init)", true);
+        return r < 0 ? r : init_reject(s, u);
+}
+
 /* Looks at up to `max` more of the uuids. One that is named twice ends it. */
 static int init_announce(Session *s, User *u, size_t max)
 {
@@ -223,6 +240,10 @@ static int init_announce(Session *s, User *u, size_t max)
                 if (r > 0) {
                         s->init = init_free(init);
                         return init_reject(s, u);
+                }
+                if (init->bytes > s->config.max_init_bytes) {
+                        s->init = init_free(init);
+                        return init_refuse(s, u);
                 }
         }
         if (init->n_nodes == n)
@@ -238,8 +259,10 @@ static int init_begin(Session *s, User *u, const Message *m)
                 return r < 0 ? r : init_reject(s, u);
         }
         uint32_t n = value_list_length(m->uuids);
-        if (s->init || session_has_scene(s) || n == 0 || n > s->config.max_nodes)
+        if (s->init || session_has_scene(s) || n == 0)
                 return init_reject(s, u);
+        if (n > s->config.max_nodes || n > s->config.max_init_bytes / STAGED_OVERHEAD)
+                return init_refuse(s, u);
         s->init = init_new(u->name, u->serial);
         if (!s->init)
                 return -ENOMEM;

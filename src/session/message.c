@@ -232,20 +232,28 @@ static bool value_is_uuid_list(const Value *v)
         return true;
 }
 
-static int parse_init_set(Message *m, const MessageLimits *limits, const char **ret_reason)
+static int parse_init_set(Message *m, const MessageLimits *limits, const Bytes *pickle, const char **ret_reason)
 {
         const Value *data = value_dict_get_string(m->data, "DATA");
         if (!data || !value_is_list(data) || value_list_length(data) != 5)
                 return 1;
         Bytes *frames[5] = {};
+        size_t size = 0;
         int r = 0;
         for (uint32_t i = 0; i < 5 && r == 0; i++) {
                 const Value *frame = value_list_get(data, i);
-                if (value_type(frame) != VALUE_BYTES)
+                if (value_type(frame) != VALUE_BYTES) {
                         r = 1;
-                else if (!(frames[i] = value_to_bytes(frame)))
+                        continue;
+                }
+                /* A slice keeps all of the message: only the payload, which is most of it. */
+                frames[i] = i == 4 ? value_to_bytes(frame) : bytes_new_copy(value_data(frame), value_size(frame));
+                if (!frames[i])
                         r = -ENOMEM;
+                size += value_size(frame);
         }
+        if (r == 0 && pickle->size > size + COMMAND_REST_SIZE)
+                r = 1;
         if (r == 0 && message_peek_type(frames, 1) != MESSAGE_NODE)
                 r = 1;
         if (r == 0)
@@ -255,14 +263,14 @@ static int parse_init_set(Message *m, const MessageLimits *limits, const char **
         return r;
 }
 
-static int parse_server_snapshot(Message *m, const MessageLimits *limits, const char **ret_reason)
+static int parse_server_snapshot(Message *m, const MessageLimits *limits, const Bytes *pickle, const char **ret_reason)
 {
         const Value *state = value_dict_get_string(m->data, "STATE");
         if (!state)
                 return 1;
         if (value_is_string_equal(state, "SET")) {
                 m->step = MESSAGE_STEP_SET;
-                return parse_init_set(m, limits, ret_reason);
+                return parse_init_set(m, limits, pickle, ret_reason);
         }
         if (value_is_string_equal(state, "END")) {
                 m->step = MESSAGE_STEP_END;
@@ -318,7 +326,7 @@ static int parse_command_data(Message *m, const MessageLimits *limits, const Byt
                 return parse_snapshot(m);
         case MESSAGE_SERVER_SNAPSHOT:
                 *ret_reason = "is no step of an init";
-                return parse_server_snapshot(m, limits, ret_reason);
+                return parse_server_snapshot(m, limits, pickle, ret_reason);
         case MESSAGE_DELETE:
                 *ret_reason = "deletes something that is no node";
                 if (!value_is_uuid(m->data) || !is_in_proportion(pickle, 1))

@@ -129,7 +129,7 @@ typedef struct Init {
         StagedNode *nodes;
         size_t n_nodes, n_allocated, n_received;
         U64Map by_uuid; /* keyed hash -> index */
-        size_t bytes;
+        size_t bytes; /* of everything that is held for it */
 } Init;
 
 /* node ids of staged nodes, in effects and session_stored() */

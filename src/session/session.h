@@ -27,7 +27,7 @@ typedef struct SessionConfig {
         uint64_t timeout_usec;         /* silence on the ttl channel after which a client has left */
         uint64_t reconnect_grace_usec; /* after its command connection is gone */
         size_t max_users, max_user_name, max_metadata, max_nodes;
-        size_t max_init_bytes;         /* payloads of an init under way */
+        size_t max_init_bytes;         /* held for an init under way, everything included */
         size_t max_node_bytes;
         size_t chat_history;           /* messages told to those who join; 0: chat is passed on and not kept */
         size_t graph_cache_bytes;

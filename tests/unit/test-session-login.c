@@ -419,6 +419,53 @@ static void test_change_while_an_init_is_taken_over(void **state)
         sim_done(&sim);
 }
 
+/* Nodes without data take room, as do their dependencies: what is announced is counted before anything has come, what
+ * comes when it is there, and once when it comes twice. */
+static void test_init_counts_everything(void **state)
+{
+        Sim sim;
+        SimClient *host;
+        setup(&sim, &host);
+        sim.config.max_init_bytes = 64 << 10;
+        assert_int_equal(session_reconfigure(sim.session, &sim.config), 0);
+        Value *uuids = value_list_new();
+        for (unsigned i = 0; i < 1000; i++) {
+                char uuid[16];
+                snprintf(uuid, sizeof uuid, "node %u", i);
+                Value *v = value_string_new(uuid);
+                assert_int_equal(value_list_append(uuids, v), 0);
+                value_unref(v);
+        }
+        Value *data = sim_put(value_dict_new(), "STATE", value_string_new("INIT"));
+        sim_put(data, "SIZE", value_int_new(1000));
+        host->state = SIM_SRV_SYNC;
+        sim_command(host, 8, "server", sim_put(data, "NODES", uuids));
+        sim_run(&sim, SIM_SEC);
+        assert_string_equal(host->last_answer, "REJECTED");
+
+        sim_add_local(host, "a", "COMMON");
+        sim_add_local(host, "b", "COMMON");
+        SimNode *a = sim_find_text(host, "a");
+        value_unref(a->dependencies);
+        a->dependencies = value_list_new();
+        for (unsigned i = 0; i < 2000; i++) {
+                Value *v = value_string_new("something that is forty bytes long, or so");
+                assert_int_equal(value_list_append(a->dependencies, v), 0);
+                value_unref(v);
+        }
+        sim_init_session(host);
+        sim_run(&sim, SIM_SEC);
+        assert_string_equal(host->last_answer, "REJECTED");
+        assert_int_equal(sim.n_logs[SESSION_EVENT_INIT_ROLLED_BACK], 1);
+
+        value_unref(a->dependencies);
+        a->dependencies = value_list_new();
+        sim_init_session(host);
+        sim_run(&sim, SIM_SEC);
+        assert_string_equal(host->last_answer, "DONE");
+        sim_done(&sim);
+}
+
 /* ---- join ---- */
 
 static void test_join(void **state)
@@ -662,6 +709,7 @@ int main(void)
                 cmocka_unit_test(test_vanished_initiator),
                 cmocka_unit_test(test_init_out_of_order),
                 cmocka_unit_test(test_init_bounds),
+                cmocka_unit_test(test_init_counts_everything),
                 cmocka_unit_test(test_large_init_keeps_nobody_waiting),
                 cmocka_unit_test(test_initiator_leaves_when_all_is_there),
                 cmocka_unit_test(test_kill_when_all_is_there),
