@@ -51,7 +51,7 @@ static ExitStatus export_scene(Ctl *ctl, Store *store, const Source *s, const ch
                                                    "and see `scenekeepctl verify`",
                                 bad, strerror(-r));
         if (r == 0)
-                r = session_writer_finish(w);
+                r = session_writer_finish(w, s->moment ? moment_session(s->moment) : NULL);
         if (r < 0)
                 return ctl_fail(ctl, CTL_FAILED, "cannot write %s: %s", path, strerror(-r));
         if (ctl->json) {

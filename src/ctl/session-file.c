@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -15,6 +16,8 @@
 #include "scene/dependencies.h"
 
 #define CHUNK ((size_t)1 << 20)
+#define LOOK_EVERY ((size_t)256 << 20)
+#define SPACE_LEFT ((uint64_t)1 << 30)
 #define MEMO_MAX (UINT32_C(1) << 26)
 
 /* All that an instance of the library's classes needs; a Node has no __dict__, a store has. */
@@ -79,6 +82,15 @@ static int write_all(int fd, const uint8_t *data, size_t size)
         return 0;
 }
 
+/* A small file may unpack to anything: the disk, which may be the session's own, is not to be filled by it. */
+static bool fills_the_disk(int fd, size_t total)
+{
+        struct statvfs fs;
+
+        return total % LOOK_EVERY < CHUNK && total >= LOOK_EVERY && fstatvfs(fd, &fs) == 0 &&
+               (uint64_t)fs.f_bavail * fs.f_frsize < SPACE_LEFT;
+}
+
 /* zlib reads files that are not compressed as they are. */
 static int unpack(gzFile in, int fd, SessionFileProgress progress, void *userdata, size_t *ret_size, const char *path,
                   char **ret_error)
@@ -105,6 +117,10 @@ static int unpack(gzFile in, int fd, SessionFileProgress progress, void *userdat
                         return e < 0 ? e : r;
                 }
                 total += (size_t)n;
+                if (fills_the_disk(fd, total))
+                        return refuse(ret_error, "%s unpacks to more than %zu MiB, and no room is left for it: make room in "
+                                                 "/var/tmp, or set TMPDIR to a folder with room",
+                                      path, total >> 20);
                 if (progress)
                         progress(userdata, total);
         }

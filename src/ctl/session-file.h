@@ -14,6 +14,7 @@
  */
 
 #include "scene/scene.h"
+#include "session/session.h"
 
 /* Called now and then with the bytes done; NULL: nobody wants to know. */
 typedef void (*SessionFileProgress)(void *userdata, uint64_t n_bytes);
@@ -32,8 +33,9 @@ int session_writer_new(const char *path, SessionWriter **ret);
 /* One node. The payload is only looked at. */
 int session_writer_add(SessionWriter *w, const Scene *scene, const Node *n, Bytes *payload);
 
-/* Ends the file, writes it through to the disk and gives it its name, in place of one that is there. */
-int session_writer_finish(SessionWriter *w);
+/* Ends the file with the users of `session` (NULL: none are known), writes it through to the disk and gives it its name, in
+ * place of one that is there. */
+int session_writer_finish(SessionWriter *w, const Session *session);
 
 /* Accepts NULL; removes what has not been finished. */
 SessionWriter *session_writer_free(SessionWriter *w);

@@ -145,12 +145,40 @@ static int sync_folder(const char *path)
         return r;
 }
 
-int session_writer_finish(SessionWriter *w)
+static int put_name(SessionWriter *w, const char *name)
+{
+        uint8_t head[2] = {0x8c, (uint8_t)strlen(name)};
+        int r = put(w, head, sizeof(head));
+
+        return r < 0 ? r : put_text(w, name);
+}
+
+/* As in UpdateClientsState. The metadata is left empty: what the session keeps of it does not say where they looked, and
+ * a loader that draws them does without those of whom it knows nothing. */
+static int put_user(SessionWriter *w, const SessionUserInfo *u)
+{
+        uint8_t status[2] = {'K', (uint8_t)u->status};
+        int r = put_name(w, u->name);
+
+        if (r < 0 || (r = put_text(w, "}(")) < 0 || (r = put_name(w, "id")) < 0 || (r = put_name(w, u->name)) < 0 ||
+            (r = put_name(w, "admin")) < 0 || (r = put(w, u->admin ? "\x88" : "\x89", 1)) < 0 ||
+            (r = put_name(w, "latency")) < 0 || (r = put(w, "K\0", 2)) < 0 || (r = put_name(w, "status")) < 0 ||
+            (r = put(w, status, sizeof(status))) < 0 || (r = put_name(w, "metadata")) < 0)
+                return r;
+        return put_text(w, "}u");
+}
+
+int session_writer_finish(SessionWriter *w, const Session *session)
 {
         int r = w->n_nodes > 0 ? put_text(w, "e") : 0;
+        SessionUserInfo u;
 
         if (r == 0)
-                r = put(w, "\x8c\x05users}u.", 10); /* 'users': {} */
+                r = put(w, "\x8c\x05users}(", 9);
+        for (size_t i = 0; r == 0 && session && session_get_user(session, i, &u) == 0; i++)
+                r = put_user(w, &u);
+        if (r == 0)
+                r = put_text(w, "uu.");
         if (r < 0)
                 return r;
         errno = 0;

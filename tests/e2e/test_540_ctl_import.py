@@ -5,10 +5,15 @@
 import gzip
 import os
 import pickle
+import resource
+import signal
+import subprocess
 import sys
+import zlib
 
 import tap  # first: it says which packages are missing
 import ctl
+import pytest
 import values
 import wire
 
@@ -81,6 +86,94 @@ def test_round_trip(session, tmp_path):
     session.fleet.wait_until(lambda: session.uuids[0] not in session.admin.nodes, what="the deletion")
     ctl.good("import", tmp_path / "x.db", *folder)
     session.fleet.wait_until(lambda: content(session.admin) == before, what="what was exported")
+    session.check_same()
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_an_export_is_what_the_add_on_writes(session, tmp_path, running):
+    """All nodes as on the wire, locks included, and the users as in UpdateClientsState."""
+    session.join("bérta")
+    session.admin.lock(session.uuids[1])
+    session.fleet.wait_until(lambda: session.admin.nodes[session.uuids[1]].owner == "anna", what="the lock")
+    folder = "--data-dir", session.server.data_dir
+    if not running:
+        session.server.guarded = False
+        session.server.kill()
+    ctl.good("export", tmp_path / "x.db", *folder)
+    with gzip.open(tmp_path / "x.db") as stream:
+        written = pickle.load(stream)
+        assert not stream.read()
+    assert set(written) == {"nodes", "users"}
+    nodes = {n[1].decode(): n for n in written["nodes"]}
+    assert set(nodes) == set(session.uuids) and all(pickle.loads(n[0]) == 2 for n in nodes.values())
+    assert nodes[session.uuids[1]][2] == b"anna" and nodes[session.uuids[2]][2] == b"COMMON"
+    assert all(pickle.loads(nodes[u][4]) == n.data and pickle.loads(nodes[u][3]) == n.dependencies
+               for u, n in session.admin.nodes.items())
+    assert written["users"] == {n: {"id": n, "admin": n == "anna", "latency": 0, "status": 2, "metadata": {}}
+                                for n in ("anna", "bérta")}
+    ctl.good("import", tmp_path / "x.db", "--data-dir", tmp_path / "copy")
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/scenekeep-was-here",)
+
+
+def test_hostile_files(session, tmp_path):
+    """One sentence, and nothing is changed, executed or filled."""
+    folder = "--data-dir", session.server.data_dir
+    files = {
+        "noise.db": (bytes(range(256)) * 40, "is no session"),
+        "empty.db": (b"", "is empty"),
+        "cut.db": (gzip.compress(pickle.dumps({"nodes": []}) + os.urandom(5000))[:2000], "cut.db"),
+        "call.db": (gzip.compress(pickle.dumps({"nodes": [Bomb()]})), "call.db"),
+        "call.pkl": (pickle.dumps({"graph": Bomb()}), "call.pkl"),
+        "deep.db": (gzip.compress(b"\x80\x04" + b"]" * 200_000 + b"a" * 199_999 + b"."), "deep.db"),
+        "shared.db": (gzip.compress(b"\x80\x04]\x94" + b"(h\x00h\x00e" * 200 + b"."), "shared.db"),
+        "other.db": (gzip.compress(pickle.dumps([1, 2, 3])), "other.db"),
+        "frames.db": (gzip.compress(pickle.dumps({"nodes": [[b"", b"", b""]]})), "five frames"),
+        "page.html": (b"<html>404</html>", "is no session"),
+    }
+    for name, (data, words) in files.items():
+        (tmp_path / name).write_bytes(data)
+        ctl.refused(ctl.FAILED, words, "import", tmp_path / name, "--json", *folder)
+    assert not os.path.exists("/tmp/scenekeep-was-here")
+    ctl.refused(ctl.FAILED, "directory", "import", tmp_path, "--json", *folder)
+    session.check_same()
+
+
+@pytest.fixture
+def bomb(tmp_path):
+    """Gigabytes of zeroes in a few megabytes."""
+    chunk, out = bytes(1 << 20), zlib.compressobj(1, zlib.DEFLATED, 31)
+    with open(tmp_path / "bomb.db", "wb") as stream:
+        for _ in range(3000):
+            stream.write(out.compress(chunk))
+        stream.write(out.flush())
+    (tmp_path / "room").mkdir()
+    return tmp_path / "bomb.db", tmp_path / "room"
+
+
+def test_a_file_that_unpacks_to_more_than_may_be_written(session, bomb):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, 64 << 20))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    done = subprocess.run([ctl.program(), "import", bomb[0], "--data-dir", session.server.data_dir], preexec_fn=limit,
+                          env={**os.environ, "TMPDIR": str(bomb[1])}, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == ctl.FAILED and done.stderr.count("\n") == 1 and "cannot unpack" in done.stderr, done
+    session.check_same()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="making a small disk needs root")
+def test_a_file_that_unpacks_to_more_than_the_disk_has(session, bomb):
+    """It is refused while there is room left for others."""
+    script = ('mount -t tmpfs -o size=1200M tmpfs "$1" || exit 77; "$2" import "$3" --data-dir "$4"; status=$?; '
+              'df --output=avail "$1" | tail -n 1; exit $status')
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", bomb[1], ctl.program(), bomb[0], session.server.data_dir],
+                          env={**os.environ, "TMPDIR": str(bomb[1])}, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip(f"no small disk can be made here: {done.stderr}")
+    assert done.returncode == ctl.FAILED and done.stderr.count("\n") == 1 and "no room is left" in done.stderr, done
     session.check_same()
 
 
