@@ -304,17 +304,6 @@ static int init_complete(Session *s)
                                     scene_n_nodes(s->scene));
 }
 
-/* All is there. It goes into the scene from the next turn on, when the places of the last nodes in the log are known. */
-static int init_decide(Session *s, User *u)
-{
-        Init *init = s->init;
-        init->phase = INIT_ADOPTING;
-        u64_map_done(&init->by_uuid);
-        session_need(s, s->now.now);
-        int r = scene_reserve(s->scene, init->n_nodes);
-        return r < 0 ? r : journal_state(s, u, RECORD_STATE_RUNNING);
-}
-
 int init_step(Session *s)
 {
         if (!s->init || s->loading || s->init->phase == INIT_FILLING)
@@ -334,6 +323,21 @@ int init_settle(Session *s)
                 return 0;
         int r = init_adopt(s, s->init, SIZE_MAX, s->now.wall);
         return r < 0 ? r : init_complete(s);
+}
+
+/* All is there. Where that is much, it goes into the scene from the next turn on. */
+static int init_decide(Session *s, User *u)
+{
+        Init *init = s->init;
+        init->phase = INIT_ADOPTING;
+        u64_map_done(&init->by_uuid);
+        int r = scene_reserve(s->scene, init->n_nodes);
+        if (r == 0)
+                r = journal_state(s, u, RECORD_STATE_RUNNING);
+        if (r == 0 && init->n_nodes <= INIT_SLICE)
+                return init_settle(s);
+        session_need(s, s->now.now);
+        return r;
 }
 
 /* ---- messages ---- */

@@ -80,12 +80,39 @@ static int set_metadata(Session *s, User *u, const Value *metadata)
         return 0;
 }
 
-/* As it came, unless something has been taken out. The others do not know a new user before the table, which then has its
- * metadata as well. */
+/* The others do not know the user yet, and would fail on it. */
+static int hold_back(Session *s, User *u, Frames *relayed)
+{
+        u->untold[u->n_untold++] = (struct UntoldMetadata){ frames_ref(relayed), s->serial };
+        return u->n_untold == USER_UNTOLD_MAX ? table_send_all(s) : 0;
+}
+
+/* Who came later was let in with a table that had it. */
+static int tell(Session *s, const User *u, const struct UntoldMetadata *untold)
+{
+        for (size_t i = 0; i < s->n_users; i++) {
+                const User *to = s->users[i];
+                if (to == u || to->serial > untold->last_user)
+                        continue;
+                int r = emit_send(s, to, CHANNEL_COMMAND, SEND_PRESENCE, untold->frames, 0);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int metadata_announced(Session *s, User *u)
+{
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < u->n_untold; i++)
+                r = tell(s, u, &u->untold[i]);
+        user_forget_untold(u);
+        return r;
+}
+
+/* As it came, unless something has been taken out. */
 static int pass_on(Session *s, User *u, const Message *m, Bytes *const *frames, bool changed)
 {
-        if (!u->announced)
-                return 0;
         _cleanup_frames_ Frames *relayed = NULL;
         int r = 0;
         if (changed) {
@@ -96,6 +123,8 @@ static int pass_on(Session *s, User *u, const Message *m, Bytes *const *frames, 
                         bytes_ref(frames[i]);
                 r = relayed ? 0 : -ENOMEM;
         }
+        if (r == 0 && !u->announced)
+                return hold_back(s, u, relayed);
         return r < 0 ? r : emit_frames_all(s, u, SEND_PRESENCE, relayed);
 }
 

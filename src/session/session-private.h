@@ -395,6 +395,8 @@ int rights_remove(Session *s, User *u, Node *n, Frames *frames);
 
 int metadata_message(Session *s, User *u, const Message *m, Bytes *const *frames);
 int metadata_flush(Session *s, User *u);
+/* All others have a table with it: passes on what has waited for that. */
+int metadata_announced(Session *s, User *u);
 Value *metadata_value(const User *u); /* new; an empty dict when there is none; NULL: memory */
 /* Everything that lasts, now. */
 int metadata_settle(Session *s, User *u);

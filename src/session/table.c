@@ -115,7 +115,10 @@ int table_send_all(Session *s)
                         return r;
         }
         table_forget(s);
-        return 0;
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < s->n_users; i++)
+                r = metadata_announced(s, s->users[i]);
+        return r;
 }
 
 static bool table_is_due(Session *s)

@@ -20,6 +20,13 @@ User *user_new(const RoutingId *id, const void *name, size_t name_size)
         return u;
 }
 
+void user_forget_untold(User *u)
+{
+        for (size_t i = 0; i < u->n_untold; i++)
+                frames_unref(u->untold[i].frames);
+        u->n_untold = 0;
+}
+
 User *user_free(User *u)
 {
         if (!u)
@@ -31,6 +38,7 @@ User *user_free(User *u)
         u64_map_done(&u->stale);
         u64_map_done(&u->repaired);
         bytes_unref(u->name);
+        user_forget_untold(u);
         free(u->catalog.steps);
         bytes_unref(u->catalog.pickle);
         bytes_unref(u->metadata);

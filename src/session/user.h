@@ -14,6 +14,9 @@
 /* Milliseconds; what the reference says of a client that has not been measured. */
 #define LATENCY_UNKNOWN 999u
 
+/* Metadata of one that is not announced yet. */
+#define USER_UNTOLD_MAX 8u
+
 /* As clients know them. */
 typedef enum UserStatus {
         USER_SYNCING = 1,
@@ -80,6 +83,11 @@ typedef struct User {
         uint64_t delivered;       /* at this time */
         bool owes_table;     /* presence was dropped */
         bool announced;      /* every other user has been sent a table with it */
+        struct UntoldMetadata {
+                Frames *frames;
+                uint32_t last_user; /* serial of the last who was there when it came */
+        } untold[USER_UNTOLD_MAX];  /* metadata to be passed on then */
+        size_t n_untold;
         uint64_t behind_since_wall;
         uint64_t data_from;  /* it takes no data before */
         uint64_t knock_due;  /* when its lost data channel is tried */
@@ -157,6 +165,8 @@ static inline bool user_awaits_old(const User *u, uint64_t now, uint64_t age)
         uint64_t since = MAX(u->laden_since, u->delivered_until);
         return (user_is_queued(u) && now - u->queued_since > age) || (u->laden && now - MIN(since, now) > age);
 }
+
+void user_forget_untold(User *u);
 
 /* Address of the peer; keeps the old one when memory is short. */
 void user_set_address(User *u, const char *address);
