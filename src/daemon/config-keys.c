@@ -57,6 +57,7 @@ const ConfigKey config_keys[] = {
         KEY(max_client_backlog, CONFIG_SIZE, false, "64M", 1 * MIB, 64 * GIB, "waiting for one slow client"),
         KEY(backlog_timeout, CONFIG_DURATION, true, "1min", 1 * SECOND, 1 * DAY, "then a slow client is dropped"),
         KEY(join_ahead, CONFIG_SIZE, true, "4M", 0, 64 * MIB, "sent to those who join before they ask"),
+        KEY(min_free_space, CONFIG_SIZE, true, "512M", 0, 1024 * GIB, "with less, who fills the disk is dropped"),
         KEY(pickle_max_depth, CONFIG_NUMBER, true, "200", 16, 200, "nesting of a client's data"),
         KEY(pickle_max_values, CONFIG_NUMBER, true, "16000000", 1000, MANY, "values in one message"),
         KEY(pickle_max_memo, CONFIG_NUMBER, true, "16000000", 1000, MANY, "shared values in one message"),

@@ -47,6 +47,10 @@
 #define EVENT_USER_KICKED "c7b3289a01ef471fb37e30aa3e152763"
 /* Over its backlog for too long, was told and dropped; SCENEKEEP_USER=, SCENEKEEP_BYTES= */
 #define EVENT_USER_TOO_SLOW "ed211237c1ec4af7be4e9a8c08d4ca8a"
+/* Less than min_free_space is left; SCENEKEEP_BYTES= */
+#define EVENT_DISK_LOW "46ca8224931a49e1b283be7055adc362"
+/* Has sent most of what fills the disk, was told and dropped; SCENEKEEP_USER=, SCENEKEEP_ADDRESS=, SCENEKEEP_BYTES= */
+#define EVENT_USER_FILLS_DISK "55c314a90f38430c99fc0d537c6a9c4e"
 /* SCENEKEEP_USER=, SCENEKEEP_ADDRESS=, SCENEKEEP_REASON= */
 #define EVENT_LOGIN_REFUSED "1cb01e4adb4f45adb33b22da1c03e6d0"
 /* Malformed or forbidden traffic; SCENEKEEP_ADDRESS=, SCENEKEEP_USER=, SCENEKEEP_REASON= */

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "daemon/disk-guard.h"
 #include "daemon/manager-internal.h"
 #include "store/snapshot.h"
 
@@ -26,7 +27,13 @@ static int on_message(void *userdata, Channel channel, const RoutingId *from, co
 
 static int on_turn_end(void *userdata)
 {
-        return manager_check(userdata, manager_turn(userdata));
+        Manager *m = userdata;
+        int k = manager_turn(m);
+        if (k >= 0)
+                k = disk_guard_check(m, false);
+        if (k >= 0 && executor_effects(m->executor)->n_items > 0)
+                k = manager_turn(m);
+        return manager_check(m, k);
 }
 
 static void on_peer_lost(void *userdata, Channel channel, const RoutingId *peer)

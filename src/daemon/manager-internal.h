@@ -58,6 +58,10 @@ struct Manager {
         uint64_t idle_since; /* CLOCK_MONOTONIC; 0: somebody is there */
         bool own_password; /* none is configured: the admin password is the server's own */
         bool reading_held;   /* too much waits for the disk */
+        struct {
+                uint64_t received, next_look; /* bytes: when the disk was looked at last, and after how many more again */
+                bool is_low;
+        } guard; /* see disk-guard.h */
 };
 
 static inline SessionTime manager_time(void)

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "daemon/disk-guard.h"
 #include "daemon/event-id.h"
 #include "daemon/manager-internal.h"
 #include "daemon/notify.h"
@@ -183,6 +184,8 @@ static int on_keeper(sd_event_source *source, uint64_t usec, void *userdata)
                 manager_format_status(m, status, sizeof status);
                 notify_status(status);
                 int k = drop_slow_peers(m, t);
+                if (k >= 0)
+                        k = disk_guard_check(m, true);
                 if (k >= 0)
                         k = begin_scrub_when_due(m, t);
                 if (k >= 0)

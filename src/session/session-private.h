@@ -188,6 +188,7 @@ struct Session {
         bool loaded_gap;       /* while loading: records were missing */
         U64Map loaded_whole;   /* ids of nodes that have come whole since */
 
+        uint64_t bytes_received;
         uint64_t n_updates, n_refused, n_malformed, n_diverged, n_logins, n_failed_logins, n_joins;
         size_t n_expected, n_kept;
 

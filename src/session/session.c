@@ -291,6 +291,44 @@ static int session_command(Session *s, User *u, const RoutingId *from, const cha
         }
 }
 
+/* What a record takes beside what was sent. */
+#define RECORD_OVERHEAD 256u
+
+static void session_count_received(Session *s, User *u, Bytes *const *frames, size_t n_frames)
+{
+        uint64_t bytes = RECORD_OVERHEAD;
+        for (size_t i = 0; i < MIN(n_frames, (size_t)FRAMES_MAX); i++)
+                bytes += frames[i]->size;
+        s->bytes_received += bytes;
+        user_add_received(u, s->now.now, bytes);
+}
+
+uint64_t session_bytes_received(const Session *s)
+{
+        return s->bytes_received;
+}
+
+bool session_heaviest(const Session *s, SessionTime t, SessionHeaviest *ret)
+{
+        const User *heaviest = NULL;
+        uint64_t most = 0, sum = 0;
+        for (size_t i = 0; i < s->n_users; i++) {
+                uint64_t bytes = user_received(s->users[i], t.now);
+                sum += bytes;
+                if (bytes <= most)
+                        continue;
+                most = bytes;
+                heaviest = s->users[i];
+        }
+        if (!heaviest)
+                return false;
+        *ret = (SessionHeaviest){
+                .id = heaviest->id, .name = (const char *)heaviest->name->data, .address = heaviest->address ?: "",
+                .bytes = most, .others = sum - most,
+        };
+        return true;
+}
+
 static int session_dispatch(Session *s, Channel channel, const RoutingId *from, const char *address,
                             Bytes *const *frames, size_t n_frames)
 {
@@ -300,6 +338,7 @@ static int session_dispatch(Session *s, Channel channel, const RoutingId *from, 
         if (s->loading)
                 return 0;
         if (u) {
+                session_count_received(s, u, frames, n_frames);
                 user_set_address(u, address);
                 int r = presence_heard(s, u, channel);
                 if (r < 0)

@@ -174,6 +174,19 @@ typedef struct SessionStatus {
 } SessionStatus;
 void session_get_status(const Session *s, SessionStatus *ret);
 
+/* Of the messages that users have sent, on command and data, since the start. */
+uint64_t session_bytes_received(const Session *s);
+
+/* The user who has sent most of late, where a minute ago counts half; false when there is none. Pointers are borrowed until
+ * the next call that changes the session. */
+typedef struct SessionHeaviest {
+        RoutingId id;
+        const char *name, *address;
+        uint64_t bytes;
+        uint64_t others; /* all others together */
+} SessionHeaviest;
+bool session_heaviest(const Session *s, SessionTime t, SessionHeaviest *ret);
+
 /* One user, for the operator. Pointers are borrowed until the next call that changes the session. */
 typedef struct SessionUserInfo {
         const char *name;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "session/user.h"
 
+#include "base/clock.h"
+
 User *user_new(const RoutingId *id, const void *name, size_t name_size)
 {
         User *u = malloc(sizeof *u);
@@ -58,4 +60,19 @@ void user_set_address(User *u, const char *address)
                 return;
         free(u->address);
         u->address = copy;
+}
+
+#define HALF_LIFE (60 * USEC_PER_SEC)
+
+uint64_t user_received(const User *u, uint64_t now)
+{
+        uint64_t n = (now - MIN(u->received_at, now)) / HALF_LIFE;
+        return n < 64 ? u->received >> n : 0;
+}
+
+void user_add_received(User *u, uint64_t now, uint64_t bytes)
+{
+        uint64_t n = (now - MIN(u->received_at, now)) / HALF_LIFE;
+        u->received = user_received(u, now) + bytes;
+        u->received_at = u->received_at == 0 ? now : u->received_at + n * HALF_LIFE;
 }

@@ -62,6 +62,7 @@ typedef struct User {
         UserStatus status;
         uint64_t since_wall;
         uint64_t n_updates, n_refused;
+        uint64_t received, received_at; /* bytes of late, see user_received() */
 
         /* Towards joining, see join.c and init.c. */
         bool expected;          /* was told RUNNING: its request for the catalog is on its way */
@@ -167,6 +168,9 @@ static inline bool user_awaits_old(const User *u, uint64_t now, uint64_t age)
 }
 
 void user_forget_untold(User *u);
+/* Bytes that it has sent, halved with each minute since. */
+void user_add_received(User *u, uint64_t now, uint64_t bytes);
+uint64_t user_received(const User *u, uint64_t now);
 
 /* Address of the peer; keeps the old one when memory is short. */
 void user_set_address(User *u, const char *address);

@@ -5,6 +5,9 @@
  * the C library. The file that SICK_DISK names says how the disk is: "hang", "stuck", "full", "read-only"; without it the
  * disk is well. When it hangs only syncs do, as on a real one at first: what is written goes to the page cache. When it
  * is stuck, the page cache has no more room either, and writes wait as well.
+ *
+ * With SICK_DISK_SIZE, a number of bytes, it says of itself that it is so large, and that all that this process has written
+ * is still on it.
  */
 
 #define _GNU_SOURCE
@@ -16,9 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+static unsigned long long n_written;
 
 static void *real(const char *name)
 {
@@ -81,7 +87,22 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n_iov, off_t offset)
 {
         ssize_t (*next)(int, const struct iovec *, int, off_t) = real("pwritev");
         wait_while_hanging(false);
-        return refused() ? -1 : next(fd, iov, n_iov, offset);
+        ssize_t n = refused() ? -1 : next(fd, iov, n_iov, offset);
+        if (n > 0)
+                __atomic_add_fetch(&n_written, n, __ATOMIC_RELAXED);
+        return n;
+}
+
+int statvfs(const char *path, struct statvfs *ret)
+{
+        int (*next)(const char *, struct statvfs *) = real("statvfs");
+        int r = next(path, ret);
+        const char *size = getenv("SICK_DISK_SIZE");
+        if (r < 0 || !size)
+                return r;
+        unsigned long long all = strtoull(size, NULL, 10), used = __atomic_load_n(&n_written, __ATOMIC_RELAXED);
+        ret->f_bavail = (all > used ? all - used : 0) / ret->f_frsize;
+        return r;
 }
 
 int openat(int dirfd, const char *path, int flags, ...)

@@ -10,6 +10,10 @@ import tap  # first: it says which packages are missing
 import pytest
 
 import ctl
+import wire
+from client import DATA
+from values import mesh, new_uuid
+from wire import COMMON
 
 DISK = os.path.join(os.environ.get("top_builddir", "."), "tests", "e2e", "sick-disk.so")
 
@@ -167,6 +171,54 @@ def test_full_disk_under_always(make_session, fleet, disk):
     fleet.wait_until(lambda: bert.nodes[session.uuids[0]].data.get("edited") == "while full")
     session.check_same()
     kill_and_look(session, {session.uuids[0]: "while full"})
+
+
+def test_who_fills_the_disk_is_let_go(make_session, fleet, rng, disk):
+    """As fast as the line takes it, and back each time; the others notice nothing, and there is always room for them."""
+    size, reserve = 160 << 20, 64 << 20
+    session = make_session(environment={**disk.environment, "SICK_DISK_SIZE": str(size)}, min_free_space=reserve,
+                           failed_login_limit=0)
+    bert = session.join("bert")
+    sent, drops, number, slowest = 0, 0, 0, 0.0
+    for turn in range(6):
+        eve = session.connect(f"eve {turn}", timeout=30.0)
+        eve.wait_until(lambda: eve.state in ("active", "left"))
+        mine = 0
+        while eve.state == "active" and mine < 2 * size:
+            for _ in range(4):
+                frames = wire.node_frames(new_uuid(rng), COMMON, [], mesh("filler", rng, 80_000))
+                eve.send(DATA, frames)
+                mine += len(frames[4])
+            number += 1
+            start = time.monotonic()
+            bert.edit(session.uuids[1], lambda d: d.update(number=number))
+            fleet.wait_until(lambda: session.admin.nodes[session.uuids[1]].data.get("number") == number)
+            slowest = max(slowest, time.monotonic() - start)
+            fleet.wait_until(lambda: not eve.unsent or eve.state == "left")
+        sent += mine
+        assert eve.state == "left", f"{mine} bytes were taken from it"
+        assert type(eve.reason) is dict and "disk is almost full" in eve.reason["reason"], eve.reason
+        drops += 1
+        eve.close()
+        fleet.clients.remove(eve)
+    written = sum(e.stat().st_size for e in os.scandir(os.path.join(session.server.data_dir, "log")))
+    print(f"let go {drops} times, {sent >> 20} MiB sent, {written >> 20} of {size >> 20} MiB written; slowest of {number} "
+          f"edits of another user meanwhile {slowest * 1000:.0f} ms")
+    assert written < size - reserve // 8, "too little was left for the others"
+    assert session.server.logged("are free in .*, less than min_free_space")
+    assert bert.state == "active" and session.admin.state == "active"
+    session.check_same(session.admin, bert, timeout=120)
+
+
+def test_an_honest_user_stays_on_a_full_disk(make_session, fleet, rng, disk):
+    session = make_session(environment={**disk.environment, "SICK_DISK_SIZE": str(8 << 20)}, min_free_space="64M")
+    bert = session.join("bert")
+    for number in range(100):
+        bert.edit(session.uuids[1], lambda d: d.update(number=number))
+    fleet.settle(session.admin, bert)
+    session.server.wait_log("less than min_free_space", fleet=fleet)
+    assert bert.state == "active"
+    session.check_same()
 
 
 if __name__ == "__main__":
