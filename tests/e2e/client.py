@@ -75,6 +75,7 @@ class Client:
         self.reason = None
         self.state = "new"
         self.paused = False
+        self.budget = 64  # turns of handling a command and an update at most, each time the fleet comes by
         self.recorded = deque() if record else None
         self.on_update = None
         self.last_received = None
@@ -246,7 +247,7 @@ class Client:
 
     # receiving
 
-    def step(self, budget=64):
+    def step(self):
         """Handles what has arrived, a command and an update in turn. Returns whether there was anything."""
         busy = False
         if self.heartbeat and not self.heartbeat.is_alive():
@@ -255,7 +256,7 @@ class Client:
             self._leave("Connection failed, server not found")
         self._flush(COMMAND)
         self._flush(DATA)
-        for _ in range(0 if self.paused else budget):
+        for _ in range(0 if self.paused else self.budget):
             got = [self._receive(channel) for channel in (COMMAND, DATA)]
             if not any(got):
                 break

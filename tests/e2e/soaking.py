@@ -18,8 +18,9 @@ from wire import COMMON
 RATE = 5            # edits a second of each user
 USERS = (4, 8)      # as many are there, besides the admin
 NODES_MAX = 80
-GRACE = 3           # seconds that the server keeps the name of somebody whose connection is gone
+GRACE = 10           # seconds that the server keeps the name of somebody whose connection is gone; longer than a stall
 STALLS = (0.3, 8.0)
+BUDGET = 4          # a stock client handles one command and one update in a millisecond, and no more
 CHECK_INTERVAL = 60.0
 MIB = 1 << 20
 
@@ -91,6 +92,7 @@ class Soak:
             # The heartbeat has a line of its own, as it has a queue of its own in any router.
             address = host, [*ports[:2], self.server.ports[2]]
         user = self.fleet.client(address, name or f"{kind} {self.number}", timeout=12.0).connect()
+        user.budget = BUDGET
         self.kinds[user] = kind
         if line:
             self.lines[user] = line
@@ -120,7 +122,7 @@ class Soak:
         user = self.rng.choice(self.guests)
         user.crash()
         self.part(user)
-        self.ghosts.append((user.name, time.monotonic() + 4 * GRACE + 12, user))
+        self.ghosts.append((user.name, time.monotonic() + 2 * GRACE + 12, user))
         self.count("crashes")
 
     def back_from_the_dead(self):
