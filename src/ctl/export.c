@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "ctl/format.h"
 #include "ctl/progress.h"
 #include "ctl/session-file.h"
 #include "ctl/source.h"
+
+/* Of a payload that is mapped from the log: what has been written need not stay in memory. */
+static void drop_pages(const Bytes *mapped)
+{
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+        uintptr_t start = ((uintptr_t)mapped->data + page - 1) / page * page;
+        uintptr_t end = ((uintptr_t)mapped->data + mapped->size) / page * page;
+
+        if (end > start)
+                (void)madvise((void *)start, end - start, MADV_DONTNEED);
+}
 
 /* Every node, after comparing digests where the log has them. *ret_bad names one that is damaged. */
 static int write_nodes(const Ctl *ctl, Store *store, Scene *scene, SessionWriter *w, uint64_t *ret_bytes,
@@ -18,9 +31,11 @@ static int write_nodes(const Ctl *ctl, Store *store, Scene *scene, SessionWriter
         for (Node *n = scene_first(scene); r == 0 && n; n = scene_next(scene, n)) {
                 _cleanup_bytes_ Bytes *payload = NULL;
                 StoreLocation location;
+                bool in_log;
 
                 *ret_bad = node_uuid(n);
-                if (store && node_n_deltas(n) == 0 && node_location(n, &location))
+                in_log = store && node_n_deltas(n) == 0 && node_location(n, &location);
+                if (in_log)
                         r = store_blob_get_verified(store, &location, &payload);
                 else
                         r = scene_payload(scene, n, SIZE_MAX, &payload);
@@ -28,6 +43,8 @@ static int write_nodes(const Ctl *ctl, Store *store, Scene *scene, SessionWriter
                         break;
                 *ret_bad = NULL;
                 r = session_writer_add(w, scene, n, payload);
+                if (in_log)
+                        drop_pages(payload);
                 done += payload->size;
                 progress_update(&progress, done);
         }
