@@ -219,6 +219,8 @@ int presence_found(Session *s, User *u, Channel channel)
 int presence_heard(Session *s, User *u, Channel channel)
 {
         count_kept(s, u, channel);
+        if (channel != CHANNEL_TTL && s->now.now - MAX(u->data_heard, u->silent_since) >= STALL_SILENCE)
+                u->awake_since = s->now.now;
         if (channel == CHANNEL_DATA)
                 u->data_heard = s->now.now;
         else if (channel == CHANNEL_COMMAND)

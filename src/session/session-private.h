@@ -20,6 +20,10 @@
  * and a stall of Blender included. */
 #define RACE_WINDOW (2 * USEC_PER_SEC)
 
+/* A user who has said nothing for so long may have been stalled all the while: what was sent to it then counts as sent
+ * when it speaks again, since it may first send its own changes and then read. */
+#define STALL_SILENCE (1 * USEC_PER_SEC)
+
 /* A stale node waits until its user has left it alone for so long, but not longer than the second. */
 #define STALE_QUIET (500 * USEC_PER_MSEC)
 #define STALE_WAIT_MAX (3 * USEC_PER_SEC)

@@ -154,7 +154,7 @@ uint64_t stale_last_sent(const Session *s, const User *u, Node *n)
 bool stale_is_race(const Session *s, const User *u, Node *n)
 {
         uint64_t sent = stale_last_sent(s, u, n);
-        return sent != 0 && s->now.now - sent < RACE_WINDOW;
+        return sent != 0 && s->now.now - MAX(sent, u->awake_since) < RACE_WINDOW;
 }
 
 void stale_expire(Session *s, User *u)

@@ -108,6 +108,7 @@ typedef struct User {
         uint64_t doubt_wall;     /* what changed after this wall time may not have reached it */
         uint64_t data_heard, command_heard;
         uint64_t silent_since;   /* last command; for joins that do not go on after a lost connection */
+        uint64_t awake_since;    /* it has not been silent for long since then; 0: from the start */
         bool maybe_stuck;        /* what it was sent last may have been lost */
         bool has_ttl;            /* its heartbeat has been heard */
         bool uncounted;          /* from before a restart, and not back yet */

@@ -403,6 +403,26 @@ static void test_restart_and_a_busy_client(void **state)
         done(&t);
 }
 
+/* Edited as soon as Blender answers again, before it has read what others did meanwhile: that comes over the edit then. */
+static void test_edit_after_a_stall(void **state)
+{
+        for (unsigned seconds = 1; seconds <= 50; seconds += 7) {
+                Three t;
+                setup(&t);
+                sim_set(t.bert, "a", "x", 0);
+                sim_run(&t.sim, SIM_SEC);
+                t.bert->frozen_until = t.sim.now + seconds * SIM_SEC + 10 * SIM_MSEC;
+                sim_set(t.anna, "a", "x", 1);
+                sim_run(&t.sim, seconds * SIM_SEC);
+                sim_set(t.bert, "b", "x", 3);
+                sim_set(t.bert, "a", "x", 2);
+                sim_run(&t.sim, 5 * SIM_SEC);
+                assert_int_equal(sim_get(t.anna, "a", "x"), 2);
+                assert_int_equal(sim_get(t.bert, "a", "x"), 2);
+                done(&t);
+        }
+}
+
 /* Data on a slow line arrives long after it was sent. */
 static void test_delete_waits_for_what_is_on_its_way(void **state)
 {
@@ -514,6 +534,7 @@ int main(void)
                 cmocka_unit_test(test_restart_without_everybody),
                 cmocka_unit_test(test_restart_and_a_ghost),
                 cmocka_unit_test(test_delete_for_a_busy_client),
+                cmocka_unit_test(test_edit_after_a_stall),
                 cmocka_unit_test(test_delete_waits_for_what_is_on_its_way),
                 cmocka_unit_test(test_restart_and_a_busy_client),
                 cmocka_unit_test(test_restart_during_init),
