@@ -186,13 +186,17 @@ int history_adopt(Session *s, User *u)
                 return -ENOMEM;
         if (!value_dict_get_string(metadata, CHAT_FIELD) && !value_dict_get_string(metadata, TASKS_FIELD))
                 return 0;
-        u->tasks.synced = true; /* what is missing says nothing */
+        /* What is missing in it says nothing, and what is known of the client otherwise stays so. */
+        TaskHolder known = u->tasks;
+        u->tasks = (TaskHolder){ .synced = true };
         _cleanup_value_ Value *nothing = value_dict_new();
         int r = nothing ? history_take(s, u, metadata, nothing) : -ENOMEM;
+        _cleanup_bytes_ Bytes *adopted = task_holder_save(&u->tasks);
         task_holder_done(&u->tasks);
-        u->tasks.before = task_board_stamp(s->tasks);
-        if (r <= 0)
-                return r;
+        u->tasks = known;
+        int k = journal_holder(s, u, adopted);
+        if (r <= 0 || k < 0)
+                return MIN(r, k);
         Bytes *pickle = NULL;
         r = pickle_write(metadata, SIZE_MAX, &pickle);
         if (r < 0)

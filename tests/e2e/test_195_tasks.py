@@ -203,6 +203,7 @@ def test_what_a_client_has_only_read(board, fleet, repeated):
 def test_deleting_what_was_sent_before_a_restart(board, fleet, how):
     """Its own ones, of which nothing that others have made tells whether it knows them; also by one who was away."""
     bert = panel(board, "bert")
+    bert.client.metadata(chat_messages="[what is tried again at each start")
     for title in ("roof", "walls", "door"):
         bert.add_task(title)
     settle(board)
