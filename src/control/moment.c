@@ -19,6 +19,7 @@ struct Moment {
         Stage stage;
         size_t n_damaged;
         uint64_t time_usec;
+        bool has_begun; /* something is known to have been there by then */
 };
 
 Moment *moment_free(Moment *m)
@@ -77,6 +78,7 @@ int moment_begin(Store *store, const StorePoint *point, Moment **ret)
                         return r;
         }
         info = store_load_snapshot(m->load);
+        m->has_begun = info || !point || point->time_usec == 0;
         m->time_usec = info ? info->time_usec : 0;
         *ret = TAKE_PTR(m);
         return 0;
@@ -148,6 +150,7 @@ static int load_record(Moment *m)
         if (r <= 0)
                 return r;
         m->time_usec = v.time_usec;
+        m->has_begun = true;
         r = v.blob_damaged ? -EUCLEAN : fill_record(m, &v, &record);
         if (r == -EUCLEAN || r == -ENOENT) {
                 /* As when records are missing: what builds on it cannot be trusted. */
@@ -186,8 +189,10 @@ int moment_step(Moment *m, size_t max_items)
                         return r;
                 if (r == 0)
                         m->stage++;
+                if (m->stage == STAGE_COMPLETE)
+                        return m->has_begun ? 0 : -ENOENT;
         }
-        return m->stage < STAGE_COMPLETE;
+        return 1;
 }
 
 Scene *moment_scene(Moment *m)

@@ -19,7 +19,8 @@ int moment_scratch(struct Session **ret);
 /* `point` as in store_load_begin(), of which it returns the errors; NULL: as it is now. */
 int moment_begin(Store *store, const StorePoint *point, Moment **ret);
 
-/* Loads up to max_items nodes and records. 1: there are more; 0: that was all; negative errno. */
+/* Loads up to max_items nodes and records. 1: there are more; 0: that was all; -ENOENT: the session had not begun at that
+ * time; other negative errno. */
 int moment_step(Moment *m, size_t max_items);
 
 Moment *moment_free(Moment *m); /* accepts NULL; returns NULL */

@@ -18,7 +18,7 @@
 
 #define GROUPS_MAX 256u
 #define JSON_DEPTH_MAX 16
-#define ARGUMENTS_MAX (64u << 10)
+#define ARGUMENTS_MAX (16u << 20) /* uuids of all that a node depends on */
 
 typedef struct Connection Connection;
 

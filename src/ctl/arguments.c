@@ -181,6 +181,8 @@ static int read_options(Ctl *ctl, int argc, char **argv)
 
                 if (c == ':')
                         return complain("nothing follows", argv[optind - 1], NULL);
+                if (c == '?' && optopt > 0 && optopt < 256)
+                        return complain("there is no option", (char[]){'-', (char)optopt, '\0'}, NULL);
                 if (c == '?')
                         return complain("there is no option", argv[optind - 1], NULL);
                 if (c >= 256)
@@ -212,6 +214,9 @@ static int check_verb(Ctl *ctl)
                 }
         if (ctl->n_arguments < v->min_arguments)
                 return complain("it needs", v->arguments, v->name);
+        for (int i = 0; i < ctl->n_arguments; i++)
+                if (ctl->arguments[i][0] == '\0')
+                        return complain("an argument is empty, of", v->arguments, v->name);
         if (ctl->n_arguments > v->max_arguments)
                 return complain("too many arguments, from", ctl->arguments[v->max_arguments], v->name);
         return 0;

@@ -115,10 +115,10 @@ ExitStatus verb_backup(Ctl *ctl)
                 json_add_int(o, "copied_bytes", result.copied_bytes);
                 ctl_print_json(o);
         } else {
-                printf("%s: %s in %llu files, of which %s are new; %s.\n", result.name,
+                printf("%s: %s in %llu files, %s of it new.\n%s.\n", result.name,
                        format_size(size, sizeof(size), result.bytes), (unsigned long long)result.n_files,
                        format_size(copied, sizeof(copied), result.copied_bytes),
-                       local ? "every digest is right" : "compared there");
+                       local ? "Every digest is right" : "Every byte was compared there");
         }
         return CTL_OK;
 }

@@ -144,9 +144,24 @@ static void print_server(const Ctl *ctl, const ServerProbe *s, bool ports_ok)
                 puts("Clients can log in but not work: all three ports must be reachable.");
 }
 
+/* HOST, HOST:PORT, [ADDRESS] and [ADDRESS]:PORT, as people copy them. NULL: memory is short. *ret_port: "" for none. */
+static char *split_host(const char *text, const char **ret_port)
+{
+        const char *end = *text == '[' ? strchr(text, ']') : NULL, *colon = end ? end + 1 : strchr(text, ':');
+
+        *ret_port = "";
+        if (end && end[1] != '\0' && end[1] != ':')
+                return strdup(text);
+        if (!colon || *colon == '\0' || strchr(colon + 1, ':'))
+                return end ? strndup(text + 1, (size_t)(end - text - 1)) : strdup(text);
+        *ret_port = colon + 1;
+        return end ? strndup(text + 1, (size_t)(end - text - 1)) : strndup(text, (size_t)(colon - text));
+}
+
 ExitStatus verb_check(Ctl *ctl)
 {
-        const char *host = ctl->arguments[0];
+        const char *port;
+        _cleanup_free_ char *host = split_host(ctl->arguments[0], &port);
         PortProbe ports[3];
         ServerProbe server = {0};
         uint64_t seconds;
@@ -157,11 +172,14 @@ ExitStatus verb_check(Ctl *ctl)
 
         if (!ctl_number(ctl, OPT_TIMEOUT, 1, 3600, 5, &seconds))
                 return CTL_USAGE;
-        if (ctl->n_arguments > 1) {
-                first = strtoul(ctl->arguments[1], &end, 10);
-                if (*end != '\0' || end == ctl->arguments[1] || first < 1 || first > 65533)
-                        return ctl_fail(ctl, CTL_USAGE, "\"%s\" is no first port: a number from 1 to 65533 is",
-                                        ctl->arguments[1]);
+        if (!host)
+                return ctl_fail(ctl, CTL_FAILED, "out of memory");
+        if (ctl->n_arguments > 1)
+                port = ctl->arguments[1];
+        if (*port) {
+                first = strtoul(port, &end, 10);
+                if (*end != '\0' || first < 1 || first > 65533)
+                        return ctl_fail(ctl, CTL_USAGE, "\"%s\" is no first port: a number from 1 to 65533 is", port);
         }
         for (unsigned i = 0; i < 3; i++) {
                 probe_port(host, (uint16_t)(first + i), (unsigned)seconds * 1000, &ports[i]);

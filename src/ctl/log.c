@@ -231,7 +231,9 @@ static ExitStatus print_lines(const Ctl *ctl, const Line *lines, size_t limit, s
                 return CTL_OK;
         }
         json_object_put(array);
-        if (!t || table_print(t, stdout, ctl->width, ctl->colour) < 0)
+        if (t && table_n_rows(t) == 0)
+                puts("Nothing of that is in the journal.");
+        else if (!t || table_print(t, stdout, ctl->width, ctl->colour) < 0)
                 return ctl_fail(ctl, CTL_FAILED, "out of memory");
         return CTL_OK;
 }

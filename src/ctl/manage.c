@@ -53,8 +53,9 @@ ExitStatus verb_ban(Ctl *ctl)
         char duration[FORMAT_SIZE_MAX];
 
         if (o)
-                printf("%s is shut out for %s.\n", answer_text_of(o, "address"),
-                       format_duration(duration, sizeof(duration), answer_int(o, "seconds") * 1000000));
+                printf("%s is shut out for %s, %llu users put out.\n", answer_text_of(o, "address"),
+                       format_duration(duration, sizeof(duration), answer_int(o, "seconds") * 1000000),
+                       (unsigned long long)answer_int(o, "kicked"));
         json_object_put(o);
         return status;
 }

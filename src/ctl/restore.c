@@ -98,6 +98,8 @@ static ExitStatus read_target(const Ctl *ctl, json_object *arguments)
         if (ctl_has(ctl, OPT_AT)) {
                 if (!ctl_time(ctl, OPT_AT, 0, &usec))
                         return CTL_USAGE;
+                if (usec > ctl_now_usec())
+                        return ctl_fail(ctl, CTL_USAGE, "\"%s\" has not come yet: it can only be gone back", ctl->value[OPT_AT]);
                 json_object_object_add(arguments, "time_usec", json_object_new_uint64(usec));
         }
         return ctl->n_nodes > 0 ? add_nodes(ctl, snapshot ?: ctl->value[OPT_AT], arguments) : CTL_OK;

@@ -137,12 +137,12 @@ static ExitStatus show_node(Ctl *ctl, const Listing *l, const Listed *item)
 {
         _cleanup_value_ Value *v = NULL;
         Bytes *owner = node_owner(l->scene, item->node);
-        char buffer[FORMAT_SIZE_MAX];
+        char size[FORMAT_SIZE_MAX], changed[FORMAT_SIZE_MAX];
 
         printf("Name:     %s\nType:     %s\nUUID:     %s\nOwner:    %.*s\nSize:     %s\nChanged:  %s\n", item->label.name,
                item->label.type, node_uuid(item->node), (int)owner->size, (const char *)owner->data,
-               format_size(buffer, sizeof(buffer), item->payload ? item->payload->size : 0),
-               format_time(buffer, sizeof(buffer), node_changed(item->node)));
+               format_size(size, sizeof(size), item->payload ? item->payload->size : 0),
+               format_time(changed, sizeof(changed), node_changed(item->node)));
         if (!item->payload || pickle_read(item->payload, PICKLE_PROFILE_DATA, &pickle_limits_default, &v, NULL) != 0) {
                 puts("Its data cannot be read.");
                 return CTL_DEGRADED;

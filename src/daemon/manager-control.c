@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "control/protocol.h"
 #include "daemon/event-id.h"
+#include "net/address.h"
 #include "store/snapshot.h"
 
 const char *control_text(json_object *arguments, const char *key)
@@ -74,16 +75,49 @@ static int on_kick(void *userdata, ControlCall *call, json_object *arguments)
         return done(call);
 }
 
-static bool find_address(const Manager *m, const char *name, char *address, size_t size)
+/* The address that a name or an address means; false: none that can be shut out. */
+static bool find_address(const Manager *m, const char *who, Address *ret, bool *ret_is_user)
 {
         SessionUserInfo u;
 
         for (size_t i = 0; session_get_user(m->session, i, &u) == 0; i++)
-                if (strcmp(u.name, name) == 0 && u.address[0]) {
-                        snprintf(address, size, "%s", u.address);
-                        return true;
+                if (strcmp(u.name, who) == 0) {
+                        *ret_is_user = true;
+                        return address_parse(u.address, ret) == 0;
                 }
-        return false;
+        *ret_is_user = false;
+        return !strchr(who, '%') && address_parse(who, ret) == 0;
+}
+
+/* Everybody who is there from the network of an address; names are copied, as kicking changes the list. */
+static int kick_network(ManagerControl *c, const Address *address, size_t *ret_n)
+{
+        Address network = address_network(address);
+        Manager *m = c->manager;
+        SessionUserInfo u;
+        int k = 0;
+
+        *ret_n = 0;
+        for (size_t i = 0; k >= 0 && session_get_user(m->session, i, &u) == 0;) {
+                _cleanup_free_ char *name = NULL;
+                Address a, there;
+
+                i++;
+                if (address_parse(u.address, &a) < 0)
+                        continue;
+                there = address_network(&a);
+                if (!address_equal(&there, &network))
+                        continue;
+                name = strdup(u.name);
+                if (!name)
+                        return -ENOMEM;
+                k = session_kick(m->session, manager_time(), name, "banned by the operator", executor_effects(m->executor));
+                if (k == 0) {
+                        ++*ret_n;
+                        i = 0; /* the list is another now */
+                }
+        }
+        return run_turn(c, MIN(k, 0));
 }
 
 static int on_ban(void *userdata, ControlCall *call, json_object *arguments)
@@ -91,35 +125,45 @@ static int on_ban(void *userdata, ControlCall *call, json_object *arguments)
         ManagerControl *c = userdata;
         Manager *m = c->manager;
         const char *who = control_text(arguments, "who");
-        char address[64];
+        char text[ADDRESS_TEXT_MAX];
+        Address address;
         json_object *o;
+        bool is_user;
+        size_t n = 1;
         int k;
 
         if (!who)
                 return refuse_without(call, "who");
-        snprintf(address, sizeof(address), "%s", who);
-        if (find_address(m, who, address, sizeof(address))) {
-                k = session_kick(m->session, manager_time(), who, "banned by the operator",
-                                 executor_effects(m->executor));
-                if (run_turn(c, k) < 0)
-                        return k;
-        } else if (!strpbrk(who, ".:")) {
-                return refuse_user(call, who);
+        if (!find_address(m, who, &address, &is_user)) {
+                control_refuse(call, CONTROL_ERROR_NOT_FOUND, "\"%s\" is neither an IP address nor somebody in the session whose "
+                                                              "address is known: see `scenekeepctl users`",
+                               who);
+                return 0;
         }
         if (m->config->failed_login_limit == 0) {
                 control_refuse(call, CONTROL_ERROR_REFUSED,
                                "nobody is ever shut out here: failed_login_limit is 0 in the configuration");
                 return 0;
         }
-        if (net_penalise(m->net, address, (unsigned)MIN(m->config->failed_login_limit, 1u << 30)) != 1) {
+        address_format(&address, text);
+        if (net_penalise(m->net, text, (unsigned)MIN(m->config->failed_login_limit, 1u << 30)) != 1) {
                 control_refuse(call, CONTROL_ERROR_REFUSED, "%s is not shut out: it is in `allow` of the configuration, or "
-                                                            "was already",
-                               address);
+                                                            "was already; `scenekeepctl kick` puts somebody out",
+                               text);
                 return 0;
         }
+        /* Whoever shares the address of a user may stay until they leave. */
+        if (is_user)
+                k = run_turn(c, session_kick(m->session, manager_time(), who, "banned by the operator",
+                                             executor_effects(m->executor)));
+        else
+                k = kick_network(c, &address, &n);
+        if (k < 0)
+                return k;
         o = json_object_new_object();
-        json_object_object_add(o, "address", json_object_new_string(address));
+        json_object_object_add(o, "address", json_object_new_string(text));
         json_object_object_add(o, "seconds", json_object_new_uint64(m->config->ban_time / USEC_PER_SEC));
+        json_object_object_add(o, "kicked", json_object_new_uint64(n));
         control_answer(call, o);
         return 0;
 }

@@ -278,6 +278,8 @@ static int on_step(sd_event_source *source, void *userdata)
                 fail(w, CONTROL_ERROR_DEGRADED,
                      "some of it is damaged, so it cannot be brought back whole: choose another snapshot, or single nodes "
                      "with --node; see `scenekeepctl verify`");
+        else if (k == -ENOENT)
+                fail(w, CONTROL_ERROR_NOT_FOUND, "there is nothing kept from then: see `scenekeepctl snapshots`");
         else if (k < 0)
                 fail(w, CONTROL_ERROR_FAILED, strerror(-k));
         return 0;

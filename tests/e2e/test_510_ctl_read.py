@@ -94,7 +94,7 @@ def test_export(kept, tmp_path):
     path = tmp_path / "session.db"
     ctl.good("export", path, "--data-dir", kept.server.data_dir)
     nodes, users = read_db(path)
-    assert canonical(nodes) == canonical(kept.nodes) and users == {}
+    assert canonical(nodes) == canonical(kept.nodes) and set(users) <= {"anna", "berta"}
     assert os.listdir(tmp_path) == ["session.db"]
     shown = ctl.good("show", path, "--json").json
     assert {n["uuid"] for n in shown["nodes"]} == set(kept.nodes)
@@ -103,7 +103,7 @@ def test_export(kept, tmp_path):
 def test_what_is_not_there(kept, tmp_path):
     folder = "--data-dir", kept.server.data_dir
     ctl.refused(ctl.NOT_FOUND, "no snapshot", "show", "99999", "--json", *folder)
-    assert ctl.good("show", "2001-01-01", "--json", *folder).json["node_count"] == 0  # the log goes back to nothing
+    ctl.refused(ctl.NOT_FOUND, "nothing is kept from before", "show", "2001-01-01", "--json", *folder)
     ctl.refused(ctl.NOT_FOUND, "no session in", "show", "--data-dir", tmp_path / "nowhere")
     ctl.refused(ctl.NOT_FOUND, "No such file", "show", tmp_path / "nothing.db")
     ctl.refused(ctl.FAILED, "cannot write", "export", tmp_path / "nowhere" / "x.db", *folder)

@@ -82,7 +82,7 @@ def test_ban_and_unban(make_session):
     ctl.good("unban", "203.0.113.9", *at(session.server))
     assert status(session.server)["network"]["banned_addresses"] == 0
     ctl.refused(ctl.NOT_FOUND, "not shut out", "unban", "203.0.113.9", "--json", *at(session.server))
-    ctl.refused(ctl.NOT_FOUND, "nobody named", "ban", "somebody", *at(session.server))
+    ctl.refused(ctl.NOT_FOUND, "neither an IP address nor somebody", "ban", "somebody", *at(session.server))
 
 
 def test_ban_a_user(make_session):

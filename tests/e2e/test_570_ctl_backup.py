@@ -164,7 +164,7 @@ def test_copies_elsewhere(make_session, request, tmp_path, kind, running):
     first = elsewhere.back_up(session, "--json").json
     assert first["destination"] == elsewhere.name and first["copied_bytes"] == first["bytes"] > 0 and first["linked"] == 0
     text = elsewhere.back_up(session)
-    assert "compared there" in text.text and not text.error
+    assert "was compared there" in text.text and not text.error
     third = elsewhere.back_up(session, "--json").json
     assert third["linked"] > 0 and third["copied_bytes"] < third["bytes"]
     assert len(elsewhere.whole()) == 3 and third["name"] == elsewhere.whole()[-1]
