@@ -10,6 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The kernel takes megabytes beyond what TCP has under way, which on a slow line are half a minute old before they are
+ * sent: held here they can still be superseded. What a fast line carries in a round trip does not count as unsent. */
+#define UNSENT_MAX (128 * 1024)
+
 void connection_table_done(ConnectionTable *t)
 {
         for (size_t i = 0; i < t->n_slots; i++)
@@ -67,6 +71,9 @@ Connection *connection_table_add(ConnectionTable *t, int fd, Channel channel, ui
                 if (fstat(pinned, &st) == 0)
                         c->inode = st.st_ino;
                 c->is_ip = address_of_peer(pinned, &c->address) == 0;
+                /* What cannot be refused is no matter of correctness. */
+                int unsent = UNSENT_MAX;
+                (void)setsockopt(pinned, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
                 close(pinned);
         }
         if (c->is_ip)

@@ -62,6 +62,7 @@ class Soak:
         self.number = 0
         self.events = {}
         self.memory = []
+        self.restarted = 0.0
         self.started = time.monotonic()
         self.done = 0
 
@@ -167,6 +168,7 @@ class Soak:
         for user in self.since_restart:
             self.since_restart[user] = True
         self.server.start(wait=False)
+        self.restarted = time.monotonic()
         self.server.guarded = True
 
     def save(self):
@@ -289,7 +291,8 @@ class Soak:
         while self.age < self.seconds:
             self.work(self.rng.uniform(0.2, 1.5))
             self.event()
-            if self.ghosts and self.ghosts[0][1] <= time.monotonic():
+            # After a restart a ghost has as long again.
+            if self.ghosts and max(self.ghosts[0][1], self.restarted + GRACE + 3) <= time.monotonic():
                 self.back_from_the_dead()
             if self.age - sampled >= 1.0:
                 sampled = self.age
