@@ -47,7 +47,7 @@ static int write_all(int fd, const char *data, size_t size)
         return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int store(int dir_fd, const char *password)
+int admin_password_keep(int dir_fd, const char *password)
 {
         int fd, r;
 
@@ -110,7 +110,7 @@ int admin_password_load_or_make(int data_dir_fd, char **ret_password)
                 return -ENOMEM;
         r = make(password);
         if (r == 0)
-                r = store(data_dir_fd, password);
+                r = admin_password_keep(data_dir_fd, password);
         if (r < 0)
                 return r;
         *ret_password = TAKE_PTR(password);

@@ -10,3 +10,6 @@
  * it there with mode 0600, durably. Returns 0 when it was there, 1 when it was made and should be printed once,
  * -errno otherwise (-EPERM: the file can be read by others and is refused). */
 int admin_password_load_or_make(int data_dir_fd, char **ret_password);
+
+/* Keeps one there: what loading finds from now on. */
+int admin_password_keep(int data_dir_fd, const char *password);

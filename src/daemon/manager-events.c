@@ -197,6 +197,18 @@ static void on_segment_moved(void *userdata, uint64_t segment)
         }
 }
 
+static void on_removed(void *userdata, bool made_anew)
+{
+        Manager *m = userdata;
+        if (!m->session)
+                return;
+        scene_forget_locations(session_scene(m->session));
+        if (!made_anew)
+                return;
+        manager_move_in(m);
+        manager_check(m, manager_save(m, "data folder removed"));
+}
+
 StoreEvents manager_store_events(Manager *m)
 {
         return (StoreEvents){
@@ -205,6 +217,7 @@ StoreEvents manager_store_events(Manager *m)
                 .durable = on_durable,
                 .degraded = on_degraded,
                 .segment_moved = on_segment_moved,
+                .removed = on_removed,
                 .userdata = m,
         };
 }

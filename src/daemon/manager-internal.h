@@ -80,6 +80,9 @@ int manager_save(Manager *m, const char *reason);
 /* SIGTERM, SIGINT and idle exit: takes what has arrived, saves, flushes, leaves. */
 int manager_stop(Manager *m);
 
+/* The data folder has been made anew while running: puts into it what belongs there beside the store. */
+void manager_move_in(Manager *m);
+
 /* manager-events.c */
 extern const NetCallbacks manager_net_callbacks;
 extern const ExecutorFuncs manager_executor_funcs;

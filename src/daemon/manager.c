@@ -206,6 +206,22 @@ static int find_admin_password(Manager *m)
         return 0;
 }
 
+void manager_move_in(Manager *m)
+{
+        /* Its socket may have been in the folder. */
+        manager_control_close(m);
+        manager_control_open(m);
+        if (!m->own_password)
+                return;
+        int fd = open(m->config->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int k = fd < 0 ? -errno : admin_password_keep(fd, m->config->admin_password);
+        if (fd >= 0)
+                close(fd);
+        if (k < 0)
+                log_warning_errno(k, "Cannot keep the admin password in %s/admin-password; the next start makes another",
+                                  m->config->data_dir);
+}
+
 static int open_net(Manager *m, const ListenFds *sockets)
 {
         NetConfig config = {

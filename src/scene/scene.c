@@ -251,6 +251,12 @@ void scene_set_location(Scene *s, Node *n, uint64_t version, const StoreLocation
         n->base = mapped;
 }
 
+void scene_forget_locations(Scene *s)
+{
+        for (Node *n = scene_first(s); n; n = scene_next(s, n))
+                n->location_segment = 0;
+}
+
 /* ---- changes ---- */
 
 /* A compact copy, of [] when it is no list at all; the many nodes without dependencies share one. */

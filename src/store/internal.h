@@ -37,6 +37,8 @@ struct Store {
         bool copied;
         bool empty;
         bool closing;
+        bool astray;   /* the folder is not where it was: stays degraded */
+        bool homeless; /* it was removed, and there is no other yet: nothing can be written */
         uint64_t closed_durable; /* what the file "store" says of the journal */
         bool begun; /* while open only the worker's sync touches it */
         uint64_t recovered_sequence; /* the last one that counted when the store was opened */
@@ -70,6 +72,18 @@ struct Store {
         SnapshotTable snapshots;
         RetentionPolicy retention;
 };
+
+/* ---- folders (store.c) ---- */
+
+/* Segments and snapshots, in memory and open files alone. */
+void store_forget_everything(Store *s);
+/* Moves log/ and snapshots/, as far as they are there, to aside/ and opens new ones. */
+int store_make_room(Store *s);
+/* Opens the store's folder anew, which is empty or missing. -EEXIST: another store is there. */
+int store_move_in(Store *s);
+
+/* home.c: notices that the folder is not there any more. */
+void home_watch(Store *s);
 
 void store_lock(Store *s);
 void store_unlock(Store *s);

@@ -389,6 +389,10 @@ int journal_commit(Store *s)
 {
         Journal *j = &s->journal;
 
+        if (s->homeless) {
+                j->refusing = true;
+                return STORE_HELD;
+        }
         if (j->unwritten && (!j->degraded || clock_monotonic_usec() >= j->retry_usec))
                 (void)journal_write(s);
         if (j->hole && j->hole_sequence > j->valid && j->unwritten)
@@ -406,9 +410,4 @@ int store_commit(Store *s)
         if ((r == 0 || r == STORE_WRITING) && j->unsynced_bytes > UNSYNCED_BYTES_MAX && !j->sync)
                 store_sync_begin(s);
         return r;
-}
-
-void store_watch(Store *s)
-{
-        journal_watch(s);
 }

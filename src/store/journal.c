@@ -22,7 +22,7 @@ static void pending_free(Pending *p)
         free(p);
 }
 
-void journal_done(Store *s)
+static void drop_all(Store *s)
 {
         Journal *j = &s->journal;
 
@@ -30,9 +30,33 @@ void journal_done(Store *s)
                 next = p->next;
                 pending_free(p);
         }
+        j->first = j->last = j->unwritten = j->unspilled = NULL;
         for (size_t i = 0; i < j->n_files; i++)
                 if (j->files[i].fd >= 0)
                         s->io->close(s->io, j->files[i].fd);
+        j->n_files = 0;
+}
+
+void journal_start_over(Store *s)
+{
+        Journal *j = &s->journal;
+
+        drop_all(s);
+        j->active = NULL;
+        j->n_abandoned = 0;
+        j->held_bytes = j->unsynced_bytes = 0;
+        j->folder_dirty = true;
+        j->refusing = j->replace = false;
+        j->hole = true;
+        j->hole_sequence = j->sequence;
+        s->snapshot_wants_all = true;
+}
+
+void journal_done(Store *s)
+{
+        Journal *j = &s->journal;
+
+        drop_all(s);
         free(j->files);
         free(j->abandoned);
         free(j->degraded);
@@ -160,11 +184,12 @@ int journal_replace_from(Store *s, Pending *from)
         return 0;
 }
 
-/* Takes the text over. */
-static void set_degraded(Store *s, char *text)
+void journal_degrade(Store *s, char *text)
 {
         Journal *j = &s->journal;
 
+        if (!text)
+                return;
         if (j->degraded && strcmp(j->degraded, text) == 0) {
                 free(text);
                 return;
@@ -186,7 +211,7 @@ void journal_set_degraded(Store *s, const char *what, const char *segment, int e
                      "it; "
                      "free space or repair the disk.",
                      what, s->path, segment, strerror(-error)) >= 0)
-                set_degraded(s, text);
+                journal_degrade(s, text);
 }
 
 void journal_set_unanswered(Store *s, const char *what, const char *consequence)
@@ -195,14 +220,14 @@ void journal_set_unanswered(Store *s, const char *what, const char *consequence)
 
         if (asprintf(&text, "The disk of %s does not answer: %s has not come to an end. %s; check the disk.", s->path,
                      what, consequence) >= 0)
-                set_degraded(s, text);
+                journal_degrade(s, text);
 }
 
 void journal_clear_degraded(Store *s)
 {
         Journal *j = &s->journal;
 
-        if (!j->degraded || j->unwritten || j->hole)
+        if (!j->degraded || j->unwritten || j->hole || s->astray)
                 return;
         free(j->degraded);
         j->degraded = NULL;

@@ -87,6 +87,13 @@ void journal_snapshot_complete(Store *s, uint64_t sequence);
 /* The last mark, when all is durable: what tells the next start that nothing can be torn. */
 void journal_mark(Store *s);
 
+/* The log is gone with all that was in it: what comes from now on begins another one, behind a hole that only a snapshot of
+ * everything closes. Nothing of it may be under way in a worker. */
+void journal_start_over(Store *s);
+
+/* Makes the store degraded, with this reason (taken over; NULL: memory was short for it). */
+void journal_degrade(Store *s, char *text);
+
 /* Notices a disk that does not answer. */
 void journal_watch(Store *s);
 

@@ -91,6 +91,15 @@ static void close_fd(Store *s, int fd)
                 s->io->close(s->io, fd);
 }
 
+static void leave_folders(Store *s)
+{
+        close_fd(s, s->snapshots_dirfd);
+        close_fd(s, s->log_dirfd);
+        close_fd(s, s->dirfd);
+        close_fd(s, s->lock_fd); /* last: the lock goes with it */
+        s->dirfd = s->lock_fd = s->log_dirfd = s->snapshots_dirfd = -1;
+}
+
 static Store *store_free(Store *s)
 {
         journal_done(s);
@@ -101,10 +110,7 @@ static Store *store_free(Store *s)
         free(s->segments);
         index_done(&s->index);
         snapshot_table_done(&s->snapshots);
-        close_fd(s, s->snapshots_dirfd);
-        close_fd(s, s->log_dirfd);
-        close_fd(s, s->dirfd);
-        close_fd(s, s->lock_fd); /* last: the lock goes with it */
+        leave_folders(s);
         pthread_mutex_destroy(&s->mutex);
         free(s->path);
         free(s);
@@ -239,34 +245,44 @@ static int recover(Store *s, char **ret_error)
         return s->flags & STORE_OPEN_READ_ONLY ? 0 : adopt_tail(s);
 }
 
-static void forget_everything(Store *s)
+void store_forget_everything(Store *s)
 {
+        uint64_t next_number = s->snapshots.next_number;
+
         manifest_set_free(s->initial);
         s->initial = NULL;
         s->scan = journal_scan_free(s->scan);
         while (s->n_segments > 0)
                 store_forget_segment(s, s->segments[0]);
+        store_lock(s);
         snapshot_table_done(&s->snapshots);
+        s->snapshots.next_number = next_number;
+        store_unlock(s);
         close_fd(s, s->log_dirfd);
         close_fd(s, s->snapshots_dirfd);
         s->log_dirfd = s->snapshots_dirfd = -1;
 }
 
-/* The user said so: what cannot be read makes room, and is kept. */
-static int begin_anew(Store *s)
+static int move_aside(Store *s, int aside, const char *folder)
 {
         char name[64];
+        int r;
+
+        snprintf(name, sizeof(name), "%s-%" PRIu64, folder, s->now_usec());
+        r = s->io->renameat(s->io, s->dirfd, folder, aside, name);
+        return r == -ENOENT ? 0 : r;
+}
+
+int store_make_room(Store *s)
+{
         int fd, r;
 
-        forget_everything(s);
         fd = io_open_directory(s->io, s->dirfd, "aside", 0700);
         if (fd < 0)
                 return fd;
-        snprintf(name, sizeof(name), "log-%" PRIu64, s->now_usec());
-        r = s->io->renameat(s->io, s->dirfd, "log", fd, name);
-        snprintf(name, sizeof(name), "snapshots-%" PRIu64, s->now_usec());
+        r = move_aside(s, fd, "log");
         if (r >= 0)
-                r = s->io->renameat(s->io, s->dirfd, "snapshots", fd, name);
+                r = move_aside(s, fd, "snapshots");
         if (r >= 0)
                 r = s->io->fsync(s->io, fd);
         s->io->close(s->io, fd);
@@ -274,8 +290,38 @@ static int begin_anew(Store *s)
                 r = s->io->fsync(s->io, s->dirfd);
         if (r >= 0)
                 r = identity_set_begun(s, false);
+        return r >= 0 ? open_subfolders(s) : r;
+}
+
+int store_move_in(Store *s)
+{
+        _cleanup_free_ char *error = NULL;
+        int r;
+
+        leave_folders(s);
+        s->begun = false;
+        s->closed_durable = 0;
+        r = open_folders(s);
+        if (r >= 0 && faccessat(s->dirfd, FORMAT_IDENTITY_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+                r = -EEXIST;
+        if (r >= 0)
+                r = identity_lock(s, &error);
+        if (r >= 0)
+                r = identity_open(s, &error);
         if (r >= 0)
                 r = open_subfolders(s);
+        if (r < 0)
+                leave_folders(s); /* they are not ours */
+        return r;
+}
+
+/* The user said so: what cannot be read makes room, and is kept. */
+static int begin_anew(Store *s)
+{
+        int r;
+
+        store_forget_everything(s);
+        r = store_make_room(s);
         if (r < 0)
                 return r;
         store_problem(s, STORE_WARNING,
@@ -367,6 +413,13 @@ bool store_was_copied(const Store *s)
 bool store_is_empty(const Store *s)
 {
         return s->empty;
+}
+
+void store_watch(Store *s)
+{
+        journal_watch(s);
+        if (!(s->flags & STORE_OPEN_READ_ONLY) && !s->journal.sync && !s->journal.write)
+                home_watch(s); /* might have to wait as well while those do */
 }
 
 void store_get_stats(const Store *s, StoreStats *ret)

@@ -112,6 +112,9 @@ typedef struct StoreEvents {
         /* Compaction moved what this segment held: call store_location_refresh() on every location that names
          * it, and drop payloads mapped from it, so that its disk space is given back. */
         void (*segment_moved)(void *userdata, uint64_t segment);
+        /* The store's folder was removed: no location means anything any more, and payloads that are mapped are the only
+         * ones that there are. Called again when it has been made anew: save everything now. */
+        void (*removed)(void *userdata, bool made_anew);
         void *userdata;
 } StoreEvents; /* any function may be NULL */
 
@@ -191,7 +194,8 @@ uint64_t store_durable_sequence(const Store *s);
  * need not be waited for. */
 uint64_t store_written_sequence(const Store *s);
 
-/* To be called about every second: notices a disk that does not answer, which makes the store degraded. */
+/* To be called about every second: notices a disk that does not answer, and a folder that was removed or moved, which makes
+ * the store degraded. One that was removed is made anew as soon as that can be done. */
 void store_watch(Store *s);
 
 /* After store_open(): the last record that counts. Numbers between it and store_sequence() belonged to

@@ -3,6 +3,7 @@
 """The disk hangs, is full, or can only be read: users stay, and everything is there when it is well again."""
 
 import os
+import shutil
 import sys
 import time
 
@@ -219,6 +220,24 @@ def test_an_honest_user_stays_on_a_full_disk(make_session, fleet, rng, disk):
     session.server.wait_log("less than min_free_space", fleet=fleet)
     assert bert.state == "active"
     session.check_same()
+
+
+def test_folder_is_removed(make_session, fleet):
+    """Somebody deletes the data of a running session: it is noticed at once and written anew from memory."""
+    session = make_session(count=200, timeout="3s")
+    anna, bert = session.admin, session.join("bert")
+    edit(anna, session.uuids[0], "before")
+    fleet.settle(anna, bert)
+    shutil.rmtree(session.server.data_dir)
+    session.server.wait_log("was removed while the session was running", fleet=fleet)
+    edit(anna, session.uuids[1], "after")
+    session.server.wait_log(r"Session saved to disk \(reason: data folder removed\)", fleet=fleet)
+    session.server.wait_log("The disk takes updates again", fleet=fleet)
+    assert not status(session)["degraded"]
+    edit(bert, session.uuids[2], "saved")
+    fleet.settle(anna, bert)
+    session.check_same()
+    kill_and_look(session, {session.uuids[0]: "before", session.uuids[1]: "after", session.uuids[2]: "saved"})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* The folder of a store is removed, moved or replaced while it is open. */
+
+#include "store-fixture.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static unsigned n_removed, n_made_anew;
+
+static void on_removed(void *userdata, bool made_anew)
+{
+        n_removed += !made_anew;
+        n_made_anew += made_anew;
+}
+
+static void remove_folder(const Fixture *f, const char *part)
+{
+        char path[128];
+
+        snprintf(path, sizeof(path), "%s%s", f->path, part);
+        remove_tree(path);
+}
+
+/* A node whose payload is only in memory, as every node is when the log has been removed. */
+static int make_again(void *userdata, Bytes **ret)
+{
+        *ret = bytes_new_copy("payload", 7);
+        return 0;
+}
+
+static void do_removed(const char *part)
+{
+        StoreSnapshotParameters p = { .reason = "test" };
+        StoreEntry e = { .key = (const uint8_t *)"node", .key_size = 4 };
+        StoreSnapshot *sn;
+        Fixture f;
+        char *text;
+
+        n_removed = n_made_anew = 0;
+        fixture_init(&f, false);
+        f.options.events.removed = on_removed;
+        fixture_open(&f);
+        assert_int_equal(fixture_append(&f, 1, "node", "payload", 7, NULL), 0);
+        fixture_sync(&f);
+        store_watch(f.store);
+        assert_null(store_degraded(f.store));
+        remove_folder(&f, part);
+        store_watch(f.store);
+        assert_non_null(store_degraded(f.store));
+        assert_int_equal(n_removed, 1);
+        assert_int_equal(n_made_anew, 1);
+        assert_int_equal(f.n_problems[STORE_ERROR], 1);
+        assert_true(store_snapshot_wants_all(f.store));
+        assert_int_equal(store_snapshot_begin(f.store, &p, true, &sn), 0);
+        assert_int_equal(store_snapshot_add_materialised(sn, &e, make_again, NULL, NULL), 0);
+        assert_int_equal(fixture_submit(&f, sn, NULL), 0);
+        store_watch(f.store);
+        assert_null(store_degraded(f.store));
+        assert_int_equal(fixture_append(&f, 1, "other", "more", 4, NULL), 0);
+        fixture_sync(&f);
+        fixture_close(&f);
+        fixture_open(&f);
+        text = fixture_dump(&f, NULL);
+        assert_string_equal(text, "node node owner  7:payload\n2 kind 1 by ana key other meta m 4:more\n");
+        free(text);
+        assert_int_equal(f.n_problems[STORE_ERROR], 1);
+        fixture_done(&f);
+}
+
+static void test_folder_removed(void **state)
+{
+        do_removed("");
+}
+
+static void test_part_of_the_folder_removed(void **state)
+{
+        do_removed("/log");
+        do_removed("/snapshots");
+}
+
+static void test_folder_moved(void **state)
+{
+        char path[128];
+        Fixture f;
+
+        fixture_init(&f, false);
+        fixture_open(&f);
+        snprintf(path, sizeof(path), "%s-moved", f.path);
+        assert_int_equal(rename(f.path, path), 0);
+        store_watch(f.store);
+        assert_non_null(store_degraded(f.store));
+        assert_int_equal(fixture_append(&f, 1, "node", "payload", 7, NULL), STORE_HELD);
+        fixture_sync(&f);
+        assert_non_null(store_degraded(f.store));
+        assert_int_equal(rename(path, f.path), 0);
+        store_watch(f.store);
+        assert_null(store_degraded(f.store));
+        fixture_done(&f);
+}
+
+/* Whoever has put another store there wants to keep it. */
+static void test_folder_replaced(void **state)
+{
+        char other[128];
+        Fixture f, g;
+
+        n_removed = n_made_anew = 0;
+        fixture_init(&f, false);
+        f.options.events.removed = on_removed;
+        fixture_init(&g, false);
+        fixture_open(&g);
+        assert_int_equal(fixture_append(&g, 1, "other", "payload", 7, NULL), 0);
+        fixture_close(&g);
+        fixture_open(&f);
+        assert_int_equal(fixture_append(&f, 1, "node", "payload", 7, NULL), 0);
+        fixture_sync(&f);
+        remove_folder(&f, "");
+        copy_tree(g.path, f.path);
+        store_watch(f.store);
+        assert_non_null(store_degraded(f.store));
+        /* It goes on in memory ... */
+        assert_int_equal(fixture_append(&f, 1, "node", "newer", 5, NULL), STORE_HELD);
+        assert_int_equal(store_commit(f.store), STORE_HELD);
+        assert_int_equal(store_written_sequence(f.store), 2);
+        store_watch(f.store);
+        assert_int_equal(n_made_anew, 0);
+        snprintf(other, sizeof(other), "%s/log/0000000001.seg", f.path);
+        assert_int_equal(access(other, F_OK), 0);
+        /* ... until there is room. */
+        remove_folder(&f, "");
+        store_watch(f.store);
+        assert_int_equal(n_made_anew, 1);
+        assert_int_equal(store_commit(f.store), 0);
+        fixture_done(&f);
+        fixture_done(&g);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_folder_removed),
+                cmocka_unit_test(test_part_of_the_folder_removed),
+                cmocka_unit_test(test_folder_moved),
+                cmocka_unit_test(test_folder_replaced),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
