@@ -22,6 +22,8 @@ struct Executor {
         bool running;
         EffectList collected; /* filled by the session */
         EffectList turn;      /* being carried out */
+        Bytes *hashed; /* of which the digest is known; NULL: of none */
+        uint8_t digest[STORE_DIGEST_SIZE];
         HeldTurn *held, **held_tail;
         size_t held_bytes;
         uint64_t n_undelivered;
@@ -71,6 +73,7 @@ Executor *executor_free(Executor *e)
         }
         effect_list_done(&e->collected);
         effect_list_done(&e->turn);
+        bytes_unref(e->hashed);
         free(e);
         return NULL;
 }
@@ -93,6 +96,13 @@ EffectList *executor_effects(Executor *e)
 uint64_t executor_n_undelivered(const Executor *e)
 {
         return e->n_undelivered;
+}
+
+void executor_set_digest(Executor *e, Bytes *payload, const uint8_t digest[static STORE_DIGEST_SIZE])
+{
+        bytes_unref(e->hashed);
+        e->hashed = bytes_ref(payload);
+        memcpy(e->digest, digest, sizeof e->digest);
 }
 
 size_t executor_held_bytes(const Executor *e)
@@ -124,6 +134,7 @@ static int append_record(Executor *e, Effect *effect)
                 .flags = (uint16_t)((r->refused ? STORE_RECORD_REFUSED : 0) |
                                     (record_is_state(r->kind) ? STORE_RECORD_STATE : 0)),
                 .blob = r->blob,
+                .digest = r->blob && r->blob == e->hashed ? e->digest : NULL,
         };
         set_field(&record.author, &record.author_size, r->author);
         set_field(&record.key, &record.key_size, r->key);
@@ -339,6 +350,7 @@ int executor_run(Executor *e)
                         k = carry_out_all(e, &e->turn);
         }
         e->running = false;
+        e->hashed = bytes_unref(e->hashed);
         return k;
 }
 

@@ -40,6 +40,9 @@ void executor_set_always(Executor *e, bool always);
 /* The list into which the session's answers are collected during a turn. */
 EffectList *executor_effects(Executor *e);
 
+/* The SHA-256 of a payload that is in the turn that comes next, so that it need not be made again. */
+void executor_set_digest(Executor *e, Bytes *payload, const uint8_t digest[static STORE_DIGEST_SIZE]);
+
 /* End of a turn: carries out what was collected, and what comes of it. Returns 0 or -ENOMEM. */
 int executor_run(Executor *e);
 

@@ -6,11 +6,23 @@
 #include "daemon/manager-internal.h"
 #include "store/snapshot.h"
 
-/* So much may wait for the disk before clients are held back by TCP. */
+/* So much may wait for the disk, and to be checked, before clients are held back by TCP. */
 #define HELD_BYTES_MAX (64u << 20)
 
 /* A turn with more than this to send ends early, so that the limits of outboxes see it before it has grown. */
 #define TURN_BYTES_MAX (16u << 20)
+
+static void hold_reading(Manager *m)
+{
+        size_t bytes = executor_held_bytes(m->executor) + intake_bytes(m->intake);
+        if (!m->reading_held && bytes > HELD_BYTES_MAX) {
+                m->reading_held = true;
+                net_pause_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
+        } else if (m->reading_held && bytes < HELD_BYTES_MAX / 2) {
+                m->reading_held = false;
+                net_resume_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
+        }
+}
 
 /* ---- network ---- */
 
@@ -19,7 +31,13 @@ static int on_message(void *userdata, Channel channel, const RoutingId *from, co
 {
         Manager *m = userdata;
         EffectList *effects = executor_effects(m->executor);
-        int k = session_receive(m->session, manager_time(), channel, from, address, frames, n_frames, effects);
+        int k = intake_message(m->intake, channel, from, address, frames, n_frames);
+        if (k != 0) {
+                if (k > 0)
+                        hold_reading(m);
+                return manager_check(m, MIN(k, 0));
+        }
+        k = session_receive(m->session, manager_time(), channel, from, address, frames, n_frames, effects);
         if (k >= 0 && effects->bytes > TURN_BYTES_MAX)
                 k = manager_turn(m);
         return manager_check(m, k);
@@ -132,6 +150,7 @@ static void on_opened(void *userdata, const RoutingId *peer)
 static void on_closed(void *userdata, const RoutingId *peer)
 {
         Manager *m = userdata;
+        intake_forget(m->intake, peer);
         for (size_t i = 0; i < m->n_peers; i++)
                 if (routing_id_equal(&m->peers[i], peer)) {
                         m->peers[i] = m->peers[--m->n_peers];
@@ -160,10 +179,7 @@ static void on_written(void *userdata)
         if (!m->net) /* not there yet, or gone already */
                 return;
         manager_check(m, executor_store_progress(m->executor));
-        if (m->reading_held && executor_held_bytes(m->executor) < HELD_BYTES_MAX / 2) {
-                m->reading_held = false;
-                net_resume_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
-        }
+        hold_reading(m);
 }
 
 static void on_durable(void *userdata, uint64_t sequence)
@@ -227,10 +243,7 @@ int manager_turn(Manager *m)
         int k = executor_run(m->executor);
         if (k < 0)
                 return k;
-        if (!m->reading_held && executor_held_bytes(m->executor) > HELD_BYTES_MAX) {
-                m->reading_held = true;
-                net_pause_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
-        }
+        hold_reading(m);
         k = manager_arm_tick(m);
         if (k >= 0 && store_durable_sequence(m->store) < store_sequence(m->store))
                 k = manager_arm_sync(m);

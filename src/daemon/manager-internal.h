@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "control/restarts.h"
 #include "daemon/executor.h"
+#include "daemon/intake.h"
 #include "daemon/manager.h"
 #include "daemon/report.h"
 #include "daemon/restore.h"
@@ -31,16 +32,19 @@ struct Manager {
         sd_event *event;
         Report *report;
         Worker *worker;
+        Worker *checker; /* large messages; it never waits for a disk */
         Worker *writer; /* the journal's writes that may take long; `worker` may wait for the disk meanwhile */
         Store *store;
         Session *session;
         Executor *executor;
+        Intake *intake;
         Saver *saver;
         Restore *restore;
         Net *net;
         ManagerControl *control; /* NULL: nobody can ask */
 
         sd_event_source *worker_source;
+        sd_event_source *checker_source;
         sd_event_source *writer_source;
         sd_event_source *tick_timer;     /* when the session wants it */
         sd_event_source *sync_timer;     /* armed while something is not durable */

@@ -43,6 +43,7 @@ static void leave(Manager *m, int error)
         /* What has come in while the save went on is in the kernel and in libzmq, and would be lost with them: the
          * sender does not send it again. The snapshot need not have it, the journal does. */
         (void)net_drain(m->net, STOP_DRAIN_USEC);
+        intake_finish(m->intake);
         size_t left = net_flush(m->net, STOP_DRAIN_USEC);
         if (left > 0)
                 log_info("%zu bytes for slow clients have not been sent; they get the nodes anew when they are back",
@@ -68,6 +69,7 @@ int manager_stop(Manager *m)
         int k = net_drain(m->net, STOP_DRAIN_USEC);
         if (k < 0)
                 return k;
+        intake_finish(m->intake);
         m->state = MANAGER_STOPPING;
         return manager_save(m, "shutdown");
 }
@@ -245,18 +247,19 @@ static int open_net(Manager *m, const ListenFds *sockets)
         return k;
 }
 
+/* One of the threads has done something. */
 static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
         Manager *m = userdata;
-        (void)worker_dispatch(m->worker);
+        Worker *worker = source == m->worker_source ? m->worker : source == m->writer_source ? m->writer : m->checker;
+        (void)worker_dispatch(worker);
         return manager_check(m, manager_turn(m));
 }
 
-static int on_writer(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static int add_worker(Manager *m, Worker **ret, sd_event_source **ret_source)
 {
-        Manager *m = userdata;
-        (void)worker_dispatch(m->writer);
-        return manager_check(m, manager_turn(m));
+        int k = worker_new(ret);
+        return k < 0 ? k : sd_event_add_io(m->event, ret_source, worker_fd(*ret), EPOLLIN, on_worker, m);
 }
 
 static int open_loop(Manager *m)
@@ -266,16 +269,19 @@ static int open_loop(Manager *m)
         for (size_t i = 0; k >= 0 && i < ELEMENTSOF(signals); i++)
                 k = sd_event_add_signal(m->event, NULL, signals[i], on_signal, m);
         if (k >= 0)
-                k = worker_new(&m->worker);
+                k = add_worker(m, &m->worker, &m->worker_source);
         if (k >= 0)
-                k = sd_event_add_io(m->event, &m->worker_source, worker_fd(m->worker), EPOLLIN, on_worker, m);
+                k = add_worker(m, &m->writer, &m->writer_source);
         if (k >= 0)
-                k = worker_new(&m->writer);
-        if (k >= 0)
-                k = sd_event_add_io(m->event, &m->writer_source, worker_fd(m->writer), EPOLLIN, on_writer, m);
+                k = add_worker(m, &m->checker, &m->checker_source);
         if (k >= 0)
                 k = manager_add_timers(m);
         return k;
+}
+
+static int intake_turn(void *userdata)
+{
+        return manager_check(userdata, manager_turn(userdata));
 }
 
 static int open_session(Manager *m)
@@ -291,6 +297,9 @@ static int open_session(Manager *m)
         if (!m->executor)
                 return -ENOMEM;
         executor_set_always(m->executor, m->config->sync == CONFIG_SYNC_ALWAYS);
+        m->intake = intake_new(m->session, m->executor, m->checker, intake_turn, m);
+        if (!m->intake)
+                return -ENOMEM;
         return saver_new(&m->saver, m->event, m->session, m->store, m->executor, on_save_finished, m);
 }
 
@@ -336,6 +345,8 @@ Manager *manager_free(Manager *m)
 {
         if (!m)
                 return NULL;
+        if (m->intake)
+                worker_drain(m->checker, true);
         if (m->worker)
                 worker_drain(m->worker, false); /* its jobs know restore, saver and executor */
         manager_control_close(m);
@@ -343,13 +354,16 @@ Manager *manager_free(Manager *m)
         saver_free(m->saver);
         m->net = net_free(m->net);
         store_close(m->store);
+        worker_free(m->checker);
         worker_free(m->writer);
         worker_free(m->worker);
+        intake_free(m->intake);
         executor_free(m->executor);
         session_free(m->session);
         report_free(m->report);
         sd_event_source_disable_unref(m->worker_source);
         sd_event_source_disable_unref(m->writer_source);
+        sd_event_source_disable_unref(m->checker_source);
         sd_event_source_disable_unref(m->tick_timer);
         sd_event_source_disable_unref(m->sync_timer);
         sd_event_source_disable_unref(m->save_timer);

@@ -55,6 +55,23 @@ Scene *session_scene(Session *s);
 int session_receive(Session *s, SessionTime t, Channel channel, const RoutingId *from, const char *address,
                     Bytes *const *frames, size_t n_frames, EffectList *effects);
 
+/* A message on its way into the session. What takes time with a large one is checking its pickles, which can be done on
+ * another thread while the session goes on with what others send; what the same peer sends has to wait behind it. */
+typedef struct SessionIntake SessionIntake;
+
+/* References the frames. 1: the peer is not logged in, so there is nothing to be gained. */
+int session_intake_new(const Session *s, Channel channel, const RoutingId *from, Bytes *const *frames, size_t n_frames,
+                       SessionIntake **ret);
+/* Does that work; on any thread. */
+void session_intake_run(SessionIntake *i);
+/* The payload of the node that it carries, borrowed; NULL: it carries none. */
+Bytes *session_intake_payload(const SessionIntake *i);
+/* session_receive() of it. */
+int session_receive_intake(Session *s, SessionTime t, const RoutingId *from, const char *address, SessionIntake *i,
+                           EffectList *effects);
+SessionIntake *session_intake_free(SessionIntake *i); /* accepts NULL; returns NULL */
+DEFINE_CLEANUP(SessionIntake *, session_intake_free)
+
 /* The connection that carried this channel of the peer is gone (NetCallbacks.peer_lost), or is there (again)
  * (peer_connected); unknown peers are ignored. Losing the command channel begins the grace time; losing any makes what
  * was under way on it doubtful: when the channel is back, the session sends again what may have been lost. */

@@ -384,7 +384,10 @@ int store_append(Store *s, const StoreRecord *record, uint64_t *ret_sequence, St
         }
         if (record->blob && record->blob->size > 0) {
                 location.size = record->blob->size;
-                digest_buffer(record->blob->data, record->blob->size, location.digest);
+                if (record->digest)
+                        memcpy(location.digest, record->digest, sizeof(location.digest));
+                else
+                        digest_buffer(record->blob->data, record->blob->size, location.digest);
                 reference = deduplicate(s, record, &location);
         }
         p = pending_new(record, &location, reference);

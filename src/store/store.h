@@ -66,6 +66,7 @@ typedef struct StoreRecord {
         const void *meta; /* at most STORE_META_MAX bytes */
         size_t meta_size;
         Bytes *blob; /* payload, NULL for none */
+        const uint8_t *digest; /* SHA-256 of the payload where the caller has it; NULL: it is made */
 } StoreRecord;
 
 /* A record as it is read back. The pointers lead into the reader's buffer and are valid until its next step.
@@ -177,7 +178,7 @@ bool store_is_empty(const Store *s);
            * journal has a hole until the next snapshot with all nodes is complete */
 
 /* Buffers a record; its sequence number and, if wanted, the payload's location are returned. No disk access.
- * The payload is hashed here (about 0.6 ms per MiB). Returns 0, STORE_HELD, STORE_LOST, -EINVAL for a record
+ * The payload is hashed here (about 0.6 ms per MiB) unless its digest is given. Returns 0, STORE_HELD, STORE_LOST, -EINVAL for a record
  * that breaks the limits above, -ENOMEM. */
 int store_append(Store *s, const StoreRecord *record, uint64_t *ret_sequence, StoreLocation *ret_blob);
 
