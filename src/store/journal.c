@@ -47,6 +47,7 @@ void journal_start_over(Store *s)
         j->held_bytes = j->unsynced_bytes = 0;
         j->folder_dirty = true;
         j->refusing = j->replace = false;
+        j->valid = j->durable; /* what was not durable is in no journal now */
         j->hole = true;
         j->hole_sequence = j->sequence;
         s->snapshot_wants_all = true;
@@ -491,10 +492,16 @@ void journal_snapshot_complete(Store *s, uint64_t sequence)
 {
         Journal *j = &s->journal;
 
-        if (j->hole && sequence >= j->hole_sequence) {
-                j->hole = false;
-                journal_clear_degraded(s);
+        if (!j->hole || sequence < j->hole_sequence)
+                return;
+        j->hole = false;
+        /* What was not journalled will not become durable in any other way, and may be waited for. */
+        if (!j->first && j->durable < j->hole_sequence) {
+                j->durable = j->hole_sequence;
+                if (s->events.durable)
+                        s->events.durable(s->events.userdata, j->durable);
         }
+        journal_clear_degraded(s);
 }
 
 uint64_t store_sequence(const Store *s)
