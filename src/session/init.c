@@ -275,6 +275,12 @@ static int init_begin(Session *s, User *u, const Message *m)
         return init_announce(s, u, INIT_SLICE);
 }
 
+int init_proved(Session *s, User *u)
+{
+        u->unproved = u->maybe_stuck = false;
+        return journal_user(s, u);
+}
+
 /* ---- completing ---- */
 
 static int init_complete(Session *s)
@@ -282,6 +288,7 @@ static int init_complete(Session *s)
         _cleanup_(init_freep) Init *init = TAKE_PTR(s->init);
         User *u = session_find_serial(s, init->user);
         u->initiating = false;
+        u->unproved = true;
         u->status = USER_ACTIVE;
         u->data_from = s->now.now + DONE_SETTLE;
         session_need(s, u->data_from);

@@ -407,6 +407,8 @@ int join_answer_waiting(Session *s, uint64_t id, bool failed)
 
 int join_evidence(Session *s, User *u, bool also_lobby)
 {
+        if (u->unproved)
+                return init_proved(s, u);
         bool evident = u->status == USER_SYNCING && u->maybe_stuck && (u->got_any || !also_lobby);
         return evident ? join_done(s, u) : 0;
 }

@@ -160,7 +160,7 @@ static int login_accept(Session *s, const RoutingId *from, const char *address, 
         s->n_logins++;
         u->since_wall = s->now.wall;
         u->expected = session_has_scene(s);
-        u->silent_since = s->now.now;
+        u->silent_since = u->login = s->now.now;
         user_set_address(u, address);
         int r = history_came(s, u);
         if (r == 0)

@@ -10,6 +10,10 @@
 #define LATENCY_CHANGE_MSEC 20u
 #define LATENCY_INTERVAL (5 * USEC_PER_SEC)
 
+/* A heartbeat that has not been heard so long after the login is spoken to, until the second. */
+#define UNHEARD_WAIT (500 * USEC_PER_MSEC)
+#define UNHEARD_MAX (15 * USEC_PER_SEC)
+
 /* When the loop has not run for so long (a suspended machine), silence proves nothing about the users. */
 #define TICK_GAP (2 * USEC_PER_SEC)
 
@@ -109,7 +113,7 @@ static void begin_return(Session *s, User *u, uint64_t doubt_wall)
                 u->doubt_wall = MIN(u->doubt_wall, u->behind_since_wall);
         u->returning = s->now.now;
         u->silent_since = s->now.now;
-        if (u->status == USER_SYNCING || u->expected || u->initiating)
+        if (u->status == USER_SYNCING || u->expected || u->initiating || u->unproved)
                 u->maybe_stuck = true;
         session_need(s, s->now.now + RETURN_QUIET);
 }
@@ -325,9 +329,21 @@ static const char *overdue(Session *s, const User *u)
         return now - u->ttl_heard >= s->config.timeout_usec ? "it has fallen silent" : NULL;
 }
 
+/* A heartbeat says INIT once, be it to a server that is about to be restarted: one who has logged in and was not heard
+ * gets its PINGs all the same, for as long as a client waits. */
+static bool is_sought(Session *s, const User *u)
+{
+        if (u->login == 0 || s->now.now - u->login >= UNHEARD_MAX)
+                return false;
+        if (s->now.now - u->login >= UNHEARD_WAIT)
+                return true;
+        session_need(s, u->login + UNHEARD_WAIT);
+        return false;
+}
+
 static int tick_ping(Session *s, User *u)
 {
-        if (!u->has_ttl && !u->from_before)
+        if (!u->has_ttl && !u->from_before && !is_sought(s, u))
                 return 0;
         bool seeking = !u->has_ttl && (s->loading || s->now.now - u->away_since < s->config.timeout_usec);
         uint64_t interval = seeking ? PING_INTERVAL_AWAY : PING_INTERVAL;
@@ -362,11 +378,15 @@ static int tick_user(Session *s, User *u)
                 return r;
         r = check_returning(s, u);
         if (r == 0 && u->maybe_stuck && !u->returning) {
+                if (s->now.now - u->silent_since >= STUCK_WAIT && u->unproved)
+                        return login_kick(s, u, "the server was restarted while you filled the session; join it again");
                 if (s->now.now - u->silent_since >= STUCK_WAIT)
                         r = join_retry(s, u);
                 else
                         session_need(s, u->silent_since + STUCK_WAIT);
         }
+        if (r == 0 && u->unproved && !u->from_before && u->data_from <= s->now.now)
+                r = init_proved(s, u);
         if (r == 0)
                 r = order_send_due(s, u);
         if (r == 0)

@@ -140,9 +140,11 @@ int replay_user(Session *s, const void *name, size_t name_size, const RecordUser
         u->away = u->from_before = true;
         u->admin = record->flags & RECORD_USER_ADMIN;
         u->expected = record->flags & RECORD_USER_EXPECTED;
-        u->initiating = record->flags & RECORD_USER_INITIATING;
         u->got_any = record->flags & RECORD_USER_FETCHING;
         u->status = record->status == USER_ACTIVE || record->status == USER_SYNCING ? record->status : USER_LOBBY;
+        bool initiating = record->flags & RECORD_USER_INITIATING;
+        u->initiating = initiating && u->status != USER_ACTIVE;
+        u->unproved = initiating && u->status == USER_ACTIVE;
         if (record->address[0])
                 user_set_address(u, record->address);
         u->since_wall = record->since;

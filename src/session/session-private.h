@@ -288,6 +288,8 @@ Guest *guest_add(Session *s, const RoutingId *id);
 int init_message(Session *s, User *u, Message *m);
 int init_abandon(Session *s, const User *u, const char *reason);
 int init_answer(Session *s, User *u, const char *state);
+/* The initiator has heard that its init is complete. */
+int init_proved(Session *s, User *u);
 /* For replay. */
 Init *init_new(Bytes *author, uint32_t serial);
 int init_replay_node(Session *s, Init *init, const MessageNode *node, const StoreLocation *location);

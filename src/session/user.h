@@ -67,6 +67,7 @@ typedef struct User {
         /* Towards joining, see join.c and init.c. */
         bool expected;          /* was told RUNNING: its request for the catalog is on its way */
         bool initiating;        /* waits for the outcome of its init */
+        bool unproved;          /* has been told that it is done with that, and may not have heard it */
         bool got_any;           /* has asked for a node since the catalog was sent */
         JoinCatalog catalog;    /* n_steps 0: it has one from a server before this, or none */
         uint64_t waiting_node;  /* the next to send, being encoded; 0: none */
@@ -110,6 +111,7 @@ typedef struct User {
         uint64_t silent_since;   /* last command; for joins that do not go on after a lost connection */
         uint64_t awake_since;    /* it has not been silent for long since then; 0: from the start */
         bool maybe_stuck;        /* what it was sent last may have been lost */
+        uint64_t login;          /* 0: by a server before this one */
         bool has_ttl;            /* its heartbeat has been heard */
         bool uncounted;          /* from before a restart, and not back yet */
         bool from_before;        /* from before a restart: its heartbeat waits for a PING, and says nothing before */

@@ -8,11 +8,11 @@ from wire import Status
 class Session:
     """A running session: an admin who has initialised it, and the users that join."""
 
-    def __init__(self, fleet, server, nodes):
+    def __init__(self, fleet, server, nodes, **options):
         self.fleet = fleet
         self.server = server
         self.uuids = [node[0] for node in nodes]
-        self.admin = self.connect("anna", admin=True)
+        self.admin = self.connect("anna", admin=True, **options)
         self.admin.wait_state("lobby")
         self.admin.init(nodes)
         self.admin.wait_state("active")

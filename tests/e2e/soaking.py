@@ -48,7 +48,7 @@ class Soak:
         self.fleet, self.rng, self.seconds, self.say = fleet, rng, seconds, say
         self.server = Server(environment=ENVIRONMENT, timeout="10s", **SETTINGS)
         try:
-            self.session = Session(fleet, self.server, scene(12, rng))
+            self.session = Session(fleet, self.server, scene(12, rng), timeout=12.0)
             self.load = Load(fleet, [], rng, shared=self.session.uuids[1::2])
             self.load.welcome(self.session.admin)
         except BaseException:

@@ -112,6 +112,34 @@ static void test_kill_when_all_is_there(void **state)
         sim_done(&sim);
 }
 
+/* Its DONE is lost with the server: it goes on waiting, and a second one would end a client that has had the first. */
+static void test_kill_before_done_has_arrived(void **state)
+{
+        for (int arrives = 0; arrives < 2; arrives++) {
+                Sim sim;
+                SimClient *host;
+                setup(&sim, &host);
+                sim_add_local(host, "a", "COMMON");
+                sim_init_session(host);
+                while (scene_n_nodes(session_scene(sim.session)) == 0)
+                        sim_run(&sim, SIM_MSEC);
+                if (arrives)
+                        sim_run(&sim, 200 * SIM_MSEC);
+                else
+                        sim_queue_clear(&host->down[CHANNEL_COMMAND]);
+                sim_stop(&sim);
+                sim_start(&sim);
+                sim_run(&sim, 3 * SIM_SEC);
+                if (arrives)
+                        sim_set(host, "a", "x", 1);
+                sim_run(&sim, 9 * SIM_SEC);
+                assert_false(host->raised);
+                assert_int_equal(host->state, arrives ? SIM_ACTIVE : SIM_OUT);
+                assert_string_equal(host->reason, arrives ? "" : "told to disconnect");
+                sim_done(&sim);
+        }
+}
+
 static void test_change_while_an_init_is_taken_over(void **state)
 {
         Sim sim;
@@ -203,6 +231,7 @@ int main(void)
                 cmocka_unit_test(test_large_init_keeps_nobody_waiting),
                 cmocka_unit_test(test_initiator_leaves_when_all_is_there),
                 cmocka_unit_test(test_kill_when_all_is_there),
+                cmocka_unit_test(test_kill_before_done_has_arrived),
                 cmocka_unit_test(test_change_while_an_init_is_taken_over),
         };
         return cmocka_run_group_tests_name("session-init", tests, NULL, NULL);

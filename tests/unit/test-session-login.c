@@ -283,6 +283,21 @@ static void test_init_out_of_order(void **state)
         sim_done(&sim);
 }
 
+/* It was said to a server that was being restarted. */
+static void test_init_of_the_heartbeat_is_lost(void **state)
+{
+        Sim sim;
+        SimClient *host;
+        setup(&sim, &host);
+        SimClient *c = sim_client(&sim, "c", false);
+        sim_login(c, NULL);
+        sim_queue_clear(&c->up[CHANNEL_TTL]);
+        sim_run(&sim, 20 * SIM_SEC);
+        assert_int_equal(c->state, SIM_LOBBY);
+        assert_true(c->last_ping + 2 * SIM_SEC > sim.now);
+        sim_done(&sim);
+}
+
 /* ---- join ---- */
 
 static void test_join(void **state)
@@ -525,6 +540,7 @@ int main(void)
                 cmocka_unit_test(test_second_init_is_rejected_and_joins),
                 cmocka_unit_test(test_vanished_initiator),
                 cmocka_unit_test(test_init_out_of_order),
+                cmocka_unit_test(test_init_of_the_heartbeat_is_lost),
                 cmocka_unit_test(test_join),
                 cmocka_unit_test(test_join_while_others_edit),
                 cmocka_unit_test(test_get_of_what_is_not_there),
