@@ -64,7 +64,11 @@ def test_completion(session):
     assert "--node" in complete("restore", "--") and "--tree" not in complete("restore", "--")
     ctl.good("save", *folder)
     assert complete(*folder, "show", "") == ["now", "latest", "1"]
-    assert complete(*folder, "kick", "a") == ["anna"]
+    assert complete(*folder, "kick", "a") == ["anna"] and complete(*folder, "log", "--user", "") == ["anna"]
+    name = session.admin.nodes[session.uuids[0]].data["name"]
+    assert name == "mesh 0" and complete(*folder, "unlock", "mesh 0") == ["mesh\\", "0"]
+    assert complete(*folder, "restore", "latest", "--node", "al") == ["all"]
+    assert complete(*folder, "lock", "al") == ["all"] and complete(*folder, "lock", "all", "an") == ["anna"]
 
 
 def metrics(server):
