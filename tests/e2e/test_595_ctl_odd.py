@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every verb beside a daemon and without one, and what people type who do not know it yet."""
 
+import gzip
 import json
 import os
+import pickle
+import pty
 import re
 import subprocess
 import sys
@@ -14,6 +17,8 @@ import ctl
 import openmetrics
 import pytest
 import values
+import wire
+from server import ADMIN_PASSWORD
 from test_560_ctl_help import verbs
 
 REFUSED, NOT_RUNNING, OK = ctl.REFUSED, ctl.NOT_RUNNING, ctl.OK
@@ -196,17 +201,54 @@ def test_messy_environment_files(tmp_path):
     assert not os.path.exists(tmp_path / "new")
 
 
-def test_import_while_somebody_fills_it(server, fleet, rng, tmp_path):
-    """Neither a restore nor an import may come between: both say so, and the init goes on."""
+def test_nothing_comes_between_an_init(server, fleet, rng, tmp_path):
+    """Neither a restore nor an import nor a snapshot: they say so, and the init goes on."""
     nodes = values.scene(4, rng)
-    admin = fleet.client(server.address, "anna", admin_password="admin password").connect()
-    admin.wait_state("lobby")
     at = "--json", "--data-dir", server.data_dir
-    ctl.refused(ctl.NOT_FOUND, "there is no snapshot", "restore", "latest", *at)
-    admin.init(nodes)
-    admin.wait_state("active")
-    ctl.good("export", tmp_path / "x.db", "--data-dir", server.data_dir)
+    with gzip.open(tmp_path / "x.db", "wb") as stream:
+        pickle.dump({"nodes": [wire.node_frames(u, "COMMON", d, x) for u, d, x in nodes], "users": {}}, stream, protocol=4)
+    admin = fleet.client(server.address, "anna", admin_password=ADMIN_PASSWORD).connect()
+    admin.wait_state("lobby")
+    admin.command(wire.Kind.SERVER_SNAPSHOT, {"STATE": "INIT", "SIZE": 4, "NODES": [n[0] for n in nodes]}, owner="server")
+    fleet.wait_until(lambda: ctl.good("status", *at).json["state"] == "initialising", what="the init to begin")
+    ctl.refused(ctl.REFUSED, "filling the session", "import", tmp_path / "x.db", *at)
+    ctl.refused(ctl.REFUSED, "filling the session", "restore", "--at", "now", *at)
+    for u, d, x in nodes:
+        admin.command(wire.Kind.SERVER_SNAPSHOT, {"STATE": "SET", "DATA": wire.node_frames(u, "COMMON", d, x)}, owner="server")
+    admin.command(wire.Kind.SERVER_SNAPSHOT, {"STATE": "END"}, owner="server")
+    fleet.wait_until(lambda: ctl.good("status", *at).json["node_count"] == 4, what="the init to end")
     assert ctl.good("import", tmp_path / "x.db", *at).json["imported"] == 4
+
+
+def on_a_terminal(*arguments, **environment):
+    """What is shown there, standard error included."""
+    main, end = pty.openpty()
+    with subprocess.Popen([ctl.program(), *arguments], stdin=subprocess.DEVNULL, stdout=end, stderr=end,
+                          env={**os.environ, "TERM": "xterm", **environment}) as process:
+        os.close(end)
+        shown = b""
+        while True:
+            try:
+                chunk = os.read(main, 65536)
+            except OSError:
+                chunk = b""
+            if not chunk:
+                break
+            shown += chunk
+        os.close(main)
+        process.wait(60)
+    return shown.decode()
+
+
+def test_colours_and_progress_are_for_terminals(session, tmp_path):
+    at = "--data-dir", session.server.data_dir
+    assert "\x1b[" in on_a_terminal("status", *at)
+    for text in (on_a_terminal("status", *at, NO_COLOR="1"), on_a_terminal("status", *at, TERM="dumb"),
+                 on_a_terminal("status", "--json", *at), ctl.good("status", *at).text):
+        assert "\x1b" not in text
+    assert "Exporting" in on_a_terminal("export", tmp_path / "x.db", *at)
+    answer = ctl.good("export", tmp_path / "x.db", *at)
+    assert "Exporting" not in answer.text + answer.error
 
 
 if __name__ == "__main__":
