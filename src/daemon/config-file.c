@@ -228,16 +228,38 @@ static int tell_syntax_error(ConfigLoader *l, const config_t *file, FILE *f, con
         return 0;
 }
 
+/* By libconfig's own reader a file that opens but cannot be read, such as a folder, would end the process. */
+static int read_text(FILE *f, char **ret)
+{
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0;
+
+        errno = 0;
+        ssize_t n = getdelim(&text, &size, '\0', f);
+        if (ferror(f) || (n < 0 && !feof(f)))
+                return errno > 0 ? -errno : -EIO;
+        if (n > 0 && text[n - 1] == '\0')
+                return -EILSEQ;
+        *ret = n > 0 ? TAKE_PTR(text) : strdup("");
+        return *ret ? 0 : -ENOMEM;
+}
+
 int config_loader_read_file(ConfigLoader *l, const char *path)
 {
+        _cleanup_free_ char *text = NULL;
         config_t file;
         FILE *f = fopen(path, "re");
         int r;
 
         if (!f)
                 return -errno;
+        r = read_text(f, &text);
+        if (r < 0) {
+                fclose(f);
+                return r;
+        }
         config_init(&file);
-        r = config_read(&file, f) ? take_settings(l, &file, path) : tell_syntax_error(l, &file, f, path);
+        r = config_read_string(&file, text) ? take_settings(l, &file, path) : tell_syntax_error(l, &file, f, path);
         config_destroy(&file);
         fclose(f);
         return r;

@@ -218,6 +218,16 @@ def test_reload_of_a_broken_file_changes_nothing(configured, fleet):
     assert login(fleet, server, password="s", admin_password="a") == "LOBBY"
 
 
+def test_reload_of_what_cannot_be_read_changes_nothing(configured, fleet):
+    server = configured('port = @PORT@;\nadmin_password = "a";\n')
+    os.unlink(server.config_path)
+    os.mkdir(server.config_path)
+    mark = server.mark()
+    server.send_signal(signal.SIGHUP)
+    server.wait_log("not reloaded.*cannot be read", mark=mark, fleet=fleet)
+    assert login(fleet, server, admin_password="a") == "LOBBY"
+
+
 def test_generated_admin_password(configured, fleet):
     """Printed once, kept for the owner of the data alone."""
     server = configured(options=["-p", "@PORT@"])
