@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "control/node-stream.h"
@@ -12,6 +13,9 @@
 #include "ctl/progress.h"
 #include "ctl/session-file.h"
 #include "ctl/workbench.h"
+
+/* What the journal needs beside payloads. */
+#define ROOM_BESIDE (UINT64_C(4) << 20)
 
 static void on_unpacking(void *userdata, uint64_t n_bytes)
 {
@@ -82,6 +86,22 @@ static ExitStatus read_back(const Ctl *ctl, const char *data_dir, Scene *scene)
         return status == CTL_OK ? import_compare(ctl, scene, workbench_scene(w)) : status;
 }
 
+/* Looked at before anything is written: half a session is none. */
+static ExitStatus check_room(const Ctl *ctl, const char *data_dir, Scene *scene)
+{
+        uint64_t needed = scene_payload_bytes(scene) + ROOM_BESIDE, left;
+        char want[FORMAT_SIZE_MAX], have[FORMAT_SIZE_MAX];
+        struct statvfs fs;
+
+        if (statvfs(data_dir, &fs) < 0)
+                return CTL_OK;
+        left = (uint64_t)fs.f_bavail * fs.f_frsize;
+        if (left >= needed)
+                return CTL_OK;
+        return ctl_fail(ctl, CTL_FAILED, "the import needs %s in %s, where %s are free: make room first; nothing was changed",
+                        format_size(want, sizeof(want), needed), data_dir, format_size(have, sizeof(have), left));
+}
+
 ExitStatus import_offline(const Ctl *ctl, const char *data_dir, Scene *scene, uint64_t *ret_removed)
 {
         _cleanup_workbench_ Workbench *w = NULL;
@@ -89,6 +109,8 @@ ExitStatus import_offline(const Ctl *ctl, const char *data_dir, Scene *scene, ui
         ExitStatus status = workbench_open(ctl, data_dir, &w);
         int r;
 
+        if (status == CTL_OK)
+                status = check_room(ctl, data_dir, scene);
         if (status != CTL_OK)
                 return status;
         r = put_all(ctl, w, scene);

@@ -177,6 +177,21 @@ def test_a_file_that_unpacks_to_more_than_the_disk_has(session, bomb):
     session.check_same()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="making a small disk needs root")
+def test_an_import_for_which_there_is_no_room(tmp_path):
+    """It is not begun: half of it would be no session."""
+    write_db(tmp_path / "x.db", [(f"{i:032x}", [], {"name": f"n{i}", "data": os.urandom(1 << 20)}) for i in range(24)])
+    (tmp_path / "small").mkdir()
+    script = ('mount -t tmpfs -o size=20M tmpfs "$1" || exit 77; "$2" import "$3" --data-dir "$1/session"; status=$?; '
+              '"$2" show --json --data-dir "$1/session"; exit $status')
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", tmp_path / "small", ctl.program(), tmp_path / "x.db"],
+                          capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip(f"no small disk can be made here: {done.stderr}")
+    assert done.returncode == ctl.FAILED and done.stderr.count("\n") == 1 and "nothing was changed" in done.stderr, done
+    assert '"nodes": [\n  ]' in done.stdout, done
+
+
 def test_a_bad_file_changes_nothing(session, tmp_path):
     nodes = [(session.uuids[0], [], {"name": "x"}), ("", [], {"name": "y"})]
     write_db(tmp_path / "bad.db", nodes)
