@@ -36,6 +36,13 @@ struct Restore {
         RestoreResult result;
 };
 
+/* What has been read is in the session now: the manifest alone takes as much as all the nodes do. */
+static void finish(Restore *r, int error)
+{
+        r->load = store_load_free(r->load);
+        r->done(r->userdata, error, &r->result);
+}
+
 static void damaged_free(Damaged *d)
 {
         bytes_unref(d->key);
@@ -189,12 +196,14 @@ static void on_verified(void *userdata, const void *key, size_t key_size, const 
 {
         Restore *r = userdata;
         int k = result;
+        if (!r->load) /* has ended with an error */
+                return;
         if (key)
                 k = note_damaged(r, key, key_size, blob);
         else if (k >= 0)
                 k = repair_all(r);
         if (k < 0) {
-                r->done(r->userdata, k, &r->result);
+                finish(r, k);
                 return;
         }
         if (!key) {
@@ -279,7 +288,7 @@ static int step(Restore *r)
         case PHASE_RECORDS:
                 k = step_records(r);
                 if (k == 0)
-                        r->done(r->userdata, 0, &r->result);
+                        finish(r, 0);
                 return k;
         }
         return 0;
@@ -290,7 +299,7 @@ static int on_defer(sd_event_source *source, void *userdata)
         Restore *r = userdata;
         int k = step(r);
         if (k < 0)
-                r->done(r->userdata, k, &r->result);
+                finish(r, k);
         else if (k > 0)
                 return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
         return 0;
