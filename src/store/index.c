@@ -19,24 +19,25 @@ void index_done(Index *x)
         *x = (Index){ 0 };
 }
 
-/* Multilinear hashing of four 64-bit words with 128-bit keys, of which the upper half is kept: strongly
+/* Multilinear hashing of five 64-bit words with 128-bit keys, of which the upper half is kept: strongly
  * universal (Lemire and Kaser, "Strongly universal string hashing is fast"). */
-static uint64_t digest_tag(const Index *x, const uint8_t digest[static STORE_DIGEST_SIZE])
+static uint64_t make_tag(const Index *x, const StoreLocation *location)
 {
-        unsigned __int128 sum = x->key[4];
-        uint64_t words[4], tag;
+        unsigned __int128 sum = x->key[5];
+        uint64_t words[5], tag;
 
-        memcpy(words, digest, sizeof(words));
-        for (unsigned i = 0; i < 4; i++)
+        memcpy(words, location->digest, STORE_DIGEST_SIZE);
+        words[4] = location->size;
+        for (unsigned i = 0; i < 5; i++)
                 sum += words[i] * x->key[i];
         tag = (uint64_t)(sum >> 64);
         return tag == 0 ? 1 : tag;
 }
 
-static IndexSlot *find_slot(IndexSlot *slots, size_t n_slots, uint64_t tag, uint32_t size)
+static IndexSlot *find_slot(IndexSlot *slots, size_t n_slots, uint64_t tag)
 {
         for (size_t i = tag & (n_slots - 1);; i = (i + 1) & (n_slots - 1))
-                if (slots[i].tag == 0 || (slots[i].tag == tag && slots[i].size == size))
+                if (slots[i].tag == 0 || slots[i].tag == tag)
                         return &slots[i];
 }
 
@@ -49,7 +50,7 @@ static int rebuild(Index *x, size_t n_slots, uint64_t without_segment)
                 return -ENOMEM;
         for (size_t i = 0; i < x->n_slots; i++)
                 if (x->slots[i].tag != 0 && x->slots[i].segment != without_segment) {
-                        *find_slot(slots, n_slots, x->slots[i].tag, x->slots[i].size) = x->slots[i];
+                        *find_slot(slots, n_slots, x->slots[i].tag) = x->slots[i];
                         n_used++;
                 }
         free(x->slots);
@@ -61,22 +62,23 @@ static int rebuild(Index *x, size_t n_slots, uint64_t without_segment)
 
 int index_put(Index *x, const StoreLocation *location)
 {
-        uint64_t tag = digest_tag(x, location->digest);
+        uint64_t tag = make_tag(x, location);
         IndexSlot *slot;
 
+        if (location->offset > INDEX_OFFSET_MAX || location->offset % FORMAT_ALIGNMENT != 0)
+                return -EFBIG; /* a file may say so, whatever wrote it */
         if (x->n_used + 1 > x->n_slots / 4 * 3) {
                 int r = rebuild(x, MAX(x->n_slots * 2, (size_t)INDEX_SLOTS_MIN), 0);
                 if (r < 0)
                         return r;
         }
-        slot = find_slot(x->slots, x->n_slots, tag, (uint32_t)location->size);
+        slot = find_slot(x->slots, x->n_slots, tag);
         if (slot->tag == 0)
                 x->n_used++;
         *slot = (IndexSlot){
                 .tag = tag,
-                .offset = location->offset,
                 .segment = (uint32_t)location->segment,
-                .size = (uint32_t)location->size,
+                .offset = (uint32_t)(location->offset / FORMAT_ALIGNMENT),
         };
         return 0;
 }
@@ -87,11 +89,11 @@ bool index_find(const Index *x, StoreLocation *location)
 
         if (x->n_slots == 0)
                 return false;
-        slot = find_slot(x->slots, x->n_slots, digest_tag(x, location->digest), (uint32_t)location->size);
+        slot = find_slot(x->slots, x->n_slots, make_tag(x, location));
         if (slot->tag == 0)
                 return false;
         location->segment = slot->segment;
-        location->offset = slot->offset;
+        location->offset = (uint64_t)slot->offset * FORMAT_ALIGNMENT;
         return true;
 }
 

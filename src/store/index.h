@@ -2,32 +2,34 @@
 #pragma once
 
 /*
- * Index: which payload lies where, by digest. A hash table of 24 bytes a payload:
- * instead of the digest it keeps a 64-bit tag, made of all of it by a hash with a random
+ * Index: which payload lies where, by digest. A hash table of 16 bytes a payload:
+ * instead of digest and size it keeps a 64-bit tag, made of all of both by a hash with a random
  * key that nobody outside can know, so that no two digests with equal tags can be made on purpose. Whoever
  * needs certainty compares the bytes (deduplication does).
  */
 
-#include "store/store.h"
+#include "store/format.h"
 
 typedef struct IndexSlot {
         uint64_t tag; /* 0: free */
-        uint64_t offset;
         uint32_t segment;
-        uint32_t size; /* lower half */
+        uint32_t offset; /* in units of FORMAT_ALIGNMENT */
 } IndexSlot;
+
+/* No segment may be larger: payloads behind this could not be found. */
+#define INDEX_OFFSET_MAX ((uint64_t)UINT32_MAX * FORMAT_ALIGNMENT)
 
 typedef struct Index {
         IndexSlot *slots;
         size_t n_slots; /* a power of two, or 0 */
         size_t n_used;
-        unsigned __int128 key[5];
+        unsigned __int128 key[6];
 } Index;
 
 void index_init(Index *x);
 void index_done(Index *x);
 
-/* Adds a payload, or moves one that is there. -ENOMEM. */
+/* Adds a payload, or moves one that is there. -ENOMEM; -EFBIG: no payload of ours lies there. */
 int index_put(Index *x, const StoreLocation *location);
 /* Finds by location->digest and size; sets segment and offset. */
 bool index_find(const Index *x, StoreLocation *location);
