@@ -48,22 +48,15 @@ static ExitStatus copy(const Ctl *ctl, CopyFunc function, const char *destinatio
         return CTL_OK;
 }
 
-static ExitStatus verify_copy(const Ctl *ctl, char *path)
+static ExitStatus verify_copy(const Ctl *ctl, char *path, uint64_t *ret_damaged)
 {
         Ctl there = *ctl;
-        uint64_t damaged = 0;
-        ExitStatus status;
 
         there.data_dir = path;
-        status = verify_everything(&there, &damaged);
-        if (status == CTL_OK && damaged > 0)
-                status = ctl_fail(ctl, CTL_DEGRADED, "%s is copied, but %llu records of it are damaged: see `scenekeepctl "
-                                                     "verify --all` for the session itself",
-                                  path, (unsigned long long)damaged);
-        return status;
+        return verify_everything(&there, ret_damaged);
 }
 
-static ExitStatus backup_here(const Ctl *ctl, const char *destination, BackupResult *ret)
+static ExitStatus backup_here(const Ctl *ctl, const char *destination, BackupResult *ret, uint64_t *ret_damaged)
 {
         _cleanup_free_ char *path = NULL;
         ExitStatus status = copy(ctl, copy_into_folder, destination, ret, &path);
@@ -72,23 +65,22 @@ static ExitStatus backup_here(const Ctl *ctl, const char *destination, BackupRes
                 path = NULL;
                 status = ctl_fail(ctl, CTL_FAILED, "out of memory");
         }
-        return status == CTL_OK ? verify_copy(ctl, path) : status;
+        return status == CTL_OK ? verify_copy(ctl, path, ret_damaged) : status;
 }
 
 /* A damaged copy is sent as well, beside the whole ones before it: most of it is better than nothing of it. */
-static ExitStatus backup_there(const Ctl *ctl, const char *destination, BackupResult *ret)
+static ExitStatus backup_there(const Ctl *ctl, const char *destination, BackupResult *ret, uint64_t *ret_damaged)
 {
         _cleanup_free_ char *path = NULL;
-        ExitStatus status = copy(ctl, stage, destination, ret, &path), found = CTL_OK;
+        ExitStatus status = copy(ctl, stage, destination, ret, &path);
 
-        if (status == CTL_OK) {
-                found = verify_copy(ctl, path);
-                if (found == CTL_OK || found == CTL_DEGRADED)
-                        status = backup_send(ctl, path, destination, ret);
-        }
+        if (status == CTL_OK)
+                status = verify_copy(ctl, path, ret_damaged);
+        if (status == CTL_OK)
+                status = backup_send(ctl, path, destination, ret);
         if (backup_unstage(ctl->data_dir) < 0 && status == CTL_OK)
                 status = ctl_fail(ctl, CTL_FAILED, "the copy is complete, but %s/.backup cannot be removed", ctl->data_dir);
-        return status == CTL_OK ? found : status;
+        return status;
 }
 
 ExitStatus verb_backup(Ctl *ctl)
@@ -98,10 +90,16 @@ ExitStatus verb_backup(Ctl *ctl)
         BackupResult result;
         char size[FORMAT_SIZE_MAX], copied[FORMAT_SIZE_MAX];
         bool local = backup_is_local(destination);
+        uint64_t damaged = 0;
         ExitStatus status = source_open_store(ctl, &store);
 
         if (status == CTL_OK)
-                status = local ? backup_here(ctl, destination, &result) : backup_there(ctl, destination, &result);
+                status = local ? backup_here(ctl, destination, &result, &damaged)
+                               : backup_there(ctl, destination, &result, &damaged);
+        if (status == CTL_OK && damaged > 0)
+                status = ctl_fail(ctl, CTL_DEGRADED, "%s is copied to %s, but %llu records of it are damaged: see `scenekeepctl "
+                                                     "verify --all` for the session itself",
+                                  result.name, destination, (unsigned long long)damaged);
         if (status != CTL_OK)
                 return status;
         if (ctl->json) {

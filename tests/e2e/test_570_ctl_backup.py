@@ -200,6 +200,20 @@ def test_a_copy_from_elsewhere_can_be_served(session, make_server, fleet, fake_s
 
 
 @needs_rsync
+@pytest.mark.parametrize("kind", ["folder", "fake_ssh"])
+def test_a_damaged_session_is_copied_and_said_to_be(make_session, request, tmp_path, kind):
+    session = make_session()
+    ctl.good("save", "--data-dir", session.server.data_dir)
+    session.server.stop()
+    rot.flip(rot.files(session.server.data_dir, "snapshots")[0], 60)
+    elsewhere = Elsewhere(str(tmp_path / "copies"), tmp_path / "copies", {}) if kind == "folder" else \
+        request.getfixturevalue(kind)
+    answer = elsewhere.back_up(session, "--json", status=ctl.DEGRADED)
+    assert answer.error.count("\n") == 1 and "1 records of it are damaged" in answer.json["error"]["message"]
+    assert len(list(elsewhere.folder.iterdir())) == 1
+
+
+@needs_rsync
 def test_what_stands_in_the_way_elsewhere(session, fake_ssh, tmp_path):
     at = ("--json", "--data-dir", session.server.data_dir)
     ctl.refused(ctl.FAILED, "Could not resolve hostname nowhere", "backup", "nowhere:/srv/backup", *at,
