@@ -99,6 +99,20 @@ class Server:
                 raise SystemExit(f"no snapshot was taken:\n{self.log()[-2000:]}")
             time.sleep(0.002)
 
+    def wait_log(self, text):
+        deadline = time.monotonic() + START_TIMEOUT
+        while text not in self.log():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise SystemExit(f"the log never said {text!r}:\n{self.log()[-2000:]}")
+            time.sleep(0.01)
+
+    def restart(self):
+        """Leaves and comes back with what it has saved."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        self.spawn()
+        self.wait_log("Session restored from disk")
+
     def kill(self):
         self.process.kill()
         self.process.wait()

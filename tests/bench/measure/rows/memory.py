@@ -25,7 +25,9 @@ def _nodes(bench, nodes, size):
         with subject.start() as server:
             empty = server.anonymous_bytes()
             with bench.load(server, receivers=0, nodes=nodes, node_size=size, idle=True, seconds=0.1):
-                return {"empty": empty, "anonymous": _rest(bench, server)}
+                full = _rest(bench, server)
+            server.restart()
+            return {"empty": empty, "anonymous": full, "restarted": _rest(bench, server)}
     return measure
 
 
@@ -44,20 +46,22 @@ def _churn(bench):
 
 def run(bench):
     counts = [n // 10 for n in NODES] if bench.smoke else NODES
-    held = []
+    held = {"anonymous": [], "restarted": []}
     for n in counts:
         rounds = bench.interleave(f"memory of {n} nodes", [bench.ours], _nodes(bench, n, PAYLOAD))[OURS]
-        held.append(median(rounds, "anonymous"))
-    per_node = (held[-1] - held[0]) / (counts[-1] - counts[0])
-    bench.figure(f"each node, from {counts[0]} to {counts[-1]} nodes", per_node, "bytes", at_most=200,
-                 note=f"payloads of {PAYLOAD} bytes; {held[-1] / 1e6:.1f} MB in all")
-    if not bench.smoke:
-        bench.growth("memory with nodes", counts, held)
+        for key, sizes in held.items():
+            sizes.append(median(rounds, key))
+    for key, when in (("anonymous", "after their init"), ("restarted", "after a restart")):
+        per_node = (held[key][-1] - held[key][0]) / (counts[-1] - counts[0])
+        bench.figure(f"each node, {when}", per_node, "bytes", at_most=200,
+                     note=f"payloads of {PAYLOAD} bytes; {held[key][-1] / 1e6:.1f} MB with {counts[-1]} nodes")
+    bench.growth("memory with nodes", counts, held["restarted"])
     nodes, size = (100, 1 << 20) if bench.smoke else (1000, 1 << 20)
     rounds = bench.interleave(f"memory of {nodes} MiB", [bench.ours], _nodes(bench, nodes, size))[OURS]
-    extra = median(rounds, "anonymous") - median(rounds, "empty")
-    bench.figure(f"copies of {nodes} payloads of 1 MiB, mapped", extra / (nodes * size), "copies", at_most=0.05,
-                 note=f"{extra / 1e6:.1f} MB above an empty server")
+    for key, when in (("anonymous", "after their init"), ("restarted", "after a restart")):
+        extra = median(rounds, key) - median(rounds, "empty")
+        bench.figure(f"copies of {nodes} payloads of 1 MiB beside the log, {when}", extra / (nodes * size), "copies",
+                     at_most=0.05, note=f"{extra / 1e6:.1f} MB above an empty server")
     rounds = bench.interleave("memory under changes", [bench.ours], _churn(bench))[OURS]
     grown, updates = median(rounds, "grown"), median(rounds, "updates")
     bench.figure(f"growth over {updates:.0f} changes of 64 nodes", grown / updates, "bytes each", at_most=1,
