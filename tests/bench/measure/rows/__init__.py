@@ -3,9 +3,10 @@
 
 from functools import partial
 
-from . import deltas, disturbed, fanout, flatout, idle, joins, journal, latency, memory, snapshot, startup, views
+from . import costs, deltas, disturbed, fanout, flatout, idle, joins, journal, latency, memory, snapshot, startup, views
 
 ALL = {
+    "costs": costs.run,
     **{f"fan-out {label}": partial(fanout.run, label) for label in fanout.SIZES},
     "flat-out": flatout.run, "latency": latency.run, "deltas": deltas.run, "disturbed": disturbed.run,
     "journal": journal.run, "snapshot": snapshot.run, "start-up": startup.run, "joins": joins.run,
