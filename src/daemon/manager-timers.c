@@ -212,6 +212,9 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
 static int add_timer(Manager *m, sd_event_source **ret, uint64_t usec, sd_event_time_handler_t handler, bool enabled)
 {
         int k = sd_event_add_time_relative(m->event, ret, CLOCK_MONOTONIC, usec, 1000, handler, m);
+        /* Heartbeats are sent and the watchdog is fed however much there is to read. */
+        if (k >= 0)
+                k = sd_event_source_set_priority(*ret, SD_EVENT_PRIORITY_IMPORTANT);
         if (k >= 0 && !enabled)
                 k = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
         return k;

@@ -8,6 +8,9 @@
 /* What follows a turn takes time by its bytes: they are hashed and written before the loop gets on. */
 #define TURN_BYTES_MAX (8u * 1024 * 1024)
 
+/* Nor may messages that are expensive to look at keep the other channels waiting, the heartbeats above all. */
+#define TURN_USEC_MAX (10 * UINT64_C(1000))
+
 static int deliver(NetChannel *channel, Inbound *in)
 {
         Net *n = channel->net;
@@ -67,6 +70,7 @@ static int read_messages(NetChannel *c, bool *ret_drained)
 {
         unsigned i, n_paused = c->n_paused;
         size_t size = 0;
+        uint64_t end = clock_monotonic_usec() + TURN_USEC_MAX;
         *ret_drained = false;
         for (i = 0; i < c->net->turn_messages && size < TURN_BYTES_MAX; i++) {
                 Inbound in;
@@ -82,7 +86,7 @@ static int read_messages(NetChannel *c, bool *ret_drained)
                 inbound_done(&in);
                 if (r < 0)
                         return r;
-                if (c->n_paused > n_paused) {
+                if (c->n_paused > n_paused || clock_monotonic_usec() >= end) {
                         i++;
                         break;
                 }

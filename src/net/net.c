@@ -165,8 +165,9 @@ static int on_post(sd_event_source *s, void *userdata)
         net_enter(n);
         if (zap_answer(&n->zap, ZAP_BUDGET, net_admit, n) == ZAP_BUDGET)
                 net_arm_post(n);
+        /* While one channel has no end, the loop might never come to the descriptors of the others. */
         for (int i = 0; i < _CHANNEL_MAX; i++)
-                if (n->channel[i].is_ready)
+                if (n->channel[i].is_ready || net_channel_has_input(&n->channel[i]))
                         run_turn(&n->channel[i]);
         net_leave(n);
         return 0;
@@ -202,6 +203,9 @@ static int on_sweep(sd_event_source *s, uint64_t usec, void *userdata)
 static int add_timer(Net *n, sd_event_source **ret, uint64_t accuracy, sd_event_time_handler_t handler)
 {
         int r = sd_event_add_time(n->event, ret, CLOCK_MONOTONIC, UINT64_MAX, accuracy, handler, n);
+        /* Work that is put off to the next round of the loop again and again must not keep timers waiting. */
+        if (r >= 0)
+                r = sd_event_source_set_priority(*ret, SD_EVENT_PRIORITY_IMPORTANT);
         return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
 }
 
@@ -215,6 +219,8 @@ static int channel_fd(const NetChannel *c)
 static int add_sources(Net *n)
 {
         int r = sd_event_add_io(n->event, &n->wake_source, n->wake_fd, EPOLLIN, on_wake, n);
+        if (r >= 0)
+                r = sd_event_source_set_priority(n->wake_source, SD_EVENT_PRIORITY_IMPORTANT);
         if (r >= 0)
                 r = sd_event_add_io(n->event, &n->zap_source, zap_fd(&n->zap), EPOLLIN, on_zap, n);
         for (int i = 0; i < _CHANNEL_MAX && r >= 0; i++) {

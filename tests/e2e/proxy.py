@@ -35,6 +35,8 @@ class Proxy:
     def __init__(self, ports, delay=0.0, bandwidth=None, listen=(0, 0, 0)):
         self.delay = delay
         self.bandwidth = bandwidth
+        # A quarter of a second of a slow line, as in a good router: what waits here counts as arrived.
+        self._window = min(WINDOW, max(CHUNK // 4, bandwidth // 4)) if bandwidth else WINDOW
         self._targets = ports
         self._lock = threading.Lock()
         self._orders = []
@@ -130,7 +132,7 @@ class Proxy:
         for pipe in self._pipes:
             stalled = pipe.to_client and not self._reading
             # While it is stalled the server's kernel keeps what is not read here, as it does behind a dead link.
-            if pipe.queued < WINDOW and not pipe.ended and not stalled:
+            if pipe.queued < self._window and not pipe.ended and not stalled:
                 wanted[pipe.source] |= selectors.EVENT_READ
             if pipe.queue and not stalled:
                 if pipe.queue[0][0] <= now:
