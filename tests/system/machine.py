@@ -25,12 +25,13 @@ def _die_with_parent():
 class Commands:
     """What can be done on a system, by commands."""
 
-    def _command(self, arguments):
+    def command(self, arguments):
+        """What to run here for these arguments to be run there."""
         raise NotImplementedError
 
     def try_run(self, *arguments, timeout=120):
         """Output without its last line break, whatever the status."""
-        done = subprocess.run(self._command(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = subprocess.run(self.command(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=timeout, check=False)
         self.status = done.returncode
         return done.stdout.decode("utf-8", "replace").rstrip("\n")
@@ -44,7 +45,7 @@ class Commands:
     def write(self, path, text, mode=0o644):
         """Puts a file into the running machine."""
         script = 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"'
-        subprocess.run(self._command(["sh", "-c", script, "sh", path, oct(mode)[2:]]), input=text.encode(), check=True)
+        subprocess.run(self.command(["sh", "-c", script, "sh", path, oct(mode)[2:]]), input=text.encode(), check=True)
 
     def show(self, unit, name):
         return self.run("systemctl", "show", "--value", "--property", name, unit)
@@ -61,7 +62,7 @@ class Here(Commands):
 
     root = "/"
 
-    def _command(self, arguments):
+    def command(self, arguments):
         return list(arguments)
 
     def enter_network(self):
@@ -72,12 +73,12 @@ class Here(Commands):
 
 
 class Machine(Commands):
-    def __init__(self, root, work):
+    def __init__(self, root, work, shared=""):
         pidfile = os.path.join(work, "machine.pid")
         state = os.path.join(work, "machine")
         with open(os.path.join(work, "machine.log"), "wb") as log:
-            self._boot = subprocess.Popen([os.path.join(HERE, "boot"), root, state, pidfile], stdin=subprocess.DEVNULL,
-                                          stdout=log, stderr=log, preexec_fn=_die_with_parent)
+            self._boot = subprocess.Popen([os.path.join(HERE, "boot"), root, state, pidfile, shared],
+                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent)
         self.state = os.path.join(state, "upper")
         wait_for(lambda: os.path.exists(pidfile) or self._boot.poll() is not None, "the machine's first process", 30)
         if self._boot.poll() is not None:
@@ -85,14 +86,14 @@ class Machine(Commands):
                 raise Failed("the machine did not start: " + log.read())
         with open(pidfile, encoding="ascii") as stream:
             self.pid = int(stream.read())
-        wait_for(lambda: self.try_run("systemctl", "is-system-running") in ("running", "degraded"), "the boot", 60)
+        wait_for(lambda: self.try_run("systemctl", "is-system-running") in ("running", "degraded"), "the boot", 180)
 
     @property
     def root(self):
         """Its files, as seen from here."""
         return f"/proc/{self.pid}/root"
 
-    def _command(self, arguments):
+    def command(self, arguments):
         return ["nsenter", "--target", str(self.pid), "--all", "env", "-i", "-C", "/", "LANG=C.UTF-8",
                 "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", *arguments]
 
@@ -107,8 +108,12 @@ class Machine(Commands):
             self.try_run("systemctl", "poweroff", timeout=30)
             self._boot.wait(60)
         except subprocess.TimeoutExpired:
-            self._boot.terminate()
-            self._boot.wait()
+            self.kill()
+
+    def kill(self):
+        """As when the power goes."""
+        self._boot.terminate()
+        self._boot.wait()
 
 
 def wait_for(predicate, what, timeout=30.0, pump=None):

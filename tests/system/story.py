@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a user and an administrator do with the package, from its installation to its purge, on a booted Debian.
 
-    story.py ROOT WORK
+    story.py SYSTEM ROOT WORK
     story.py --here STEP...
 
-ROOT is a Debian with the package and all it depends on in /srv/repo, WORK an empty folder. The steps build on each other
-and run in order; each is a case of TAP. With --here, some of them are done on this very system, which has the package.
+SYSTEM is "rpm" for the package of Fedora and EL, or a release of Debian. ROOT has the package and all it depends on in
+/srv/repo; WORK is an empty folder. The steps build on each other and run in order; each is a case of TAP. With --here,
+some of them are done on this very system, a Debian with the package.
 """
 
 import gzip
@@ -19,20 +20,22 @@ import sys
 import threading
 import time
 import traceback
+import urllib.error
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 
 from machine import Here, Machine, wait_for  # noqa: E402
+from package import Debian, Fedora  # noqa: E402
 
 import session as session_module  # noqa: E402
 import values  # noqa: E402
 import wire  # noqa: E402
-from fleet import Fleet, server_info  # noqa: E402
+from fleet import Fleet, assert_same_scene, server_info  # noqa: E402
 from load import Load  # noqa: E402
 from values import item, new_uuid  # noqa: E402
 
-PASSWORD_FILE = "/etc/scenekeep/default.admin-password"
 DATA = "/var/lib/scenekeep/default"
 
 
@@ -45,8 +48,9 @@ class Installed:
 
 
 class Story:
-    def __init__(self, machine):
+    def __init__(self, machine, package):
         self.machine = machine
+        self.package = package
         self.fleet = Fleet()
         self.random = random.Random(20261123)
         self.server = Installed(5555)
@@ -102,14 +106,32 @@ class Story:
 
     # the steps
 
-    def installs_from_a_repository(self):
+    def apt_installs(self):
         """apt installs the package and says where the admin password is"""
-        self.machine.run("apt-get", "update")
-        output = self.machine.run("apt-get", "install", "-y", "--no-install-recommends", "scenekeep", timeout=300)
-        assert f"the admin password of the session is in {PASSWORD_FILE}" in output, output
-        assert self.machine.run("stat", "-c", "%a %U", PASSWORD_FILE) == "600 root"
-        assert re.fullmatch("[a-z2-9]{20}", self.machine.run("cat", PASSWORD_FILE))
+        output = self.package.install()
+        file = self.package.password_file
+        assert f"the admin password of the session is in {file}" in output, output
+        assert self.machine.run("stat", "-c", "%a %U", file) == "600 root"
+        assert re.fullmatch("[a-z2-9]{20}", self.machine.run("cat", file))
         assert self.machine.run("getent", "passwd", "scenekeep")
+
+    def dnf_installs(self):
+        """dnf installs the package: its files, its user, its units and what its scriptlets have done"""
+        self.package.install()
+        self.machine.run("rpm", "-V", "scenekeep")
+        assert self.machine.run("getent", "passwd", "scenekeep").split(":")[5] == "/var/lib/scenekeep"
+        files = self.machine.run("rpm", "-ql", "scenekeep").split()
+        for page in ("man1/scenekeepctl.1", "man5/scenekeep.conf.5", "man8/scenekeepd.8"):
+            assert f"/usr/share/man/{page}.gz" in files, page
+        modes = self.machine.run("stat", "-c", "%a %U", "/etc/scenekeep", "/etc/scenekeep/scenekeep.conf")
+        assert modes == "755 root\n644 root", modes
+        assert self._helped() == ["install-system-units scenekeep.socket", "reload", "restart"]
+
+    def _helped(self):
+        """What the scriptlets of the RPM have asked systemd's helper since the last look."""
+        asked = [line.strip() for line in self.machine.run("cat", "/var/log/systemd-update-helper").splitlines()]
+        self.machine.write("/var/log/systemd-update-helper", "")
+        return asked
 
     def only_the_sockets_are_up(self):
         """after installation systemd listens on the three ports and no server runs"""
@@ -128,7 +150,7 @@ class Story:
 
     def users_work(self):
         """an admin with that password initialises, others join, and all edit"""
-        session_module.ADMIN_PASSWORD = self.machine.run("cat", PASSWORD_FILE)
+        session_module.ADMIN_PASSWORD = self.machine.run("cat", self.package.password_file)
         nodes = [(new_uuid(self.random), [], {**item(f"thing {i}", self.random), "edits": {}}) for i in range(30)]
         self.session = session_module.Session(self.fleet, self.server, nodes)
         users = [self.session.admin, *self.session.join("bert", "carl")]
@@ -160,7 +182,13 @@ class Story:
         entries = self.machine.journal("SCENEKEEP_USER=bert")
         assert any("MESSAGE_ID" in e and e.get("SCENEKEEP_INSTANCE") == "default" for e in entries), entries
         text = self.machine.run("journalctl", "--no-pager", "-x", "-u", "scenekeep")
-        assert "Defined-By: scenekeep" in text or "-- Documentation: man:scenekeepd(8)" in text, text[-3000:]
+        for subject in ("bert has logged in", "bert has joined the session", "The session default is being served"):
+            assert f"Subject: {subject}\n" in text.replace("\u2591", "").replace(" \n", "\n"), f"{subject}:\n{text[-3000:]}"
+        assert "Defined-By: scenekeep" in text
+        known = self.machine.run("journalctl", "--list-catalog").splitlines()
+        with open(os.path.join(HERE, "..", "..", "units", "scenekeep.catalog"), encoding="utf-8") as stream:
+            ids = re.findall("^-- ([0-9a-f]{32})$", stream.read(), re.M)
+        assert ids and set(ids) <= {line.split()[0] for line in known}, "the catalog lacks entries"
         password = session_module.ADMIN_PASSWORD
         assert password not in text, "the admin password is in the journal"
 
@@ -210,15 +238,20 @@ class Story:
         """an upgrade of the package with users at work: nobody is dropped, nothing is lost"""
         self.work(0.5)
         before = self.main_pid()
+        self.machine.run("scenekeepctl", "create", "beside", "--port", "5575")
+        assert server_info(("127.0.0.1", [5575, 5576, 5577]), 20)
+        beside = self.machine.show("scenekeep@beside.service", "MainPID")
         done = []
-        thread = threading.Thread(target=lambda: done.append(
-            self.machine.try_run("apt-get", "install", "-y", "/srv/upgrade/scenekeep.deb", timeout=300)))
+        thread = threading.Thread(target=lambda: done.append(self.package.upgrade()))
         thread.start()
         while thread.is_alive():
             self._keep_on(10)
         thread.join()
-        assert "+upgrade" in self.machine.run("dpkg-query", "-W", "-f=${Version}", "scenekeep"), done
+        assert self.package.is_upgraded(), done
         assert self.main_pid() not in (0, before), f"the server was not restarted:\n{done[0]}"
+        now = self.machine.show("scenekeep@beside.service", "MainPID")
+        assert now not in ("0", beside), f"a further session was not restarted:\n{done[0]}"
+        self.machine.run("scenekeepctl", "remove", "beside", "--purge-data")
         self.work(1)
         self.everybody_is_there("after the upgrade")
         self.nothing_is_lost()
@@ -246,18 +279,49 @@ class Story:
         users = self.machine.run("scenekeepctl", "users")
         assert all(user.name in users for user in self.session.users), users
 
+    def metrics_are_served(self):
+        """figures of all sessions are had over HTTP: a socket of systemd, and a process for each answer"""
+        self.systemctl("enable", "--now", "scenekeep-metrics.socket")
+        url = "http://127.0.0.1:9555"
+        for _ in range(3):
+            with urllib.request.urlopen(url + "/metrics", timeout=20) as answer:
+                assert answer.headers["Content-Type"].startswith("application/openmetrics-text"), answer.headers
+                text = answer.read().decode()
+            self._keep_on(5)
+        users = re.search(r'^scenekeep_users\{session="default"\} (\d+)$', text, re.M)
+        assert users and int(users.group(1)) >= 3 and text.endswith("# EOF\n"), text  # who just left may come back
+        try:
+            urllib.request.urlopen(url + "/etc/passwd", timeout=20)
+            raise AssertionError("there is another page")
+        except urllib.error.HTTPError as error:
+            assert error.code == 404, error
+        wait_for(lambda: not self.machine.run("systemctl", "list-units", "--no-legend", "scenekeep-metrics@*"),
+                 "the answering processes to end", 30, self._keep_on)
+
     def timers_do_their_work(self):
-        """the backup is complete and verified, scrub and drill find nothing wrong, and the timers are armed"""
+        """the timers are armed for the night, and fire; the backup is verified, scrub and drill find nothing wrong"""
+        jobs = ("backup", "scrub", "drill")
         self.machine.write("/etc/scenekeep/default.backup", "DESTINATION=/srv/backup\n")
-        for job in ("backup", "scrub", "drill"):
-            self.systemctl("start", f"scenekeep-{job}@default.service")
-            self.systemctl("enable", "--now", f"scenekeep-{job}@default.timer")
-            assert self.machine.show(f"scenekeep-{job}@default.timer", "ActiveState") == "active"
-            self._keep_on(10)
+        self.systemctl("enable", "--now", *(f"scenekeep-{job}@default.timer" for job in jobs))
+        listed = self.machine.run("systemctl", "list-timers", "--no-pager")
+        assert all(f"scenekeep-{job}@default.timer" in listed for job in jobs), listed
+        for job, calendar in zip(jobs, ("*-*-* 02:00:00", "Sun *-*-* 03:00:00", "*-*-01 04:00:00")):
+            assert f"OnCalendar={calendar} " in self.machine.show(f"scenekeep-{job}@default.timer", "TimersCalendar"), job
+            self.machine.write(f"/etc/systemd/system/scenekeep-{job}@default.timer.d/soon.conf",
+                               "[Timer]\nOnCalendar=\nOnActiveSec=1s\nRandomizedDelaySec=0\nAccuracySec=10ms\n")
+        self.systemctl("daemon-reload")
+        self.systemctl("restart", *(f"scenekeep-{job}@default.timer" for job in jobs))
+        for job in jobs:
+            unit = f"scenekeep-{job}@default.service"
+            wait_for(lambda unit=unit: self.machine.show(unit, "ExecMainExitTimestampMonotonic") != "0",
+                     f"{unit} to be run", 60, self._keep_on)
+            assert self.machine.show(unit, "Result") == "success", self.machine.try_run("journalctl", "--no-pager", "-u", unit)
+            self.machine.run("rm", "-r", f"/etc/systemd/system/scenekeep-{job}@default.timer.d")
+        self.systemctl("daemon-reload")
+        self.systemctl("restart", *(f"scenekeep-{job}@default.timer" for job in jobs))
         copies = self.machine.run("ls", "/srv/backup").split()
         assert len(copies) == 1, copies
         self.machine.run("scenekeepctl", "verify", "--data-dir", "/srv/backup/" + copies[0])
-        assert "scenekeep-backup@default.timer" in self.machine.run("systemctl", "list-timers", "--no-pager")
 
     def failure_is_told(self):
         """what is in on-failure.d is run with the name of a unit that has failed"""
@@ -359,10 +423,29 @@ class Story:
         newcomer.disconnect()
         assert not missing, missing[:5]
 
+    def backup_is_gone_back_to(self):
+        """a copy of the backup, put in the session's place, is the session as it was"""
+        before = self.session.connect("zoe").wait_state("active")
+        scene = before.scene()
+        self.machine.write("/etc/scenekeep/default.backup", "DESTINATION=/srv/backup\n")
+        self.systemctl("start", "scenekeep-backup@default")
+        copy = "/srv/backup/" + max(self.machine.run("ls", "/srv/backup").split())
+        before.delete(self.session.uuids[0])
+        self.fleet.wait_until(lambda: self.session.uuids[0] not in before.nodes, 20, "the deletion")
+        before.disconnect()
+        self.systemctl("stop", "scenekeep.socket")
+        self.machine.run("mv", DATA, DATA + ".old")
+        self.machine.run("cp", "-a", copy, DATA)
+        self.machine.run("chown", "-R", "scenekeep:scenekeep", DATA)
+        self.systemctl("start", "scenekeep.socket")
+        after = self.session.connect("yves").wait_state("active")
+        assert_same_scene(after.scene(), scene, "the copy", "the session")
+        after.disconnect()
+
     def big_session_stops_in_time(self):
         """a session of 2 GB is saved within the time that systemctl stop allows"""
         # It is the stop that is measured here, not how a slow disk and a busy machine take 2 GB in.
-        user = self.session.connect("zoe", timeout=120).wait_state("active")
+        user = self.session.connect("xena", timeout=120).wait_state("active")
         block = os.urandom(64 << 20)
         for i in range(32):
             user.push(new_uuid(self.random), {"type_id": "Image", "name": f"big {i}", "pixels": block + bytes([i])})
@@ -384,27 +467,49 @@ class Story:
         return int(self.machine.run("du", "-sb", DATA).split()[0])
 
     def remove_keeps_data(self):
-        """removing the package stops everything and keeps the data"""
-        self.machine.run("apt-get", "remove", "-y", "scenekeep")
+        """removing the package stops everything, further sessions too, and keeps the data"""
+        self.machine.run("scenekeepctl", "create", "left", "--port", "5585")
+        assert server_info(("127.0.0.1", [5585, 5586, 5587]), 20)
+        self.package.remove()
         assert not server_info(self.server.address, 1)
         assert self.machine.run("ls", DATA + "/log")
+        left = self.machine.run("systemctl", "list-units", "--all", "--no-legend", "--plain", "scenekeep*.socket",
+                                "scenekeep*.timer", "scenekeep*.service")
+        assert not re.search(" active | failed ", left), left
+        failed = self.machine.try_run("systemctl", "--failed", "--no-pager", "--plain", "--no-legend")
+        assert "scenekeep" not in failed, failed
+
+    def erased_package_told_systemd(self):
+        """the scriptlets of the RPM had the socket disabled, and everything is found again by the next installation"""
+        assert "remove-system-units scenekeep.socket" in self._helped()
+        assert not self.machine.try_run("sh", "-c", "ls /etc/systemd/system/*.wants/scenekeep.socket 2>/dev/null")
+        self.package.install()
+        newcomer = self.session.connect("wanda").wait_state("active")
+        assert not self.load.missing_from(newcomer.nodes)
+        newcomer.disconnect()
 
     def purge_removes_everything(self):
-        """purging asks nothing and leaves nothing"""
-        self.machine.run("apt-get", "purge", "-y", "scenekeep")
-        left = self.machine.run("sh", "-c", "ls -d /etc/scenekeep/* /var/lib/scenekeep 2>/dev/null || true").split()
-        made_by_others = {"docker.conf", "docker.admin-password", "docker.server-password"}
-        assert {os.path.basename(path) for path in left} <= made_by_others, left
+        """purging asks nothing and leaves nothing but what the administrator has written"""
+        self.machine.write("/etc/scenekeep/on-failure.d/mine", "#!/bin/sh\n")
+        self.package.purge()
+        left = self.machine.run("find", "/etc", "/var/lib", "/usr", "-path", "*scenekeep*", "-not", "-path",
+                                "/var/lib/apt/lists/*").splitlines()
+        assert left == ["/etc/scenekeep", "/etc/scenekeep/on-failure.d", "/etc/scenekeep/on-failure.d/mine"], left
         failed = self.machine.try_run("systemctl", "--failed", "--no-pager", "--plain", "--no-legend")
         assert "scenekeep" not in failed, failed
 
 
-STEPS = ["installs_from_a_repository", "only_the_sockets_are_up", "first_connection_starts_it", "users_work",
-         "wrong_password_is_no_admin", "sandbox_holds_while_running", "journal_has_fields", "reload_applies",
-         "restart_is_not_noticed", "crash_is_not_noticed", "upgrade_is_not_noticed", "hang_is_caught", "ctl_shows_the_session",
-         "timers_do_their_work", "failure_is_told", "second_session", "idle_session_leaves",
-         "docker_folder_is_taken_over", "many_sessions_cost_nothing", "stop_saves", "big_session_stops_in_time", "remove_keeps_data",
-         "purge_removes_everything"]
+DEBIAN_STEPS = ["apt_installs", "only_the_sockets_are_up", "first_connection_starts_it", "users_work",
+                "wrong_password_is_no_admin", "sandbox_holds_while_running", "journal_has_fields", "reload_applies",
+                "restart_is_not_noticed", "crash_is_not_noticed", "upgrade_is_not_noticed", "hang_is_caught",
+                "ctl_shows_the_session", "metrics_are_served", "timers_do_their_work", "failure_is_told", "second_session",
+                "idle_session_leaves", "docker_folder_is_taken_over", "many_sessions_cost_nothing", "stop_saves",
+                "backup_is_gone_back_to", "big_session_stops_in_time", "remove_keeps_data", "purge_removes_everything"]
+# What the two packages do differently, and what depends on it.
+RPM_STEPS = ["dnf_installs", "only_the_sockets_are_up", "first_connection_starts_it", "users_work",
+             "sandbox_holds_while_running", "journal_has_fields", "restart_is_not_noticed", "upgrade_is_not_noticed",
+             "metrics_are_served", "timers_do_their_work", "failure_is_told", "second_session", "idle_session_leaves",
+             "stop_saves", "remove_keeps_data", "erased_package_told_systemd"]
 
 
 def tell(lines):
@@ -435,12 +540,14 @@ def run(story, steps):
 
 def main():
     if sys.argv[1] == "--here":
-        machine, steps = Here(), sys.argv[2:]
+        machine, package, steps = Here(), Debian, sys.argv[2:]
     else:
-        machine, steps = Machine(*sys.argv[1:3]), STEPS
+        is_rpm = sys.argv[1] == "rpm"
+        machine = Machine(*sys.argv[2:4])
+        package, steps = (Fedora, RPM_STEPS) if is_rpm else (Debian, DEBIAN_STEPS)
     try:
         machine.enter_network()
-        story = Story(machine)
+        story = Story(machine, package(machine))
         good = run(story, steps)
         story.fleet.close()
     finally:
