@@ -19,7 +19,7 @@ import pytest
 import values
 import wire
 from server import ADMIN_PASSWORD
-from test_560_ctl_help import verbs
+from test_560_ctl_help import manual, verbs
 
 REFUSED, NOT_RUNNING, OK = ctl.REFUSED, ctl.NOT_RUNNING, ctl.OK
 CAREFUL = {OK, ctl.DEGRADED}  # what is looked at may have something to say about the machine
@@ -43,9 +43,11 @@ TABLE = [
     ("chat", [], OK, OK),
     ("tasks", [], OK, OK),
     ("show", [], OK, OK),
+    ("show", ["now", "NODE"], OK, OK),
     ("log", [], OK, OK),
     ("report", ["FOLDER/page.html"], OK, OK),
-    ("diff", ["latest"], OK, OK),
+    ("diff", ["1", "now", "NODE"], OK, OK),
+    ("diff", ["1", "now"], OK, OK),
     ("verify", ["--all"], OK, OK),
     ("drill", [], OK, OK),
     ("scrub", [], OK, OK),
@@ -63,8 +65,27 @@ TABLE = [
 ]
 
 
+def documented():
+    """{verb: words that scenekeepctl(1) says of its answer}"""
+    section = manual().split(".Sh JSON\n")[1].split("\n.Sh ")[0]
+    out = {}
+    for entry in section.split("\n.It Cm ")[1:]:
+        names, text = entry.split("\n", 1)
+        for name in names.replace(" , Cm ", " ").split():
+            out[name] = set(re.findall(r"\w+", text))
+    out["status"] |= out["users"]
+    out["metrics"] = out["status"]
+    return out
+
+
+def keys(value):
+    if isinstance(value, dict):
+        return set(value).union(*map(keys, value.values()))
+    return set().union(*map(keys, value)) if isinstance(value, list) else set()
+
+
 def test_the_table_has_every_verb():
-    assert sorted(t[0] for t in TABLE) == sorted(verbs())
+    assert sorted({t[0] for t in TABLE}) == sorted(verbs())
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
@@ -73,10 +94,14 @@ def test_every_verb(make_session, tmp_path, running, as_json):
     session = make_session(allow="192.0.2.1")
     session.join("berta")
     ctl.good("save", "--data-dir", session.server.data_dir)
+    session.admin.edit(session.uuids[0], lambda data: data.update(props={"a": 1}))
+    session.fleet.wait_until(lambda: ctl.good("status", "--json", "--data-dir", session.server.data_dir).json["updates"] > 0,
+                             what="the edit")
     if not running:
         session.server.guarded = False
         session.server.stop()
     (tmp_path / "root").mkdir()
+    described = documented()
     words = {"PORT": session.server.ports[0], "NODE": session.uuids[0]}
     for verb, arguments, beside, without in TABLE:
         arguments = [words.get(a, a.replace("FOLDER", str(tmp_path))) for a in arguments]
@@ -88,6 +113,7 @@ def test_every_verb(make_session, tmp_path, running, as_json):
         if as_json:
             assert isinstance(answer.json, dict), verb
             assert quiet or set(answer.json["error"]) == {"code", "message"}
+            assert not quiet or keys(answer.json) <= described.get(verb, set()), (verb, answer)
         elif verb == "metrics" and quiet:
             openmetrics.parse(answer.text)
         elif quiet:
