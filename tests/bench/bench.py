@@ -61,24 +61,33 @@ def write(path, text):
             stream.write(text)
 
 
+def write_all(arguments, about, figures, rounds):
+    """After each row, so that what has been measured is kept when the rest is not waited for."""
+    order = list(rows.ALL)
+    figures = sorted(figures, key=lambda f: order.index(f.row))
+    rounds = sorted(rounds, key=lambda r: order.index(r["row"]))
+    sentence = machine.sentence(about)
+    write(arguments.json, json.dumps({"machine": about, "figures": [f.as_dict() for f in figures], "rounds": rounds},
+                                     indent=1) + "\n")
+    write(arguments.svg, plot.svg(figures, sentence))
+    write(arguments.markdown, table.markdown(figures, sentence))
+    return figures
+
+
 def main():
     arguments = parse()
     names = chosen(arguments.only)
     bench = Bench(os.environ.get("top_builddir", "."), arguments.smoke, arguments.rounds)
     about = machine.describe(bench.daemon)
-    sentence = machine.sentence(about)
-    print(f"{sentence}; load average {about['load_average']} at the start; {bench.n_rounds} rounds each")
+    print(f"{machine.sentence(about)}; {bench.n_rounds} rounds each")
+    figures, rounds = kept(arguments.json if arguments.merge else None, names)
+    all_figures = figures
     for name in names:
         bench.measure_row(name, rows.ALL[name])
-    figures, rounds = kept(arguments.json if arguments.merge else None, names)
-    order = list(rows.ALL)
-    figures = sorted(figures + bench.figures, key=lambda f: order.index(f.row))
-    rounds = sorted(rounds + bench.rounds, key=lambda r: order.index(r["row"]))
-    write(arguments.json, json.dumps({"machine": about, "figures": [f.as_dict() for f in figures], "rounds": rounds},
-                                     indent=1) + "\n")
-    write(arguments.svg, plot.svg(figures, sentence))
-    write(arguments.markdown, table.markdown(figures, sentence))
-    print(table.verdict(figures))
+        all_figures = write_all(arguments, about, figures + bench.figures, rounds + bench.rounds)
+    print(table.verdict(all_figures))
+    if bench.failures:
+        sys.exit("\n".join(["not everything could be measured:", *bench.failures]))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 
 from .figure import Figure, exponent
 from .load import Load
-from .server import OURS, RAW, REFERENCE, Subject
+from .server import OURS, RAW, REFERENCE, Failed, Subject
 
 
 class Bench:
@@ -26,12 +26,17 @@ class Bench:
         self.reference = Subject(REFERENCE, shlex.split(reference)) if reference else None
         self.rounds = []   # of all cases, for the JSON
         self.figures = []
+        self.failures = []
         self.row = ""
 
     def measure_row(self, name, run):
         self.row = name
         print(name, flush=True)
-        run(self)
+        try:
+            run(self)
+        except Failed as failure:
+            self.failures.append(f"{name}: {failure}")
+            print(f"  could not be measured: {failure}", flush=True)
 
     def built(self, name):
         path = os.path.abspath(os.path.join(self._build, name))

@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 
-from .server import ADMIN
+from .server import ADMIN, Failed
 
 
 class Load:
@@ -29,8 +29,8 @@ class Load:
     def _line(self, expected=None):
         line = self.process.stdout.readline().strip()
         if not line or (expected and line != expected):
-            raise SystemExit(f"{self.server.subject.name}: {shlex.join(self.words)} failed "
-                             f"(server: {self.server.process.poll() or 'running'}):\n{self.server.log()[-2000:]}")
+            raise Failed(f"{self.server.subject.name}: {shlex.join(self.words)} failed "
+                         f"(server: {self.server.process.poll() or 'running'}):\n{self.server.log()[-2000:]}")
         return line
 
     def wait_ready(self):

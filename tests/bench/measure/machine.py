@@ -36,4 +36,5 @@ def describe(daemon):
 
 def sentence(machine):
     return (f"{machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB, Linux {machine['kernel']}, "
-            f"libzmq {machine['libzmq']}, scenekeep {machine['scenekeep']}")
+            f"libzmq {machine['libzmq']}, scenekeep {machine['scenekeep']}; load average {machine['load_average']} at the "
+            "start")

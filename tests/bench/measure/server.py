@@ -18,6 +18,10 @@ RAW, OURS, REFERENCE = "raw forwarder", "scenekeepd", "reference"
 START_TIMEOUT = 60
 
 
+class Failed(Exception):
+    """Something under measurement did not do what it should; the other rows can be measured all the same."""
+
+
 def free_port():
     """The first of three consecutive free ports."""
     while True:
@@ -77,7 +81,7 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.02)
-        raise SystemExit(f"{self.subject.name} did not start ({shlex.join(self.subject.command)}):\n{self.log()}")
+        raise Failed(f"{self.subject.name} did not start ({shlex.join(self.subject.command)}):\n{self.log()}")
 
     def log(self):
         with open(os.path.join(self.folder, "log"), encoding="utf-8", errors="replace") as stream:
@@ -96,14 +100,14 @@ class Server:
         deadline = time.monotonic() + 60
         while self.log().count("Session saved to disk") == before:
             if time.monotonic() > deadline or self.process.poll() is not None:
-                raise SystemExit(f"no snapshot was taken:\n{self.log()[-2000:]}")
+                raise Failed(f"no snapshot was taken:\n{self.log()[-2000:]}")
             time.sleep(0.002)
 
     def wait_log(self, text):
         deadline = time.monotonic() + START_TIMEOUT
         while text not in self.log():
             if time.monotonic() > deadline or self.process.poll() is not None:
-                raise SystemExit(f"the log never said {text!r}:\n{self.log()[-2000:]}")
+                raise Failed(f"the log never said {text!r}:\n{self.log()[-2000:]}")
             time.sleep(0.01)
 
     def restart(self):

@@ -3,7 +3,7 @@
 
 
 def _number(value):
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def markdown(figures, sentence):

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from ..figure import median, spread
-from ..server import ADMIN, OURS
+from ..server import ADMIN, OURS, Failed
 
 NODES = (2500, 5000, 10000)
 CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "python_client.py")
@@ -31,7 +31,7 @@ class _Client:
     def _expect(self, word):
         line = self.process.stdout.readline()
         if word not in line:
-            raise SystemExit(f"the Python client failed: {line or 'it has ended'}")
+            raise Failed(f"the Python client failed: {line or 'it has ended'}")
         return line
 
     def act(self):
