@@ -163,6 +163,7 @@ static int user_is_back(Session *s, User *u, Channel by)
                 u->lost[CHANNEL_COMMAND] = true;
                 u->lost_since = s->now.now;
                 u->lost_doubt[CHANNEL_COMMAND] = doubt_before(s->last_wall);
+                u->command_knock_due = s->now.now + COMMAND_KNOCK_INTERVAL;
                 session_need(s, s->now.now + s->config.reconnect_grace_usec);
         }
         if (u->has_ttl)
@@ -180,6 +181,7 @@ int presence_lost(Session *s, User *u, Channel channel)
         u->lost_doubt[channel] = presence_doubt_wall(s, u);
         if (channel == CHANNEL_COMMAND) {
                 u->lost_since = s->now.now;
+                u->command_knock_due = s->now.now + COMMAND_KNOCK_INTERVAL;
                 session_need(s, s->now.now + s->config.reconnect_grace_usec);
                 /* The last one may be lost; what comes after it names users whom the client does not know then. */
                 int r = table_send(s, u);
@@ -371,12 +373,29 @@ static int tick_queue(Session *s, User *u)
         return journal_user(s, u);
 }
 
+/* A client that says nothing is found by what reaches it. What it was sent before may have gone into a connection that is
+ * no more, and nothing else may be due for a long time. */
+static int knock_command(Session *s, User *u)
+{
+        if (!u->lost[CHANNEL_COMMAND])
+                return 0;
+        int r = 0;
+        if (s->now.now >= u->command_knock_due) {
+                u->command_knock_due = s->now.now + COMMAND_KNOCK_INTERVAL;
+                r = table_send(s, u);
+        }
+        session_need(s, u->command_knock_due);
+        return r;
+}
+
 static int tick_user(Session *s, User *u)
 {
         int r = tick_ping(s, u);
         if (r < 0 || s->loading || u->away)
                 return r;
-        r = check_returning(s, u);
+        r = knock_command(s, u);
+        if (r == 0)
+                r = check_returning(s, u);
         if (r == 0 && u->maybe_stuck && !u->returning) {
                 if (s->now.now - u->silent_since >= STUCK_WAIT && u->unproved)
                         return login_kick(s, u, "the server was restarted while you filled the session; join it again");

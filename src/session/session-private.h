@@ -61,6 +61,8 @@
 
 /* A data channel that is taken for lost, while the command channel stands, is tried after so long, again and again. */
 #define KNOCK_INTERVAL (300 * USEC_PER_MSEC)
+/* The same for the command channel of one whose heartbeat goes on. */
+#define COMMAND_KNOCK_INTERVAL (1 * USEC_PER_SEC)
 
 /* Changes of the users' table in quick succession are sent together: the table grows with the number of users, as does
  * the number of those it goes to, so that one for each of a crowd of logins would keep everybody waiting. */

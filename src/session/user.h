@@ -103,6 +103,7 @@ typedef struct User {
         uint64_t away_since;
         bool lost[_CHANNEL_MAX]; /* this connection is gone */
         uint64_t lost_since;     /* the command connection */
+        uint64_t command_knock_due;
         uint64_t lost_doubt[_CHANNEL_MAX]; /* what was sent after this wall time may have been lost with it */
         uint64_t returning;      /* is back since; brought up to date when its data channel has been quiet */
         uint64_t returned;       /* when it was back from being away */

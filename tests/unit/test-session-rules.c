@@ -354,6 +354,32 @@ static void test_restart_and_a_ghost(void **state)
         done(&t);
 }
 
+/* A client that says nothing is found on its command channel by what it is sent there; what was sent at first may have
+ * gone into a connection that broke at once. */
+static void test_silent_client_is_sought(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_leave(t.anna, true);
+        sim_run(&t.sim, 500 * SIM_MSEC);
+        sim_stop(&t.sim);
+        sim_start(&t.sim);
+        sim_run(&t.sim, SIM_SEC);
+        size_t before = t.sim.n_tables;
+        sim_run(&t.sim, 3500 * SIM_MSEC);
+        assert_in_range(t.sim.n_tables - before, 3, 4);
+        EffectList effects = {};
+        assert_int_equal(session_peer_found(t.sim.session, sim_time(&t.sim), CHANNEL_COMMAND, &t.anna->id, &effects), 0);
+        sim_execute(&t.sim, &effects);
+        effect_list_done(&effects);
+        sim_run(&t.sim, SIM_SEC);
+        before = t.sim.n_tables;
+        sim_run(&t.sim, 20 * SIM_SEC);
+        assert_int_equal(t.sim.n_tables, before);
+        assert_int_equal(value_table_length(t.bert->users), 3);
+        done(&t);
+}
+
 /* Busy for a while, when a node was edited and deleted: the Delete is not handled before the edits. */
 static void test_delete_for_a_busy_client(void **state)
 {
@@ -533,6 +559,7 @@ int main(void)
                 cmocka_unit_test(test_restart),
                 cmocka_unit_test(test_restart_without_everybody),
                 cmocka_unit_test(test_restart_and_a_ghost),
+                cmocka_unit_test(test_silent_client_is_sought),
                 cmocka_unit_test(test_delete_for_a_busy_client),
                 cmocka_unit_test(test_edit_after_a_stall),
                 cmocka_unit_test(test_delete_waits_for_what_is_on_its_way),
