@@ -95,10 +95,15 @@ class Server:
 
     def save(self):
         """Has a snapshot taken and waits for its end."""
-        before = self.log().count("Session saved to disk")
+        saved = self.log().count("Session saved to disk")
+        refused = self.log().count("Failed to save session")
         self.process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + 60
-        while self.log().count("Session saved to disk") == before:
+        while (log := self.log()).count("Session saved to disk") == saved:
+            if log.count("Failed to save session") > refused:  # the disk is busy with what has come before
+                refused += 1
+                time.sleep(1)
+                self.process.send_signal(signal.SIGUSR1)
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise Failed(f"no snapshot was taken:\n{self.log()[-2000:]}")
             time.sleep(0.002)
