@@ -2,8 +2,8 @@
 
 /*
  * A course of events for a session, byte by byte: see enum Step. Whatever peers send and networks do, nobody gets a
- * Commit for a node that it has not been given, no catalog is empty, no more is held than configured, and what is
- * saved can be loaded again.
+ * Commit for a node that it has not been given or is told of a user whom its table does not list, nobody who is not
+ * logged in changes anything, no catalog is empty, no more is held than configured, and what is saved can be loaded again.
  */
 
 #include <errno.h>
@@ -34,6 +34,7 @@ typedef struct Course {
         SessionTime now;
         bool refuses[PEERS];
         U64Map has[PEERS]; /* the nodes that a peer has been given since it logged in, by uuid */
+        U64Map knows[PEERS]; /* the users in the last table that it has been sent, by name */
         const uint8_t *data;
         size_t size;
 } Course;
@@ -106,6 +107,41 @@ static void check_snapshot(Course *c, unsigned peer, const Frames *f)
         }
 }
 
+/* A client fails on what it is told of a user whom its table does not list. */
+static void check_table(Course *c, unsigned peer, const Frames *f)
+{
+        _cleanup_value_ Value *users = NULL;
+        int r = pickle_read(f->frame[2], PICKLE_PROFILE_DATA, &pickle_limits_default, &users, NULL);
+        assert(r == 0 && value_is_dict(users));
+        (void)r;
+        u64_map_done(&c->knows[peer]);
+        for (uint32_t slot = value_table_first(users); slot != VALUE_SLOT_END; slot = value_table_next(users, slot)) {
+                const Value *name = value_table_key(users, slot);
+                u64_map_set(&c->knows[peer], key_of(value_data(name), value_size(name)), 1);
+        }
+}
+
+static bool is_user(const Course *c, const RoutingId *id)
+{
+        SessionUserInfo info;
+        for (size_t i = 0; session_get_user(c->session, i, &info) == 0; i++)
+                if (routing_id_equal(info.id, id))
+                        return true;
+        return false;
+}
+
+/* Somebody who is not logged in gets an answer at most. */
+static void check_stranger(const EffectList *effects, const RoutingId *id)
+{
+        for (size_t i = 0; i < effects->n_items; i++) {
+                const Effect *e = &effects->items[i];
+                bool harmless = e->kind == EFFECT_LOG || e->kind == EFFECT_PENALTY || e->kind == EFFECT_SEND;
+                assert(harmless);
+                assert(e->kind != EFFECT_SEND || !routing_id_equal(&e->send.to, id) || e->send.class == SEND_ANSWER);
+                (void)harmless;
+        }
+}
+
 static void check_send(Course *c, const Effect *e)
 {
         unsigned peer = e->send.to.bytes[1];
@@ -120,6 +156,10 @@ static void check_send(Course *c, const Effect *e)
                         u64_map_set(&c->has[peer], key, 1);
         } else if (e->send.channel == CHANNEL_COMMAND && f->frame[0]->data[3] == 7) {
                 check_snapshot(c, peer, f);
+        } else if (e->send.channel == CHANNEL_COMMAND && f->frame[0]->data[3] == 12) {
+                check_table(c, peer, f);
+        } else if (e->send.channel == CHANNEL_COMMAND && f->frame[0]->data[3] == 13) {
+                assert(u64_map_find(&c->knows[peer], key_of(f->frame[1]->data, f->frame[1]->size)));
         } else if (e->send.channel == CHANNEL_COMMAND && f->frame[0]->data[3] == 9) {
                 u64_map_done(&c->has[peer]);
         } else if (e->send.channel == CHANNEL_COMMAND && f->frame[0]->data[3] == 8) {
@@ -165,9 +205,12 @@ static void receive(Course *c, unsigned peer, Channel channel, Bytes *const *fra
         /* The sender of a Node has it. */
         if (channel == CHANNEL_DATA && n == 5)
                 u64_map_set(&c->has[peer], key_of(frames[1]->data, frames[1]->size), 1);
+        bool stranger = !is_user(c, &id);
         int r = session_receive(c->session, c->now, channel, &id, "192.0.2.1", frames, n, &effects);
         assert(r == 0);
         (void)r;
+        if (stranger && !is_user(c, &id))
+                check_stranger(&effects, &id);
         run(c, &effects);
         effect_list_done(&effects);
         for (size_t i = 0; i < n; i++)
@@ -304,8 +347,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         step_connection(&c, step);
                 }
         }
-        for (size_t i = 0; i < PEERS; i++)
+        for (size_t i = 0; i < PEERS; i++) {
                 u64_map_done(&c.has[i]);
+                u64_map_done(&c.knows[i]);
+        }
         session_free(c.session);
         return 0;
 }
