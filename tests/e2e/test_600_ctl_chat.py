@@ -38,7 +38,7 @@ def test_said_by_the_operator(session, fleet):
     assert "server: Lunch at noon" in text and "\x1b" not in text
     assert messages(session.server, "--since", "@4000000000") == []
     assert len(messages(session.server, "--since", "-1h")) == 2
-    ctl.refused(ctl.USAGE, "empty, or too long", "say", "", *at(session.server))
+    ctl.refused(ctl.USAGE, "an argument is empty", "say", "", *at(session.server))
     ctl.refused(ctl.USAGE, "empty, or too long", "say", "x" * 20000, *at(session.server))
     session.server.stop()
     assert len(messages(session.server)) == 2, "of a stopped session"
