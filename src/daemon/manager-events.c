@@ -6,19 +6,21 @@
 #include "daemon/manager-internal.h"
 #include "store/snapshot.h"
 
-/* So much may wait for the disk, and to be checked, before clients are held back by TCP. */
+/* So much may wait for the disk, and to be checked, before clients are held back by TCP. The latter has room for a few of
+ * the largest nodes, or one of them would hold back everybody. */
 #define HELD_BYTES_MAX (64u << 20)
+#define INTAKE_BYTES_MAX (256u << 20)
 
 /* A turn with more than this to send ends early, so that the limits of outboxes see it before it has grown. */
 #define TURN_BYTES_MAX (16u << 20)
 
 static void hold_reading(Manager *m)
 {
-        size_t bytes = executor_held_bytes(m->executor) + intake_bytes(m->intake);
-        if (!m->reading_held && bytes > HELD_BYTES_MAX) {
+        size_t held = executor_held_bytes(m->executor), incoming = intake_bytes(m->intake);
+        if (!m->reading_held && (held > HELD_BYTES_MAX || incoming > INTAKE_BYTES_MAX)) {
                 m->reading_held = true;
                 net_pause_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
-        } else if (m->reading_held && bytes < HELD_BYTES_MAX / 2) {
+        } else if (m->reading_held && held < HELD_BYTES_MAX / 2 && incoming < INTAKE_BYTES_MAX / 2) {
                 m->reading_held = false;
                 net_resume_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
         }
