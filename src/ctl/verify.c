@@ -107,8 +107,11 @@ static ExitStatus report(const Verification *v)
         return v->n_damaged > 0 ? CTL_DEGRADED : CTL_OK;
 }
 
+/* Whether the log is read through as well; or instead, as long as there are no snapshots. */
+typedef enum Scrub { SCRUB_NO, SCRUB_INSTEAD, SCRUB_YES } Scrub;
+
 /* ret_damaged: nothing is printed then. */
-static ExitStatus verify(const Ctl *ctl, const char *snapshot, bool drill, bool scrub, uint64_t *ret_damaged)
+static ExitStatus verify(const Ctl *ctl, const char *snapshot, bool drill, Scrub scrub, uint64_t *ret_damaged)
 {
         _cleanup_worker_ Worker *worker = NULL;
         _cleanup_table_ Table *table = table_new("CHECKED|>NODES|>SIZE|>DAMAGED");
@@ -125,9 +128,10 @@ static ExitStatus verify(const Ctl *ctl, const char *snapshot, bool drill, bool 
         status = r < 0 ? ctl_fail(ctl, CTL_FAILED, "out of memory") : open_store(&v, worker, &store);
         if (status == CTL_OK && drill)
                 r = store_drill_begin(store, snapshot, on_drilled, &v);
-        if (r == -ENOENT && scrub && !snapshot) /* no snapshots yet, but a log */
+        bool only_log = r == -ENOENT && scrub != SCRUB_NO;
+        if (only_log)
                 r = 0;
-        if (status == CTL_OK && r == 0 && scrub)
+        if (status == CTL_OK && r == 0 && (only_log || scrub == SCRUB_YES))
                 r = store_scrub_begin(store, on_scrubbed, &v);
         if (status == CTL_OK && r == -ENOENT)
                 status = snapshot && strcmp(snapshot, "latest") != 0
@@ -151,7 +155,7 @@ static ExitStatus verify(const Ctl *ctl, const char *snapshot, bool drill, bool 
 
 ExitStatus verify_everything(const Ctl *ctl, uint64_t *ret_damaged)
 {
-        return verify(ctl, NULL, false, true, ret_damaged);
+        return verify(ctl, NULL, false, SCRUB_YES, ret_damaged);
 }
 
 ExitStatus verb_verify(Ctl *ctl)
@@ -160,12 +164,14 @@ ExitStatus verb_verify(Ctl *ctl)
 
         if (all && ctl->n_arguments > 0)
                 return ctl_fail(ctl, CTL_USAGE, "--all checks everything: it goes without a snapshot");
-        return verify(ctl, all ? NULL : ctl->n_arguments > 0 ? ctl->arguments[0] : "latest", true, all, NULL);
+        if (ctl->n_arguments > 0)
+                return verify(ctl, ctl->arguments[0], true, SCRUB_NO, NULL);
+        return verify(ctl, all ? NULL : "latest", true, all ? SCRUB_YES : SCRUB_INSTEAD, NULL);
 }
 
 ExitStatus verb_drill(Ctl *ctl)
 {
-        return verify(ctl, "latest", true, false, NULL);
+        return verify(ctl, "latest", true, SCRUB_NO, NULL);
 }
 
 ExitStatus verb_scrub(Ctl *ctl)
@@ -175,7 +181,7 @@ ExitStatus verb_scrub(Ctl *ctl)
         ExitStatus status;
 
         if (!ctl_is_running(ctl))
-                return verify(ctl, NULL, false, true, NULL);
+                return verify(ctl, NULL, false, SCRUB_YES, NULL);
         status = ctl_call(ctl, "scrub", NULL, -1, &o);
         if (status != CTL_OK)
                 return status;

@@ -98,6 +98,20 @@ def test_intact(told):
     ctl.refused(ctl.NOT_FOUND, "no snapshot", "verify", "4711", "--json", *told.folder)
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_verify_before_the_first_snapshot(make_session, killed):
+    """What is kept is then in the log alone, and that can be verified, also when the daemon is gone."""
+    session = make_session()
+    folder = "--data-dir", session.server.data_dir
+    if killed:
+        session.server.guarded = False
+        session.server.kill()
+    checked = ctl.good("verify", "--json", *folder).json
+    assert checked["damaged"] == 0 and [c["snapshot"] for c in checked["checked"]] == ["the whole log"]
+    assert checked["checked"][0]["nodes"] > 9
+    ctl.refused(ctl.NOT_FOUND, "no snapshots yet", "verify", "latest", "--json", *folder)
+
+
 def test_damage_is_found(make_session, rng):
     session = make_session()
     folder = "--data-dir", session.server.data_dir
