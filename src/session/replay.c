@@ -256,6 +256,8 @@ static int expect_user(Session *s, User *u)
         int r = u->status == USER_SYNCING ? stale_mark_changed_since(s, u, 0) : 0;
         if (r == 0 && !u->opened)
                 r = emit_open(s, u);
+        if (r == 0 && u->found_loading)
+                r = presence_found(s, u, CHANNEL_COMMAND);
         bool answered = u->ttl_heard != 0;
         return r == 0 && answered ? presence_heard(s, u, CHANNEL_TTL) : r;
 }

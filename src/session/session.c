@@ -536,6 +536,8 @@ int session_peer_lost(Session *s, SessionTime t, Channel channel, const RoutingI
         User *u = session_find_user(s, peer);
         if (!u)
                 return 0;
+        if (channel == CHANNEL_COMMAND)
+                u->found_loading = false;
         session_enter(s, t, effects);
         return session_leave(s, presence_lost(s, u, channel));
 }
@@ -543,6 +545,8 @@ int session_peer_lost(Session *s, SessionTime t, Channel channel, const RoutingI
 int session_peer_found(Session *s, SessionTime t, Channel channel, const RoutingId *peer, EffectList *effects)
 {
         User *u = session_find_user(s, peer);
+        if (u && channel == CHANNEL_COMMAND)
+                u->found_loading = s->loading;
         if (!u || s->loading)
                 return 0;
         session_enter(s, t, effects);

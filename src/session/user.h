@@ -104,6 +104,7 @@ typedef struct User {
         bool lost[_CHANNEL_MAX]; /* this connection is gone */
         uint64_t lost_since;     /* the command connection */
         uint64_t command_knock_due;
+        bool found_loading;      /* its command connection was, before the session could take notice */
         uint64_t lost_doubt[_CHANNEL_MAX]; /* what was sent after this wall time may have been lost with it */
         uint64_t returning;      /* is back since; brought up to date when its data channel has been quiet */
         uint64_t returned;       /* when it was back from being away */

@@ -549,6 +549,8 @@ void sim_start(Sim *sim)
         for (size_t i = 0; i < sim->n_records; i++)
                 assert_int_equal(session_load_record(sim->session, &sim->records[i].record, sim->records[i].wall, NULL), 0);
         EffectList effects = {};
+        for (size_t i = 0; sim->found_early && i < sim->n_clients; i++)
+                session_peer_found(sim->session, sim_time(sim), CHANNEL_COMMAND, &sim->clients[i].id, &effects);
         assert_int_equal(session_load_done(sim->session, sim_time(sim), &effects), 0);
         sim_execute(sim, &effects);
         /* Everybody's connections come back by themselves. */
@@ -558,7 +560,7 @@ void sim_start(Sim *sim)
                         uint64_t when = sim->now + sim_random(sim, 300 * SIM_MSEC);
                         for (size_t j = 0; j < c->up[ch].n; j++)
                                 c->up[ch].packets[j].arrives = MAX(c->up[ch].packets[j].arrives, when);
-                        if (ch != CHANNEL_TTL && c->has_outbox)
+                        if (ch != CHANNEL_TTL && c->has_outbox && !sim->found_early)
                                 session_peer_found(sim->session, sim_time(sim), ch, &c->id, &effects);
                 }
         }

@@ -80,6 +80,7 @@ typedef struct Sim {
         uint64_t random;
         uint64_t delay_max; /* one way, microseconds */
         bool up;            /* the server runs */
+        bool found_early;   /* it hears of its clients' connections while it is still loading, and not again */
 
         SimClient clients[SIM_CLIENTS_MAX];
         size_t n_clients;

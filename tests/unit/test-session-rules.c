@@ -354,6 +354,20 @@ static void test_restart_and_a_ghost(void **state)
         done(&t);
 }
 
+static void test_client_that_was_faster_than_the_restart(void **state)
+{
+        Three t;
+        setup(&t);
+        t.sim.found_early = true;
+        sim_stop(&t.sim);
+        sim_start(&t.sim);
+        sim_run(&t.sim, 20 * SIM_SEC);
+        for (size_t i = 0; i < 3; i++)
+                assert_int_equal(t.sim.clients[i].state, SIM_ACTIVE);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_LEFT], 0);
+        done(&t);
+}
+
 /* A client that says nothing is found on its command channel by what it is sent there; what was sent at first may have
  * gone into a connection that broke at once. */
 static void test_silent_client_is_sought(void **state)
@@ -559,6 +573,7 @@ int main(void)
                 cmocka_unit_test(test_restart),
                 cmocka_unit_test(test_restart_without_everybody),
                 cmocka_unit_test(test_restart_and_a_ghost),
+                cmocka_unit_test(test_client_that_was_faster_than_the_restart),
                 cmocka_unit_test(test_silent_client_is_sought),
                 cmocka_unit_test(test_delete_for_a_busy_client),
                 cmocka_unit_test(test_edit_after_a_stall),
