@@ -47,12 +47,11 @@ def test_small_ones_stay_behind(session, fleet, rng, trio):
 
 @pytest.mark.parametrize("number", [15, 9])
 def test_restart_in_between(session, fleet, rng, trio, number):
-    """What was passed on is there after a kill, and what had come after an orderly end."""
+    """What was passed on is there afterwards."""
     anna, bert, carl = trio
     mesh_id = new_uuid(rng)
     bert.push(mesh_id, mesh("large", rng, vertices=VERTICES))
-    if number == 9:
-        fleet.wait_until(lambda: mesh_id in carl.nodes)
+    fleet.wait_until(lambda: mesh_id in carl.nodes)
     session.server.guarded = False
     session.server.restart(number)
     session.server.guarded = True
