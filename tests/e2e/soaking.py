@@ -44,7 +44,8 @@ def slope(samples):
 
 
 class Soak:
-    def __init__(self, fleet, rng, seconds, say=print):
+    def __init__(self, fleet, rng, seconds, say=print, lines=tuple(LINES)):
+        self.kinds_of_lines = list(lines)
         self.fleet, self.rng, self.seconds, self.say = fleet, rng, seconds, say
         self.server = Server(environment=ENVIRONMENT, timeout="10s", **SETTINGS)
         try:
@@ -84,7 +85,7 @@ class Soak:
 
     def join(self, name=None):
         self.number += 1
-        kind = self.rng.choice(list(LINES))
+        kind = self.rng.choice(self.kinds_of_lines)
         address = self.server.address
         line = None
         if LINES[kind] is not None:
