@@ -345,10 +345,16 @@ Manager *manager_free(Manager *m)
 {
         if (!m)
                 return NULL;
+        /* Their jobs know restore, saver and executor. A snapshot may wait for what the writer has, which is begun by the
+         * one and ended by the other. */
         if (m->intake)
                 worker_drain(m->checker, true);
-        if (m->worker)
-                worker_drain(m->worker, false); /* its jobs know restore, saver and executor */
+        do {
+                if (m->writer)
+                        worker_drain(m->writer, true);
+                if (m->worker)
+                        worker_drain(m->worker, false);
+        } while (m->writer && worker_pending(m->writer) > 0);
         manager_control_close(m);
         restore_free(m->restore);
         saver_free(m->saver);
