@@ -216,7 +216,8 @@ def test_asking_for_a_large_node_without_end(session, fleet, rng):
         return session.server.logged("eve has left: your connection is too slow")
     fleet.wait_until(refused)
     print(f"{400 * size >> 20} MB asked for, {(peak - before) >> 20} MB held at most")
-    assert peak < before + session.server.allowance(128 << 20) + 10 * size
+    # The backlog and a turn's answers, and as much again for what the heap has not given back between them.
+    assert peak < before + session.server.allowance(2 * (80 << 20)) + 10 * size
     unmoved(session, fleet, session.admin, bert)
 
 

@@ -208,6 +208,8 @@ def edited(session):
     session.admin.edit(session.uuids[3], lambda data: data.update(name="changed too"))
     session.admin.delete(session.uuids[8])
     session.admin.push("11111111-2222-3333-4444-555555555555", {"type_id": "Object", "name": "new"}, [session.uuids[0]])
+    # A lock that overtakes the change, which comes by another connection, would have it refused.
+    session.fleet.wait_until(lambda: berta.nodes[session.uuids[3]].data["name"] == "changed too", what="the changes")
     berta.lock(session.uuids[3])
     session.fleet.wait_until(lambda: "11111111-2222-3333-4444-555555555555" in berta.nodes
                              and berta.nodes[session.uuids[1]].data["name"] == "changed"
