@@ -10,69 +10,52 @@
 /* Up to here it takes less than a few milliseconds, and the way through another thread would only cost time. */
 #define DIRECT_BYTES (2u << 20)
 
+/* What a message counts beside its bytes, so that not too many small ones gather behind a large one: they are all handed
+ * over at once. */
+#define ITEM_BYTES (64u << 10)
+
 typedef struct IntakeItem {
         WorkerJob job;
         struct IntakeItem *next;
         Intake *intake;
         RoutingId from;
-        char *address;
         SessionIntake *message;
         size_t bytes;
-        bool busy;    /* in the worker */
-        bool dropped; /* meanwhile */
         bool hashed;
         uint8_t digest[STORE_DIGEST_SIZE];
 } IntakeItem;
 
+/* The worker does its jobs one after the other, so the first is always the one that ends next. */
 struct Intake {
         Session *session;
         Executor *executor;
         Worker *worker;
-        int (*turn)(void *userdata);
+        IntakeFunc received;
         void *userdata;
         IntakeItem *first, **tail; /* in order of arrival */
         size_t bytes;
 };
 
-Intake *intake_new(Session *session, Executor *executor, Worker *worker, int (*turn)(void *userdata), void *userdata)
+static SessionTime time_now(void)
+{
+        return (SessionTime){ .now = clock_monotonic_usec(), .wall = clock_realtime_usec() };
+}
+
+Intake *intake_new(Session *session, Executor *executor, Worker *worker, IntakeFunc received, void *userdata)
 {
         Intake *i = malloc(sizeof *i);
         if (!i)
                 return NULL;
-        *i = (Intake){ .session = session, .executor = executor, .worker = worker, .turn = turn, .userdata = userdata };
+        *i = (Intake){ .session = session, .executor = executor, .worker = worker, .userdata = userdata };
+        i->received = received;
         i->tail = &i->first;
         return i;
 }
 
-static IntakeItem *item_free(IntakeItem *item)
-{
-        session_intake_free(item->message);
-        free(item->address);
-        free(item);
-        return NULL;
-}
-
-static void take_out(Intake *i, IntakeItem *item)
-{
-        IntakeItem **p = &i->first;
-        while (*p != item)
-                p = &(*p)->next;
-        *p = item->next;
-        if (!*p)
-                i->tail = p;
-        i->bytes -= item->bytes;
-}
-
 Intake *intake_free(Intake *i)
 {
-        if (!i)
-                return NULL;
-        while (i->first) {
-                IntakeItem *item = i->first;
-                assert(!item->busy);
-                take_out(i, item);
-                item_free(item);
-        }
+        if (i)
+                assert(!i->first);
         free(i);
         return NULL;
 }
@@ -82,42 +65,20 @@ size_t intake_bytes(const Intake *i)
         return i->bytes;
 }
 
-/* Before `item`; NULL: in all of it. */
-static bool has_from(const Intake *i, const RoutingId *peer, const IntakeItem *before)
+static bool has_from(const Intake *i, const RoutingId *peer)
 {
-        for (const IntakeItem *item = i->first; item && item != before; item = item->next)
+        for (const IntakeItem *item = i->first; item; item = item->next)
                 if (routing_id_equal(&item->from, peer))
                         return true;
         return false;
 }
 
-static IntakeItem *find_deliverable(const Intake *i)
+static void take_out_first(Intake *i)
 {
-        for (IntakeItem *item = i->first; item; item = item->next)
-                if (!item->busy && !has_from(i, &item->from, item))
-                        return item;
-        return NULL;
-}
-
-static int deliver(Intake *i, IntakeItem *item)
-{
-        SessionTime t = { .now = clock_monotonic_usec(), .wall = clock_realtime_usec() };
-        if (item->hashed)
-                executor_set_digest(i->executor, session_intake_payload(item->message), item->digest);
-        int k = session_receive_intake(i->session, t, &item->from, item->address, item->message,
-                                       executor_effects(i->executor));
-        return k < 0 ? k : i->turn(i->userdata);
-}
-
-static void deliver_all(Intake *i)
-{
-        for (IntakeItem *item; (item = find_deliverable(i));) {
-                take_out(i, item);
-                int k = deliver(i, item);
-                item_free(item);
-                if (k < 0)
-                        return;
-        }
+        i->bytes -= i->first->bytes;
+        i->first = i->first->next;
+        if (!i->first)
+                i->tail = &i->first;
 }
 
 static int item_run(WorkerJob *job)
@@ -135,11 +96,14 @@ static void item_done(WorkerJob *job, int result)
 {
         IntakeItem *item = CONTAINER_OF(job, IntakeItem, job);
         Intake *i = item->intake;
-        item->busy = false;
-        if (item->dropped)
-                item_free(item);
-        else
-                deliver_all(i);
+        assert(item == i->first);
+        take_out_first(i);
+        if (item->hashed)
+                executor_set_digest(i->executor, session_intake_payload(item->message), item->digest);
+        i->received(i->userdata, session_receive_intake(i->session, time_now(), item->message,
+                                                        executor_effects(i->executor)));
+        session_intake_free(item->message);
+        free(item);
 }
 
 int intake_message(Intake *i, Channel channel, const RoutingId *from, const char *address, Bytes *const *frames,
@@ -148,41 +112,26 @@ int intake_message(Intake *i, Channel channel, const RoutingId *from, const char
         size_t bytes = 0;
         for (size_t k = 0; k < MIN(n_frames, (size_t)FRAMES_MAX); k++)
                 bytes += frames[k]->size;
-        if (channel == CHANNEL_TTL || (bytes <= DIRECT_BYTES && !(i->first && has_from(i, from, NULL))))
+        if (channel == CHANNEL_TTL || (bytes <= DIRECT_BYTES && !has_from(i, from)))
                 return 0;
         IntakeItem *item = calloc(1, sizeof *item);
         if (!item)
                 return -ENOMEM;
-        item->address = strdup(address);
-        int k = item->address ?
-                session_intake_new(i->session, channel, from, frames, n_frames, &item->message) : -ENOMEM;
+        int k = session_intake_new(i->session, time_now(), channel, from, address, frames, n_frames,
+                                   executor_effects(i->executor), &item->message);
         if (k != 0) {
-                item_free(item);
+                free(item);
                 return MIN(k, 0);
         }
         item->job = (WorkerJob){ .run = item_run, .done = item_done };
         item->intake = i;
         item->from = *from;
-        item->bytes = bytes;
-        item->busy = true;
-        i->bytes += bytes;
+        item->bytes = ITEM_BYTES + bytes;
+        i->bytes += item->bytes;
         *i->tail = item;
         i->tail = &item->next;
         worker_submit(i->worker, &item->job, WORKER_NORMAL);
         return 1;
-}
-
-void intake_forget(Intake *i, const RoutingId *peer)
-{
-        for (IntakeItem *item = i->first, *next; item; item = next) {
-                next = item->next;
-                if (!routing_id_equal(&item->from, peer))
-                        continue;
-                take_out(i, item);
-                item->dropped = true;
-                if (!item->busy)
-                        item_free(item);
-        }
 }
 
 void intake_finish(Intake *i)

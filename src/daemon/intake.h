@@ -16,10 +16,12 @@
 
 typedef struct Intake Intake;
 
-/* `turn` is called after each message that has been handed to the session. Everything is borrowed; `worker` should be one
- * that nothing else makes wait. */
-Intake *intake_new(Session *session, Executor *executor, Worker *worker, int (*turn)(void *userdata), void *userdata);
-/* Drops what is there; the worker's jobs must be over. */
+/* A message has been handed to the session, which has said this to it: 0 or -errno. */
+typedef void (*IntakeFunc)(void *userdata, int result);
+
+/* Everything is borrowed; nothing else should make `worker` wait. */
+Intake *intake_new(Session *session, Executor *executor, Worker *worker, IntakeFunc received, void *userdata);
+/* Everything must have been handed to the session. */
 Intake *intake_free(Intake *i);
 DEFINE_CLEANUP(Intake *, intake_free)
 
@@ -27,10 +29,7 @@ DEFINE_CLEANUP(Intake *, intake_free)
 int intake_message(Intake *i, Channel channel, const RoutingId *from, const char *address, Bytes *const *frames,
                    size_t n_frames);
 
-/* The peer is gone, and with it what it has sent. */
-void intake_forget(Intake *i, const RoutingId *peer);
-
 /* Waits until everything has been handed to the session. */
 void intake_finish(Intake *i);
 
-size_t intake_bytes(const Intake *i); /* of the messages in it */
+size_t intake_bytes(const Intake *i); /* that the messages in it take */

@@ -152,7 +152,6 @@ static void on_opened(void *userdata, const RoutingId *peer)
 static void on_closed(void *userdata, const RoutingId *peer)
 {
         Manager *m = userdata;
-        intake_forget(m->intake, peer);
         for (size_t i = 0; i < m->n_peers; i++)
                 if (routing_id_equal(&m->peers[i], peer)) {
                         m->peers[i] = m->peers[--m->n_peers];

@@ -279,9 +279,9 @@ static int open_loop(Manager *m)
         return k;
 }
 
-static int intake_turn(void *userdata)
+static void on_received(void *userdata, int result)
 {
-        return manager_check(userdata, manager_turn(userdata));
+        manager_check(userdata, result < 0 ? result : manager_turn(userdata));
 }
 
 static int open_session(Manager *m)
@@ -297,7 +297,7 @@ static int open_session(Manager *m)
         if (!m->executor)
                 return -ENOMEM;
         executor_set_always(m->executor, m->config->sync == CONFIG_SYNC_ALWAYS);
-        m->intake = intake_new(m->session, m->executor, m->checker, intake_turn, m);
+        m->intake = intake_new(m->session, m->executor, m->checker, on_received, m);
         if (!m->intake)
                 return -ENOMEM;
         return saver_new(&m->saver, m->event, m->session, m->store, m->executor, on_save_finished, m);
@@ -348,7 +348,7 @@ Manager *manager_free(Manager *m)
         /* Their jobs know restore, saver and executor. A snapshot may wait for what the writer has, which is begun by the
          * one and ended by the other. */
         if (m->intake)
-                worker_drain(m->checker, true);
+                intake_finish(m->intake);
         do {
                 if (m->writer)
                         worker_drain(m->writer, true);

@@ -256,6 +256,14 @@ int journal_state(Session *s, const User *author, RecordState state);
 void session_enter(Session *s, SessionTime t, EffectList *effects);
 int session_leave(Session *s, int r);
 
+/* What a message says before it is looked at: that its sender (NULL: a stranger) is there. 0; 1: it is not to be looked
+ * at; or -errno. */
+int session_greet(Session *s, Channel channel, const RoutingId *from, User *u, const char *address,
+                  Bytes *const *frames, size_t n_frames);
+/* A message whose parsing has ended with `parsed`; takes over m. */
+int session_take(Session *s, Channel channel, const RoutingId *from, User *u, const char *address, int parsed,
+                 const char *reason, Message *m, Bytes *const *frames, size_t n_frames);
+
 uint64_t session_hash(const Session *s, const void *data, size_t size); /* keyed, never 0 */
 User *session_find_user(const Session *s, const RoutingId *id);
 User *session_find_name(const Session *s, const void *name, size_t size);

@@ -329,9 +329,8 @@ bool session_heaviest(const Session *s, SessionTime t, SessionHeaviest *ret)
         return true;
 }
 
-/* A message whose parsing has ended with `parsed`; takes over m. */
-static int session_take(Session *s, Channel channel, const RoutingId *from, User *u, const char *address, int parsed,
-                        const char *reason, Message *m, Bytes *const *frames, size_t n_frames)
+int session_take(Session *s, Channel channel, const RoutingId *from, User *u, const char *address, int parsed,
+                 const char *reason, Message *m, Bytes *const *frames, size_t n_frames)
 {
         if (parsed < 0)
                 return parsed;
@@ -347,9 +346,8 @@ static int session_take(Session *s, Channel channel, const RoutingId *from, User
         return r;
 }
 
-/* 1: it is not to be looked at. */
-static int session_greet(Session *s, Channel channel, const RoutingId *from, User *u, const char *address,
-                         Bytes *const *frames, size_t n_frames)
+int session_greet(Session *s, Channel channel, const RoutingId *from, User *u, const char *address,
+                  Bytes *const *frames, size_t n_frames)
 {
         if (s->loading)
                 return 1;
@@ -383,72 +381,6 @@ int session_receive(Session *s, SessionTime t, Channel channel, const RoutingId 
 {
         session_enter(s, t, effects);
         return session_leave(s, session_dispatch(s, channel, from, address, frames, n_frames));
-}
-
-/* ---- large messages ---- */
-
-struct SessionIntake {
-        MessageLimits limits;
-        Channel channel;
-        Bytes *frames[FRAMES_MAX];
-        size_t n_frames;
-        Message message; /* from here: what has become of it */
-        int parsed;
-        const char *reason;
-};
-
-int session_intake_new(const Session *s, Channel channel, const RoutingId *from, Bytes *const *frames, size_t n_frames,
-                       SessionIntake **ret)
-{
-        if (!session_find_user(s, from))
-                return 1;
-        SessionIntake *i = calloc(1, sizeof *i);
-        if (!i)
-                return -ENOMEM;
-        i->limits = s->limits;
-        i->channel = channel;
-        i->n_frames = n_frames;
-        for (size_t k = 0; k < MIN(n_frames, (size_t)FRAMES_MAX); k++)
-                i->frames[k] = bytes_ref(frames[k]);
-        *ret = i;
-        return 0;
-}
-
-void session_intake_run(SessionIntake *i)
-{
-        i->parsed = message_parse(&i->message, &i->limits, i->channel, i->frames, i->n_frames, false, &i->reason);
-}
-
-Bytes *session_intake_payload(const SessionIntake *i)
-{
-        return i->message.node.payload;
-}
-
-int session_receive_intake(Session *s, SessionTime t, const RoutingId *from, const char *address, SessionIntake *i,
-                           EffectList *effects)
-{
-        User *u = session_find_user(s, from);
-        if (!u) /* has left meanwhile: a stranger's message, which has to be judged anew */
-                return session_receive(s, t, i->channel, from, address, i->frames, i->n_frames, effects);
-        session_enter(s, t, effects);
-        int r = session_greet(s, i->channel, from, u, address, i->frames, i->n_frames);
-        if (r == 0) {
-                Message m = i->message;
-                i->message = (Message){};
-                r = session_take(s, i->channel, from, u, address, i->parsed, i->reason, &m, i->frames, i->n_frames);
-        }
-        return session_leave(s, MIN(r, 0));
-}
-
-SessionIntake *session_intake_free(SessionIntake *i)
-{
-        if (!i)
-                return NULL;
-        message_done(&i->message);
-        for (size_t k = 0; k < FRAMES_MAX; k++)
-                bytes_unref(i->frames[k]);
-        free(i);
-        return NULL;
 }
 
 int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendClass class, uint64_t id,

@@ -59,16 +59,16 @@ int session_receive(Session *s, SessionTime t, Channel channel, const RoutingId 
  * another thread while the session goes on with what others send; what the same peer sends has to wait behind it. */
 typedef struct SessionIntake SessionIntake;
 
-/* References the frames. 1: the peer is not logged in, so there is nothing to be gained. */
-int session_intake_new(const Session *s, Channel channel, const RoutingId *from, Bytes *const *frames, size_t n_frames,
-                       SessionIntake **ret);
+/* References the frames, and notes that the peer was heard: later, when its connection may be gone, this says nothing about
+ * it any more. 1: the peer is not logged in, so there is nothing to be gained. */
+int session_intake_new(Session *s, SessionTime t, Channel channel, const RoutingId *from, const char *address,
+                       Bytes *const *frames, size_t n_frames, EffectList *effects, SessionIntake **ret);
 /* Does that work; on any thread. */
 void session_intake_run(SessionIntake *i);
 /* The payload of the node that it carries, borrowed; NULL: it carries none. */
 Bytes *session_intake_payload(const SessionIntake *i);
-/* session_receive() of it. */
-int session_receive_intake(Session *s, SessionTime t, const RoutingId *from, const char *address, SessionIntake *i,
-                           EffectList *effects);
+/* The rest of session_receive(). What somebody sent who has left since is dropped. */
+int session_receive_intake(Session *s, SessionTime t, SessionIntake *i, EffectList *effects);
 SessionIntake *session_intake_free(SessionIntake *i); /* accepts NULL; returns NULL */
 DEFINE_CLEANUP(SessionIntake *, session_intake_free)
 

@@ -217,12 +217,57 @@ void sim_execute(Sim *sim, EffectList *effects)
 
 /* ---- one step ---- */
 
+static size_t count_checks_of(const Sim *sim, const RoutingId *id)
+{
+        size_t n = 0;
+        for (size_t i = 0; i < sim->n_checks; i++)
+                n += routing_id_equal(&sim->checks[i].from, id);
+        return n;
+}
+
+/* Whether it is one of those that are checked for a while before the session gets them. */
+static bool check_begin(Sim *sim, SimClient *c, Channel channel, const Frames *f, EffectList *effects)
+{
+        if (sim->check_max == 0 || channel == CHANNEL_TTL ||
+            (count_checks_of(sim, &c->id) == 0 && sim_random(sim, 4) > 0))
+                return false;
+        SessionIntake *intake;
+        int r = session_intake_new(sim->session, sim_time(sim), channel, &c->id, c->address, f->frame, f->n_frames, effects,
+                                   &intake);
+        assert_in_range(r, 0, 1);
+        if (r == 1)
+                return false;
+        sim->checks = reallocarray(sim->checks, sim->n_checks + 1, sizeof *sim->checks);
+        uint64_t least = sim->n_checks > 0 ? sim->checks[sim->n_checks - 1].due : 0;
+        sim->checks[sim->n_checks++] = (struct SimCheck){
+                .from = c->id,
+                .due = MAX(least, sim->now + sim_random(sim, sim->check_max)),
+                .intake = intake,
+        };
+        return true;
+}
+
+static void checks_end(Sim *sim, uint64_t until)
+{
+        while (sim->n_checks > 0 && sim->checks[0].due <= until) {
+                EffectList effects = {};
+                SessionIntake *intake = sim->checks[0].intake;
+                memmove(sim->checks, sim->checks + 1, --sim->n_checks * sizeof *sim->checks);
+                session_intake_run(intake);
+                assert_int_equal(session_receive_intake(sim->session, sim_time(sim), intake, &effects), 0);
+                session_intake_free(intake);
+                sim_execute(sim, &effects);
+                effect_list_done(&effects);
+        }
+}
+
 static void server_receive(Sim *sim, SimClient *c, Channel channel)
 {
         Frames *f = sim_queue_pop(&c->up[channel]);
         EffectList effects = {};
-        assert_int_equal(session_receive(sim->session, sim_time(sim), channel, &c->id, c->address, f->frame, f->n_frames,
-                                         &effects), 0);
+        if (!check_begin(sim, c, channel, f, &effects))
+                assert_int_equal(session_receive(sim->session, sim_time(sim), channel, &c->id, c->address, f->frame,
+                                                 f->n_frames, &effects), 0);
         frames_unref(f);
         sim_execute(sim, &effects);
         effect_list_done(&effects);
@@ -252,6 +297,7 @@ static void server_step(Sim *sim)
                         while (sim->up && c->connected && c->up[ch].n > 0 && c->up[ch].packets[0].arrives <= sim->now)
                                 server_receive(sim, c, ch);
         }
+        checks_end(sim, sim->now);
         if (session_next_tick(sim->session) <= sim->now) {
                 uint64_t next;
                 assert_int_equal(session_tick(sim->session, sim_time(sim), &effects, &next), 0);
@@ -397,6 +443,9 @@ void sim_done(Sim *sim)
         for (size_t i = 0; i < sim->n_jobs; i++)
                 scene_fold_free(sim->jobs[i].fold);
         free(sim->jobs);
+        for (size_t i = 0; i < sim->n_checks; i++)
+                session_intake_free(sim->checks[i].intake);
+        free(sim->checks);
         forget_journal(sim);
         free(sim->records);
         frames_unref(sim->last_table);
@@ -524,6 +573,7 @@ void sim_snapshot(Sim *sim)
 
 void sim_stop(Sim *sim)
 {
+        checks_end(sim, UINT64_MAX);
         sim->up = false;
         sim->session = session_free(sim->session);
         for (size_t i = 0; i < sim->n_jobs; i++)

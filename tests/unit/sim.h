@@ -99,6 +99,14 @@ typedef struct Sim {
         } *jobs;
         size_t n_jobs;
 
+        uint64_t check_max; /* some messages are on their way into the session for up to so long; 0: none */
+        struct SimCheck {
+                RoutingId from;
+                uint64_t due;
+                SessionIntake *intake;
+        } *checks;
+        size_t n_checks;
+
         /* What the session has said. */
         size_t n_penalties, n_saves, n_closes, n_journalled, n_refused_records, n_logs[_SESSION_EVENT_MAX];
         size_t n_tables, n_tables_built; /* sent; and made for that, one sent to several counted once */

@@ -11,7 +11,7 @@
 #include "test.h"
 
 typedef struct Course {
-        bool restarts, slow, leaves;
+        bool restarts, slow, leaves, checks;
 } Course;
 
 static unsigned next_uuid, n_value;
@@ -127,6 +127,8 @@ static void run_course(uint64_t seed, const Course *course)
         sim.delay_max = (1 + sim_random(&sim, 80)) * SIM_MSEC;
         if (sim_random(&sim, 2))
                 sim.config.graph_cache_bytes = 2000;
+        if (course->checks)
+                sim.check_max = (1 + sim_random(&sim, 400)) * SIM_MSEC;
         const char *env = getenv("SIM_ROUNDS");
         unsigned rounds = env ? (unsigned)atoi(env) : 300;
         size_t n_stuck = 0;
@@ -210,6 +212,17 @@ static void test_everything(void **state)
         run_courses(4001, &(Course){ .restarts = true, .slow = true, .leaves = true });
 }
 
+/* Some messages are checked for a while, in which what others send passes them. */
+static void test_checks(void **state)
+{
+        run_courses(5001, &(Course){ .checks = true });
+}
+
+static void test_everything_and_checks(void **state)
+{
+        run_courses(6001, &(Course){ .restarts = true, .slow = true, .leaves = true, .checks = true });
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -218,6 +231,8 @@ int main(void)
                 cmocka_unit_test(test_slow_clients),
                 cmocka_unit_test(test_restarts),
                 cmocka_unit_test(test_everything),
+                cmocka_unit_test(test_checks),
+                cmocka_unit_test(test_everything_and_checks),
         };
         return cmocka_run_group_tests_name("session-random", tests, NULL, NULL);
 }

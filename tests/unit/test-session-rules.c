@@ -394,6 +394,50 @@ static void test_silent_client_is_sought(void **state)
         done(&t);
 }
 
+/* Blender crashes while something that it has sent is still being checked, which is no sign of life any more then. */
+static void test_crash_behind_a_large_message(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_right(t.anna, "a", "anna");
+        sim_run(&t.sim, SIM_SEC);
+        t.sim.check_max = 10 * SIM_SEC;
+        for (unsigned i = 0; i < 20; i++)
+                sim_metadata(t.anna, "view_matrix", i);
+        sim_set(t.anna, "a", "x", 5);
+        while (t.anna->up[CHANNEL_COMMAND].n > 0 || t.anna->up[CHANNEL_DATA].n > 0)
+                sim_run(&t.sim, SIM_MSEC);
+        assert_int_not_equal(t.sim.n_checks, 0);
+        sim_leave(t.anna, true);
+        sim_run(&t.sim, 20 * SIM_SEC);
+        assert_int_equal(t.sim.n_checks, 0);
+        assert_true(owner_is(t.bert, "a", "COMMON"));
+        assert_int_equal(value_table_length(t.bert->users), 2);
+        done(&t);
+}
+
+/* What somebody has sent who is put out meanwhile does not count. */
+static void test_kick_behind_a_large_message(void **state)
+{
+        Three t;
+        setup(&t);
+        t.sim.check_max = 10 * SIM_SEC;
+        for (unsigned i = 0; i < 20; i++)
+                sim_metadata(t.anna, "view_matrix", i);
+        sim_delete(t.anna, "a");
+        while (t.anna->up[CHANNEL_COMMAND].n > 0)
+                sim_run(&t.sim, SIM_MSEC);
+        t.sim.check_max = 0;
+        sim_kick(t.host, "anna");
+        sim_run(&t.sim, SIM_SEC);
+        assert_int_not_equal(t.sim.n_checks, 0);
+        assert_int_equal(t.anna->state, SIM_OUT);
+        sim_run(&t.sim, 20 * SIM_SEC);
+        assert_int_equal(t.sim.n_checks, 0);
+        assert_non_null(sim_find_text(t.bert, "a"));
+        done(&t);
+}
+
 /* Busy for a while, when a node was edited and deleted: the Delete is not handled before the edits. */
 static void test_delete_for_a_busy_client(void **state)
 {
@@ -575,6 +619,8 @@ int main(void)
                 cmocka_unit_test(test_restart_and_a_ghost),
                 cmocka_unit_test(test_client_that_was_faster_than_the_restart),
                 cmocka_unit_test(test_silent_client_is_sought),
+                cmocka_unit_test(test_crash_behind_a_large_message),
+                cmocka_unit_test(test_kick_behind_a_large_message),
                 cmocka_unit_test(test_delete_for_a_busy_client),
                 cmocka_unit_test(test_edit_after_a_stall),
                 cmocka_unit_test(test_delete_waits_for_what_is_on_its_way),
