@@ -324,37 +324,22 @@ static bool must_hold(const Executor *e)
         return e->held || released_sequence(e) < store_sequence(e->store);
 }
 
-int executor_run(Executor *e)
+static int run_turn(Executor *e)
 {
-        /* The session's answer to a refused send is collected while this runs, and done in its loop. */
-        if (e->running)
-                return 0;
-        e->running = true;
-        int k = 0;
-        while (k >= 0 && e->collected.n_items > 0) {
-                EffectList empty = e->turn;
-                e->turn = e->collected;
-                e->collected = empty;
+        EffectList empty = e->turn;
+        e->turn = e->collected;
+        e->collected = empty;
 
-                bool journalled;
-                k = journal_turn(e, &journalled);
-                if (k < 0)
-                        break;
-                if (journalled)
-                        map_stored(e, &e->turn);
-                if (must_hold(e)) {
-                        k = hold_turn(e);
-                        if (e->always)
-                                store_sync_begin(e->store);
-                } else
-                        k = carry_out_all(e, &e->turn);
-        }
-        e->running = false;
-        e->hashed = bytes_unref(e->hashed);
-        return k;
+        bool journalled;
+        int k = journal_turn(e, &journalled);
+        if (k < 0)
+                return k;
+        if (journalled)
+                map_stored(e, &e->turn);
+        return must_hold(e) ? hold_turn(e) : carry_out_all(e, &e->turn);
 }
 
-int executor_store_progress(Executor *e)
+static int release_held(Executor *e)
 {
         while (e->held && e->held->sequence <= released_sequence(e)) {
                 HeldTurn *h = e->held;
@@ -368,7 +353,25 @@ int executor_store_progress(Executor *e)
                 e->held_bytes -= h->bytes;
                 held_turn_free(h);
         }
-        if (e->held && e->always)
+        return 0;
+}
+
+int executor_run(Executor *e)
+{
+        /* What carrying out brings, be it the session's answer to a refused send or news from the disk, is done in the
+         * loop of whoever is at it. */
+        if (e->running)
+                return 0;
+        e->running = true;
+        int k = release_held(e);
+        while (k >= 0 && e->collected.n_items > 0) {
+                k = run_turn(e);
+                if (k >= 0)
+                        k = release_held(e);
+        }
+        if (k >= 0 && e->held && e->always)
                 store_sync_begin(e->store);
-        return executor_run(e);
+        e->running = false;
+        e->hashed = bytes_unref(e->hashed);
+        return k;
 }

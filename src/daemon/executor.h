@@ -43,11 +43,9 @@ EffectList *executor_effects(Executor *e);
 /* The SHA-256 of a payload that is in the turn that comes next, so that it need not be made again. */
 void executor_set_digest(Executor *e, Bytes *payload, const uint8_t digest[static STORE_DIGEST_SIZE]);
 
-/* End of a turn: carries out what was collected, and what comes of it. Returns 0 or -ENOMEM. */
+/* End of a turn, and whenever the store has got on with writing or syncing, or has given up on it for now: carries out what
+ * waited for that, what was collected, and what comes of it. Returns 0 or -ENOMEM. */
 int executor_run(Executor *e);
-
-/* The store has got on with writing or syncing, or has given up on it for now: what waited for that goes out. */
-int executor_store_progress(Executor *e);
 
 /* Bytes of messages that wait for the disk. */
 size_t executor_held_bytes(const Executor *e);

@@ -179,7 +179,7 @@ static void on_written(void *userdata)
         Manager *m = userdata;
         if (!m->net) /* not there yet, or gone already */
                 return;
-        manager_check(m, executor_store_progress(m->executor));
+        manager_check(m, executor_run(m->executor));
         hold_reading(m);
 }
 
