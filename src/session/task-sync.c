@@ -32,6 +32,26 @@ typedef struct Sync {
 
 /* ---- reading ---- */
 
+/* May the client hold the version from having read it: was it there while it, or its user before, was? */
+static bool may_have_read(const Sync *s, const Task *t, size_t version)
+{
+        uint64_t came = version > 0 ? t->versions[version - 1].replaced : t->added;
+        return t->versions[version].replaced > s->holder->joined || came <= s->holder->before;
+}
+
+static Meaning meaning_of_unsent(const Sync *s, const TaskItem *item, const Task *t)
+{
+        Meaning meaning = MEANS_CHANGED;
+        for (size_t i = 0; i < t->n_versions; i++) {
+                if (t->versions[i].digest != item->digest)
+                        continue;
+                if (may_have_read(s, t, i))
+                        return MEANS_NOTHING;
+                meaning = MEANS_PERHAPS;
+        }
+        return meaning;
+}
+
 static Meaning meaning_of(const Sync *s, const TaskItem *item, const Task *t)
 {
         const TaskHeld *held = task_holder_find(s->holder, item->id);
@@ -41,15 +61,9 @@ static Meaning meaning_of(const Sync *s, const TaskItem *item, const Task *t)
         }
         if (item->digest == t->digest)
                 return MEANS_NOTHING;
-        if (held)
-                return held->digest == item->digest ? MEANS_NOTHING : MEANS_CHANGED;
-        for (size_t i = t->n_versions; i > 0; i--) {
-                if (t->versions[i - 1].digest != item->digest)
-                        continue;
-                bool may_be_old = t->versions[i - 1].replaced > s->holder->joined || t->added <= s->holder->before;
-                return may_be_old ? MEANS_NOTHING : MEANS_PERHAPS;
-        }
-        return MEANS_CHANGED;
+        if (held && held->digest == item->digest)
+                return MEANS_NOTHING;
+        return held && s->holder->synced ? MEANS_CHANGED : meaning_of_unsent(s, item, t);
 }
 
 static int read_item(Sync *s, const char *key, json_object *value)

@@ -13,10 +13,11 @@
  * - An id that is neither on the board nor has been deleted, and that the client has
  *   not sent before, is a new task.
  * - A task that differs from what this client sent before is changed. Where it
- *   has not sent it before: if it is no version that the board has had, it is
- *   changed; a version that was replaced since the client joined, or may be known
- *   to the user from a time before, is an old copy; any other is taken for a
- *   change when nothing else explains the message.
+ *   has not sent it before, whatever its user sent when there the last time, perhaps
+ *   from another Blender: if it is no version that the board has had, it is changed;
+ *   a version that was there while the client, or its user at a time before, was,
+ *   may have been read, so is an old copy; any other is taken for a change
+ *   when nothing else explains the message.
  * - A task that this client sent before, and now does not, is deleted.
  * - One that it never sent may not be known to it. If nothing else explains the
  *   message, it is deleted when it is the only one that the client must know: from a

@@ -130,6 +130,44 @@ static void test_reopened_by_one_who_knows_no_other_version(void **state)
         task_holder_done(&d);
 }
 
+/* What a user sent with another Blender tells nothing of what this one has read. */
+static void test_an_old_copy_read_by_another_client_of_the_user(void **state)
+{
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL), b = joins(f, NULL);
+        sync(f, &a, "a", "1:todo");
+        sync(f, &b, "b", "1:four");
+        /* Read since it came, with none of the memory of before. */
+        TaskHolder fresh = joins(f, &a);
+        sync(f, &b, "b", "1:done 2:todo");
+        sync(f, &fresh, "a", "1:four 2:done");
+        assert_string_equal(board(f), "1:done 2:done");
+        /* Read when it was there the last time, and never sent. */
+        TaskHolder again = joins(f, &a);
+        sync(f, &again, "a", "1:four 2:done 3:todo");
+        assert_string_equal(board(f), "1:done 2:done 3:todo");
+        task_holder_done(&a);
+        task_holder_done(&b);
+        task_holder_done(&fresh);
+        task_holder_done(&again);
+}
+
+static void test_changed_to_what_it_was_only_while_the_user_was_away(void **state)
+{
+        Fixture *f = *state;
+        TaskHolder a = joins(f, NULL), b = joins(f, NULL);
+        sync(f, &a, "a", "1:todo 2:todo");
+        TaskHolder again = joins(f, &a);
+        sync(f, &b, "b", "1:four 2:todo");
+        sync(f, &b, "b", "1:done 2:todo");
+        again.joined = task_board_stamp(f->board);
+        sync(f, &again, "a", "1:four 2:todo");
+        assert_string_equal(board(f), "1:four 2:todo");
+        task_holder_done(&a);
+        task_holder_done(&b);
+        task_holder_done(&again);
+}
+
 static void test_deleting(void **state)
 {
         Fixture *f = *state;
@@ -368,6 +406,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_adding_and_changing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_reopened_by_one_who_knows_no_other_version, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_an_old_copy_read_by_another_client_of_the_user, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_changed_to_what_it_was_only_while_the_user_was_away, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_deleting, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_may_not_be_known_is_not_deleted, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_cannot_be_decided_stays_until_it_is_meant, setup, teardown),
