@@ -191,9 +191,9 @@ int net_open_peer(Net *n, const RoutingId *id)
 {
         Peer *p = peer_table_find(&n->peers, id);
         if (p) {
-                if (!p->closing)
-                        return 0;
-                p->closing = p->overflown = false;
+                if (p->closing)
+                        p->closing = p->overflown = false;
+                /* Whoever opens a peer again may have missed, or not yet understood, what was told before. */
                 for (int c = 0; c < _CHANNEL_MAX; c++)
                         if (p->box[c].connected)
                                 peer_table_set_due(&n->peers, p, PEER_DUE_CONNECTED << c);

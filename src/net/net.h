@@ -152,7 +152,8 @@ uint16_t net_port(const Net *n, Channel channel);
 int net_set_limits(Net *n, const NetLimits *limits);
 
 /* Keeps an outbox for the peer on all channels, and tries to deliver from now on, whether it is connected yet
- * or not. Opening twice is the same as once. Returns 0 or -ENOMEM. */
+ * or not. Opened again, it calls peer_connected again for each channel that is connected: so whoever is in doubt
+ * asks. Returns 0 or -ENOMEM. */
 int net_open_peer(Net *n, const RoutingId *peer);
 
 /* Forgets the peer. What is queued for its command channel still goes out for up to five seconds while it is

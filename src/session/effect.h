@@ -18,7 +18,8 @@ typedef enum EffectKind {
         EFFECT_JOURNAL, /* append a record; when it carries a node's payload, report its place with
                          * session_stored() */
         EFFECT_SEND,
-        EFFECT_OPEN,    /* the peer has logged in (or is expected back): keep an outbox for it on all channels */
+        EFFECT_OPEN,    /* the peer has logged in (or is expected back): keep an outbox for it on all channels. When it
+                         * has one already: call session_peer_found() again for the channels that are connected */
         EFFECT_CLOSE,   /* forget the peer; what is queued on the command channel (a Disconnect) still goes out */
         EFFECT_SAVE,    /* take a snapshot */
         EFFECT_ENCODE,  /* encode this node's bytes anew in the background, then session_encoded(), always */

@@ -374,7 +374,7 @@ static int tick_queue(Session *s, User *u)
 }
 
 /* A client that says nothing is found by what reaches it. What it was sent before may have gone into a connection that is
- * no more, and nothing else may be due for a long time. */
+ * no more, and nothing else may be due for a long time. Where the connection stands already, only asking tells. */
 static int knock_command(Session *s, User *u)
 {
         if (!u->lost[CHANNEL_COMMAND])
@@ -383,6 +383,8 @@ static int knock_command(Session *s, User *u)
         if (s->now.now >= u->command_knock_due) {
                 u->command_knock_due = s->now.now + COMMAND_KNOCK_INTERVAL;
                 r = table_send(s, u);
+                if (r == 0)
+                        r = emit_open(s, u);
         }
         session_need(s, u->command_knock_due);
         return r;

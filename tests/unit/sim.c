@@ -183,6 +183,7 @@ void sim_execute(Sim *sim, EffectList *effects)
                         send_effect(sim, e, &more);
                         break;
                 case EFFECT_OPEN:
+                        sim->n_opens++;
                         if ((c = client_by_id(sim, &e->open.peer)))
                                 c->has_outbox = true;
                         break;

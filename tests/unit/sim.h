@@ -108,7 +108,7 @@ typedef struct Sim {
         size_t n_checks;
 
         /* What the session has said. */
-        size_t n_penalties, n_saves, n_closes, n_journalled, n_refused_records, n_logs[_SESSION_EVENT_MAX];
+        size_t n_penalties, n_saves, n_opens, n_closes, n_journalled, n_refused_records, n_logs[_SESSION_EVENT_MAX];
         size_t n_tables, n_tables_built; /* sent; and made for that, one sent to several counted once */
         Frames *last_table;
         char last_save[128], last_log[512];

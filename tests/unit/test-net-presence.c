@@ -208,6 +208,28 @@ static void test_open_before_connected(void **state)
         rig_free(rig);
 }
 
+/* A silent client whose connection was told of once: asked again, it is told again, and not when it is gone. */
+static void test_open_again_tells_what_is_connected(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(1);
+        void *s = rig_client(rig, CHANNEL_COMMAND, &id);
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        Frames *f = rig_frames("table");
+        assert_int_equal(net_send(rig->net, &id, CHANNEL_COMMAND, SEND_TABLE, f), 0);
+        frames_unref(f);
+        rig_until(rig, rig->n_connected[CHANNEL_COMMAND] == 1);
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        rig_until(rig, rig->n_connected[CHANNEL_COMMAND] == 2);
+        assert_int_equal(rig->n_connected[CHANNEL_DATA], 0);
+        zmq_close(s);
+        rig_until(rig, rig->n_lost[CHANNEL_COMMAND] == 1);
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        rig_for(rig, 50 * 1000);
+        assert_int_equal(rig->n_connected[CHANNEL_COMMAND], 2);
+        rig_free(rig);
+}
+
 static void test_close_peer_flushes_commands_only(void **state)
 {
         Rig *rig = rig_new(&(NetConfig){ .window = 4096 });
@@ -316,6 +338,7 @@ int main(void)
                 cmocka_unit_test(test_silent_handover),
                 cmocka_unit_test(test_silent_data_channel),
                 cmocka_unit_test(test_open_before_connected),
+                cmocka_unit_test(test_open_again_tells_what_is_connected),
                 cmocka_unit_test(test_close_peer_flushes_commands_only),
                 cmocka_unit_test(test_storm_of_reused_descriptors),
                 cmocka_unit_test(test_ten_thousand_messages_of_fifty),
