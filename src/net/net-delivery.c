@@ -14,6 +14,9 @@
  * of its connections in its own time.
  */
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "net/net-private.h"
 
 /* Of a connection that has never spoken only the address is known. When another silent one from there does not read, its
@@ -39,25 +42,76 @@ void net_delivery_lost(Outbox *o)
         o->mark_time = 0;
 }
 
+static bool is_silent(const Net *n, const Outbox *o)
+{
+        return o->laden && o->serial == 0 && o->peer->has_address && n->silent.now - o->laden_since <= SILENT_WAIT;
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+        return memcmp(((const SilentAddress *)a)->address.bytes, ((const SilentAddress *)b)->address.bytes, sizeof(Address));
+}
+
+static SilentAddress *find_silent(const Net *n, const Address *address)
+{
+        SilentAddress key = { .address = *address };
+        return n->silent.n == 0 ? NULL :
+                bsearch(&key, n->silent.addresses, n->silent.n, sizeof key, compare_addresses);
+}
+
+static void merge_equal(SilentAddresses *s)
+{
+        size_t n = 0;
+        for (size_t i = 0; i < s->n; i++)
+                if (n == 0 || !address_equal(&s->addresses[n - 1].address, &s->addresses[i].address))
+                        s->addresses[n++] = s->addresses[i];
+        s->n = n;
+}
+
+/* Gathers the addresses that silent outboxes wait for, and asks the kernel about each silent connection from there
+ * once: many clients behind one address would each ask about all of them. False: no memory. */
+static bool look_at_silent(Net *n)
+{
+        SilentAddresses *s = &n->silent;
+        s->n = 0;
+        for (const Peer *p = n->peers.first; p; p = p->next) {
+                if (!is_silent(n, &p->box[CHANNEL_DATA]))
+                        continue;
+                if (s->n == s->n_allocated) {
+                        size_t wanted = MAX(2 * s->n, (size_t)16);
+                        SilentAddress *more = reallocarray(s->addresses, wanted, sizeof *more);
+                        if (!more)
+                                return false;
+                        s->addresses = more;
+                        s->n_allocated = wanted;
+                }
+                s->addresses[s->n++] = (SilentAddress){ .address = p->address };
+        }
+        if (s->n == 0)
+                return true;
+        qsort(s->addresses, s->n, sizeof *s->addresses, compare_addresses);
+        merge_equal(s);
+        for (size_t i = 0; i < n->connections.n_slots; i++) {
+                const Connection *c = n->connections.by_fd[i];
+                if (!c || c->channel != CHANNEL_DATA || c->has_id || !c->is_ip ||
+                    (c->state != CONNECTION_MAYBE && c->state != CONNECTION_ESTABLISHED))
+                        continue;
+                SilentAddress *a = find_silent(n, &c->address);
+                if (a)
+                        a->kernel_holds = MAX(a->kernel_holds, connection_bytes_unsent(c));
+        }
+        return true;
+}
+
 /* Bytes that the kernel holds of what was sent to the peer. */
-static uint64_t kernel_holds(const Net *n, const Outbox *o, uint64_t now)
+static uint64_t kernel_holds(const Net *n, const Outbox *o)
 {
         if (o->serial != 0) {
                 const Connection *c = connection_table_find(&n->connections, o->fd);
                 return c && c->serial == o->serial ? connection_bytes_unsent(c) : 0;
         }
-        if (now - o->laden_since > SILENT_WAIT)
-                return 0;
-        uint64_t most = 0;
-        for (size_t i = 0; i < n->connections.n_slots; i++) {
-                const Connection *c = n->connections.by_fd[i];
-                if (c && c->channel == o->channel && !c->has_id && c->is_ip &&
-                    (c->state == CONNECTION_MAYBE || c->state == CONNECTION_ESTABLISHED) && o->peer->has_address && address_equal(&c->address, &o->peer->address)) {
-                        uint64_t holds = connection_bytes_unsent(c);
-                        most = MAX(most, holds);
-                }
-        }
-        return most;
+        const SilentAddress *a = is_silent(n, o) ? find_silent(n, &o->peer->address) : NULL;
+        return a ? a->kernel_holds : 0;
 }
 
 static void check(Net *n, Outbox *o, uint64_t now)
@@ -69,7 +123,7 @@ static void check(Net *n, Outbox *o, uint64_t now)
                 o->mark_time = now;
                 o->mark_wire = o->n_wire;
         }
-        uint64_t kernel = kernel_holds(n, o, now);
+        uint64_t kernel = kernel_holds(n, o);
         bool all = kernel == 0 && flight_outstanding(o->flight) == 0;
         uint64_t left = all ? 0 : kernel + flight_bytes(o->flight);
         uint64_t arrived = left < o->n_wire ? o->n_wire - left : 0;
@@ -87,6 +141,9 @@ void net_delivery_check(Net *n)
         if (!n->has_laden)
                 return;
         uint64_t now = clock_monotonic_usec();
+        n->silent.now = now;
+        if (!look_at_silent(n)) /* the next one will do */
+                return;
         n->has_laden = false;
         for (Peer *p = n->peers.first; p; p = p->next) {
                 Outbox *o = &p->box[CHANNEL_DATA];

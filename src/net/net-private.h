@@ -26,6 +26,18 @@ typedef struct NetChannel {
         Connection *first_lost; /* gone, but their last messages may not have been read */
 } NetChannel;
 
+/* While deliveries are checked: what the kernel holds for silent connections from each address, sorted by that. */
+typedef struct SilentAddress {
+        Address address;
+        uint64_t kernel_holds; /* the most of any of them */
+} SilentAddress;
+
+typedef struct SilentAddresses {
+        SilentAddress *addresses;
+        size_t n, n_allocated;
+        uint64_t now;
+} SilentAddresses;
+
 struct Net {
         sd_event *event;
         void *context;
@@ -37,6 +49,7 @@ struct Net {
         PeerTable peers;
         sd_event_source *zap_source, *wake_source, *retry_source, *sweep_source, *post_source;
         bool post_armed, retry_armed, sweep_armed;
+        SilentAddresses silent;
         bool has_laden; /* some outbox is, or was not long ago */
         unsigned depth; /* of calls from the loop */
         NetCallbacks callbacks;
@@ -50,7 +63,6 @@ struct Net {
         uint64_t n_refused, n_bad[_NET_BAD_MAX];
         uint64_t bulk_taken, bulk_sent, bulk_void; /* messages, see NetStatus */
 };
-
 
 /* Around everything that the loop calls: callbacks that have become due, and turns that nobody will announce, are
  * seen to when the outermost one is left. */

@@ -348,6 +348,7 @@ Net *net_free(Net *n)
         peer_table_done(&n->peers);
         connection_table_done(&n->connections);
         address_table_free(n->addresses);
+        free(n->silent.addresses);
         if (n->wake_fd >= 0)
                 close(n->wake_fd);
         sd_event_unref(n->event);
