@@ -12,9 +12,7 @@
 #define NESTING_MAX 1000
 
 typedef struct Frame {
-        const Value *v;
-        uint32_t position; /* next index or slot */
-        bool at_value;     /* dict: the key in this slot has been written */
+        ValueCursor cursor;
         bool is_first;
 } Frame;
 
@@ -143,7 +141,6 @@ static int open_container(Writer *w, const Value *v)
                 [VALUE_SET] = "{",
                 [VALUE_FROZENSET] = "frozenset({",
         };
-        bool is_table = value_type(v) != VALUE_LIST && value_type(v) != VALUE_TUPLE;
 
         if (value_is_set(v) && value_table_length(v) == 0)
                 return text_append_string(w->text, value_type(v) == VALUE_SET ? "set()" : "frozenset()");
@@ -158,14 +155,13 @@ static int open_container(Writer *w, const Value *v)
                 w->frames = frames;
                 w->capacity = capacity;
         }
-        w->frames[w->n++] =
-            (Frame){ .v = v, .position = is_table ? value_table_first(v) : 0, .is_first = true };
+        w->frames[w->n++] = (Frame){ .cursor = value_cursor(v), .is_first = true };
         return text_append_string(w->text, openings[value_type(v)]);
 }
 
 static int close_container(Writer *w)
 {
-        const Value *v = w->frames[--w->n].v;
+        const Value *v = w->frames[--w->n].cursor.container;
 
         switch (value_type(v)) {
         case VALUE_LIST:
@@ -183,21 +179,10 @@ static int close_container(Writer *w)
 static const Value *next_member(Writer *w, const char **ret_lead)
 {
         Frame *f = &w->frames[w->n - 1];
-        const Value *member;
 
-        *ret_lead = f->is_first ? "" : f->at_value ? ": " : ", ";
+        *ret_lead = f->is_first ? "" : f->cursor.at_value ? ": " : ", ";
         f->is_first = false;
-        if (value_type(f->v) == VALUE_LIST || value_type(f->v) == VALUE_TUPLE)
-                return f->position < value_sequence_length(f->v) ? value_sequence_get(f->v, f->position++) :
-                                                                   NULL;
-        if (f->position == VALUE_SLOT_END)
-                return NULL;
-        member = f->at_value ? value_dict_value(f->v, f->position) : value_table_key(f->v, f->position);
-        if (value_is_dict(f->v))
-                f->at_value = !f->at_value;
-        if (!f->at_value)
-                f->position = value_table_next(f->v, f->position);
-        return member;
+        return value_cursor_next(&f->cursor);
 }
 
 int repr_append(const Value *v, Text *text)

@@ -8,9 +8,7 @@
 #define IN_PROGRESS UINT64_MAX
 
 typedef struct Frame {
-        Value *v;
-        uint32_t position; /* next index or slot */
-        bool at_value;     /* dict: the key in this slot has been walked */
+        ValueCursor cursor;
         uint32_t height;   /* of the highest member so far */
 } Frame;
 
@@ -53,7 +51,6 @@ static int check_kind(Walk *w, const Value *v)
 
 static int enter(Walk *w, Value *v)
 {
-        bool is_sequence = value_type(v) == VALUE_LIST || value_type(v) == VALUE_TUPLE;
         int r;
 
         if (w->n >= w->run->limits->max_depth)
@@ -70,7 +67,7 @@ static int enter(Walk *w, Value *v)
                 w->frames = frames;
                 w->capacity = capacity;
         }
-        w->frames[w->n++] = (Frame){ .v = v, .position = is_sequence ? 0 : value_table_first(v) };
+        w->frames[w->n++] = (Frame){ .cursor = value_cursor(v) };
         return 0;
 }
 
@@ -97,29 +94,12 @@ static int meet(Walk *w, Value *v, uint32_t *ret_height)
         return is_container(v) ? enter(w, v) : 0;
 }
 
-static Value *next_member(Frame *f)
-{
-        Value *member;
-
-        if (value_type(f->v) == VALUE_LIST || value_type(f->v) == VALUE_TUPLE)
-                return f->position < value_sequence_length(f->v) ? value_sequence_get(f->v, f->position++) :
-                                                                   NULL;
-        if (f->position == VALUE_SLOT_END)
-                return NULL;
-        member = f->at_value ? value_dict_value(f->v, f->position) : value_table_key(f->v, f->position);
-        if (value_is_dict(f->v))
-                f->at_value = !f->at_value;
-        if (!f->at_value)
-                f->position = value_table_next(f->v, f->position);
-        return member;
-}
-
 static uint32_t leave(Walk *w)
 {
         Frame *f = &w->frames[--w->n];
         uint32_t height = f->height + 1;
 
-        identity_map_find(w->heights, f->v)->number = height;
+        identity_map_find(w->heights, f->cursor.container)->number = height;
         if (w->n > 0)
                 w->frames[w->n - 1].height = MAX(w->frames[w->n - 1].height, height);
         return height;
@@ -133,7 +113,7 @@ static int height_of(DeltaRun *run, IdentityMap *heights, bool is_delta, Value *
         int r = meet(&w, v, &height);
 
         while (r == 0 && w.n > 0) {
-                Value *member = next_member(&w.frames[w.n - 1]);
+                Value *member = value_cursor_next(&w.frames[w.n - 1].cursor);
                 uint32_t known;
 
                 if (!member) {

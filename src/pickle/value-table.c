@@ -320,3 +320,18 @@ void value_table_insert_at_take(Value *v, uint32_t position, Value *key, Value *
         assert(t->n < t->capacity && value_is_hashable(key));
         link_entry(t, position, key, value);
 }
+
+Value *value_cursor_next(ValueCursor *c)
+{
+        const Value *v = c->container;
+        if (value_type(v) == VALUE_LIST || value_type(v) == VALUE_TUPLE)
+                return c->position < value_sequence_length(v) ? value_sequence_get(v, c->position++) : NULL;
+        if (c->position == VALUE_SLOT_END)
+                return NULL;
+        Value *member = c->at_value ? value_dict_value(v, c->position) : value_table_key(v, c->position);
+        if (value_is_dict(v))
+                c->at_value = !c->at_value;
+        if (!c->at_value)
+                c->position = value_table_next(v, c->position);
+        return member;
+}

@@ -430,6 +430,22 @@ static inline Value *value_dict_value(const Value *v, uint32_t slot)
         return ((const ValueTable *)v)->entries[slot].value;
 }
 
+/* A walk over the direct members of a container of any type, in order; a dict's are its keys, each followed by its value.
+ * The container must not change meanwhile. */
+typedef struct ValueCursor {
+        const Value *container;
+        uint32_t position; /* next index or slot */
+        bool at_value;     /* dict: the key in this slot has been given */
+} ValueCursor;
+
+static inline ValueCursor value_cursor(const Value *container)
+{
+        bool is_sequence = value_type(container) == VALUE_LIST || value_type(container) == VALUE_TUPLE;
+        return (ValueCursor){ .container = container, .position = is_sequence ? 0 : value_table_first(container) };
+}
+
+Value *value_cursor_next(ValueCursor *c); /* borrowed; NULL at the end */
+
 /* The slot of an equal key, or VALUE_SLOT_END; also for an unhashable key. */
 uint32_t value_table_find(const Value *v, const Value *key);
 

@@ -10,61 +10,14 @@ import struct
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from canonical import dump, sharing
+
 SEED = int(os.environ.get("SCENEKEEP_SEED") or random.SystemRandom().randrange(2**32))
 ROUNDS = int(os.environ.get("SCENEKEEP_ROUNDS") or 200)
 rng = random.Random(SEED)
-
-
-def escape(data):
-    return "".join(chr(c) if 0x20 <= c <= 0x7E and c not in b'"\\' else "\\x%02x" % c for c in data)
-
-
-def dump(v, ordered=False):
-    t = type(v)
-    if v is None:
-        return "N"
-    if t is bool:
-        return "T" if v else "F"
-    if t is int:
-        return "i%s%x" % ("-" if v < 0 else "", abs(v))
-    if t is float:
-        return "f" + struct.pack(">d", v).hex()
-    if t is str:
-        return 's"%s"' % escape(v.encode("utf-8", "surrogatepass"))
-    if t is bytes:
-        return 'b"%s"' % escape(v)
-    if t is bytearray:
-        return 'B"%s"' % escape(v)
-    if t is list:
-        return "[" + "".join(dump(x, ordered) + "," for x in v) + "]"
-    if t is tuple:
-        return "(" + "".join(dump(x, ordered) + "," for x in v) + ")"
-    if t is set:
-        return "<" + "".join(x + "," for x in sorted(dump(x) for x in v)) + ">"
-    if t is frozenset:
-        return "{|" + "".join(x + "," for x in sorted(dump(x) for x in v)) + "|}"
-    if t is dict:
-        pairs = [(dump(k, ordered), dump(x, ordered)) for k, x in v.items()]
-        return "{" + "".join(k + ":" + x + "," for k, x in (pairs if ordered else sorted(pairs))) + "}"
-    raise TypeError("value of type %s" % t)
-
-
-def sharing(v):
-    """Which containers are one object, in the order of a walk; sets have no order and no mutable members."""
-    seen, out, todo = {}, [], [v]
-    while todo:
-        x = todo.pop()
-        if type(x) in (list, dict, set, bytearray):
-            if id(x) in seen:
-                out.append(seen[id(x)])
-                continue
-            seen[id(x)] = len(seen)
-            out.append(len(seen) - 1)
-        if type(x) in (list, tuple):
-            todo.extend(x)
-        elif type(x) is dict:
-            todo.extend(x.values())
-    return out
 
 
 def number():
