@@ -6,9 +6,8 @@
 /* Whether a user is there. That follows the command connection: a crashed Blender leaves its heartbeat process behind,
  * which would answer for ever. */
 
-/* A change of latency is worth a table when it is more than this, more than a quarter, and not too soon. */
+/* A change of latency is worth a table when it is more than this, and more than a quarter. */
 #define LATENCY_CHANGE_MSEC 20u
-#define LATENCY_INTERVAL (5 * USEC_PER_SEC)
 
 /* A heartbeat that has not been heard so long after the login is spoken to, until the second. */
 #define UNHEARD_WAIT (500 * USEC_PER_MSEC)
@@ -250,20 +249,17 @@ static void measure_latency(Session *s, User *u)
         u->has_latency = true;
 }
 
-static void tell_latency(Session *s, User *u)
+static void note_latency(Session *s, const User *u)
 {
         if (!u->has_latency)
                 return;
-        uint32_t latency = (uint32_t)(u->latency / USEC_PER_MSEC);
+        uint32_t latency = user_latency_msec(u);
         uint32_t told = u->latency_told;
         uint32_t change = latency > told ? latency - told : told - latency;
-        bool first = u->latency_told_at == 0;
-        if (!first && (change <= LATENCY_CHANGE_MSEC || change <= told / 4 ||
-                       s->now.now - u->latency_told_at < LATENCY_INTERVAL))
-                return;
-        u->latency_told = latency;
-        u->latency_told_at = s->now.now;
-        s->table_dirty = true;
+        if (!u->has_told_latency)
+                s->table_dirty = true;
+        else if (change > LATENCY_CHANGE_MSEC && change > told / 4)
+                s->latency_changed = true;
 }
 
 static int send_ping(Session *s, User *u)
@@ -306,7 +302,7 @@ int presence_ttl(Session *s, const RoutingId *from, User *u, const char *address
                 return send_ping(s, u);
         }
         measure_latency(s, u);
-        tell_latency(s, u);
+        note_latency(s, u);
         return 0;
 }
 

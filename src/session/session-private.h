@@ -160,6 +160,7 @@ struct Session {
         uint32_t serial;
         bool table_dirty; /* the users' table has changed: due TABLE_INTERVAL after the one before */
         uint64_t table_told;
+        bool latency_changed; /* the table is wrong about somebody's latency */
         Value **table_rows;   /* of all users, as far as they have been made in this call */
         size_t n_table_rows;
         Frames *table_common; /* what most users are sent, if it has been made in this call */

@@ -608,7 +608,7 @@ int session_get_user(const Session *s, size_t i, SessionUserInfo *ret)
                 .connected = !u->away && !u->lost[CHANNEL_COMMAND],
                 .behind = u->stale.n > 0,
                 .status = u->status,
-                .latency_msec = u->has_latency ? u->latency / USEC_PER_MSEC : 0,
+                .latency_msec = u->has_latency ? user_latency_msec(u) : 0,
                 .since_wall = u->since_wall,
                 .n_updates = u->n_updates,
                 .n_refused = u->n_refused,

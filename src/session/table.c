@@ -5,6 +5,10 @@
 
 /* The users' table, UpdateClientsState: what clients know of each other. */
 
+/* A line that has become slower affects everybody on it, and a crowd's table is large: for their latencies alone it goes
+ * out so often at most, for each ten users. */
+#define LATENCY_INTERVAL (5 * USEC_PER_SEC)
+
 static Value *table_row(const User *u, Value *metadata)
 {
         Value *row = value_dict_new();
@@ -101,9 +105,22 @@ int table_send(Session *s, const User *u)
         return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_TABLE, is_common ? s->table_common : own, 0);
 }
 
+static void refresh_latencies(Session *s)
+{
+        s->latency_changed = false;
+        for (size_t i = 0; i < s->n_users; i++) {
+                User *u = s->users[i];
+                if (!u->has_latency)
+                        continue;
+                u->latency_told = user_latency_msec(u);
+                u->has_told_latency = true;
+        }
+}
+
 int table_send_all(Session *s)
 {
         table_forget(s);
+        refresh_latencies(s);
         s->table_dirty = false;
         s->table_told = s->now.now;
         for (size_t i = 0; i < s->n_users; i++) {
@@ -121,17 +138,24 @@ int table_send_all(Session *s)
         return r;
 }
 
+static bool is_due(Session *s, uint64_t interval)
+{
+        if (s->table_told == 0 || s->now.now >= s->table_told + interval)
+                return true;
+        session_need(s, s->table_told + interval);
+        return false;
+}
+
 static bool table_is_due(Session *s)
 {
-        if (s->table_told == 0 || s->now.now >= s->table_told + TABLE_INTERVAL)
-                return true;
-        session_need(s, s->table_told + TABLE_INTERVAL);
-        return false;
+        return is_due(s, TABLE_INTERVAL);
 }
 
 int table_tell(Session *s)
 {
-        return s->table_dirty && table_is_due(s) ? table_send_all(s) : 0;
+        bool wanted = s->table_dirty ? table_is_due(s) :
+                s->latency_changed && is_due(s, LATENCY_INTERVAL * MAX((s->n_users + 9) / 10, (size_t)1));
+        return wanted ? table_send_all(s) : 0;
 }
 
 int table_send_login(Session *s, const User *u)

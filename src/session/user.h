@@ -5,6 +5,7 @@
  * files that are named after them. Times are `now` of SessionTime in microseconds, 0: never. */
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/frames.h"
 #include "base/routing-id.h"
 #include "base/u64-map.h"
@@ -123,7 +124,7 @@ typedef struct User {
         uint32_t latency;        /* microseconds, smoothed */
         bool has_latency;
         uint32_t latency_told;   /* milliseconds, as in the last table */
-        uint64_t latency_told_at;
+        bool has_told_latency;
 
         /* Metadata, see metadata.c. */
         Bytes *metadata;         /* pickle of a dict */
@@ -144,6 +145,11 @@ DEFINE_CLEANUP(User *, user_free)
 static inline bool user_is_named(const User *u, const void *name, size_t size)
 {
         return u->name->size == size && memcmp(u->name->data, name, size) == 0;
+}
+
+static inline uint32_t user_latency_msec(const User *u)
+{
+        return u->latency / USEC_PER_MSEC;
 }
 
 /* Data sent to it waits. */
