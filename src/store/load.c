@@ -235,7 +235,8 @@ static int read_item(Store *s, const JournalItem *item, bool verify, SegmentMap 
         record_get_view(&head, ret);
         if (verify && !payload_is_intact(s, &ret->blob)) {
                 ret->blob_damaged = true;
-                report_payload(s, &head, ret->blob.segment > 0 ? ret->blob.segment : item->segment);
+                /* A reference may name any segment. */
+                report_payload(s, &head, store_find_segment(s, ret->blob.segment) ? ret->blob.segment : item->segment);
         } else if (!verify && ret->blob.size > 0)
                 (void)store_refresh(s, &ret->blob);
         return 1;

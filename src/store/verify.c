@@ -91,7 +91,7 @@ static void verify_done(WorkerJob *job, int result)
 
                 if (!item->damaged)
                         continue;
-                if (item->blob.segment > 0) {
+                if (store_find_segment(v->store, item->blob.segment)) {
                         char name[SEGMENT_NAME_SIZE];
 
                         segment_name(item->blob.segment, name);
