@@ -21,6 +21,7 @@ struct Worker {
         JobList queues[_WORKER_PRIORITY_MAX];
         JobList finished;
         WorkerJob *running;
+        WorkerJob *awaited; /* the owner, in worker_wait(), takes its result itself */
         unsigned n_pending;
         bool threaded;
         bool closing; /* low jobs end with -ECANCELED instead of being queued again */
@@ -96,7 +97,10 @@ static void step_locked(Worker *w)
                 finish_locked(w, job, -ECANCELED);
         else if (r == WORKER_AGAIN)
                 list_append(&w->queues[job->priority], job);
-        else
+        else if (job == w->awaited) {
+                job->result = r;
+                w->awaited = NULL;
+        } else
                 finish_locked(w, job, r);
 }
 
@@ -150,12 +154,16 @@ static int start_thread(Worker *w)
 static int worker_new_full(bool threaded, Worker **ret)
 {
         _cleanup_worker_ Worker *w = calloc(1, sizeof(Worker));
+        pthread_condattr_t attributes;
 
         if (!w)
                 return -ENOMEM;
         pthread_mutex_init(&w->mutex, NULL);
         pthread_cond_init(&w->wake, NULL);
-        pthread_cond_init(&w->ended, NULL);
+        pthread_condattr_init(&attributes);
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+        pthread_cond_init(&w->ended, &attributes);
+        pthread_condattr_destroy(&attributes);
         w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (w->event_fd < 0)
                 return -errno;
@@ -227,6 +235,35 @@ void worker_submit(Worker *w, WorkerJob *job, WorkerPriority priority)
                 assert(n == sizeof(uint64_t));
         }
         pthread_mutex_unlock(&w->mutex);
+}
+
+bool worker_submit_and_wait(Worker *w, WorkerJob *job, WorkerPriority priority, uint64_t usec, int *ret)
+{
+        uint64_t until = clock_monotonic_usec() + usec;
+        struct timespec deadline = { .tv_sec = (time_t)(until / 1000000), .tv_nsec = (long)(until % 1000000) * 1000 };
+        bool ended;
+        int r = 0;
+
+        if (!w->threaded) {
+                while ((*ret = job->run(job)) == WORKER_AGAIN)
+                        ;
+                return true;
+        }
+        pthread_mutex_lock(&w->mutex);
+        job->priority = priority;
+        list_append(&w->queues[priority], job);
+        w->awaited = job;
+        pthread_cond_signal(&w->wake);
+        while (w->awaited && r == 0)
+                r = pthread_cond_timedwait(&w->ended, &w->mutex, &deadline);
+        ended = !w->awaited;
+        w->awaited = NULL;
+        if (!ended)
+                w->n_pending++;
+        pthread_mutex_unlock(&w->mutex);
+        if (ended)
+                *ret = job->result;
+        return ended;
 }
 
 int worker_fd(const Worker *w)

@@ -59,6 +59,10 @@ DEFINE_CLEANUP(Worker *, worker_free)
 /* Queues a job; the job's memory must live until done(). Cannot fail. */
 void worker_submit(Worker *w, WorkerJob *job, WorkerPriority priority);
 
+/* The same, and waits for the job's end, but at most so long. True: that was it, with this result, and done() is not
+ * called. False: done() is called as ever. Without a thread it is run right here. */
+bool worker_submit_and_wait(Worker *w, WorkerJob *job, WorkerPriority priority, uint64_t usec, int *ret);
+
 /* An eventfd, readable while finished jobs wait for worker_dispatch(). Owned by the worker. */
 int worker_fd(const Worker *w);
 

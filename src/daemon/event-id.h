@@ -23,6 +23,8 @@
 #define EVENT_SAVE_FAILED "b3eb3dae26704426927182999cb63c7d"
 /* Writing fails, the session goes on in memory; ERRNO= */
 #define EVENT_STORE_DEGRADED "85e830712d204d50971e7796b08f8037"
+/* The disk takes longer than updates wait for it, nothing has failed; SCENEKEEP_REASON= */
+#define EVENT_STORE_SLOW "5394e163d51d41dfa86461fdb39ce32b"
 /* Writing works again and nothing is owed to the disk */
 #define EVENT_STORE_RECOVERED "b21a67296f5f4a9cb0eeb0acdab27e04"
 /* Data that fails its digest was set aside; SCENEKEEP_FILE= */

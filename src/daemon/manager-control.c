@@ -221,9 +221,8 @@ static void answer_save(ManagerControl *c, const ControlSave *save, int error)
         json_object *o;
 
         if (error < 0) {
-                control_refuse(save->call, CONTROL_ERROR_FAILED, "the session could not be saved: %s. The journal has every "
-                                                                 "update; see the log",
-                               strerror(-error));
+                control_refuse(save->call, CONTROL_ERROR_FAILED, "the session could not be saved: %s; %s. See the log",
+                               strerror(-error), report_journal(c->manager->store));
                 return;
         }
         error = store_snapshot_find(c->manager->store, "latest", &info);

@@ -17,10 +17,11 @@
 static void hold_reading(Manager *m)
 {
         size_t held = executor_held_bytes(m->executor), incoming = intake_bytes(m->intake);
-        if (!m->reading_held && (held > HELD_BYTES_MAX || incoming > INTAKE_BYTES_MAX)) {
+        bool behind = store_is_behind(m->store);
+        if (!m->reading_held && (behind || held > HELD_BYTES_MAX || incoming > INTAKE_BYTES_MAX)) {
                 m->reading_held = true;
                 net_pause_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
-        } else if (m->reading_held && held < HELD_BYTES_MAX / 2 && incoming < INTAKE_BYTES_MAX / 2) {
+        } else if (m->reading_held && !behind && held < HELD_BYTES_MAX / 2 && incoming < INTAKE_BYTES_MAX / 2) {
                 m->reading_held = false;
                 net_resume_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
         }
@@ -188,10 +189,10 @@ static void on_durable(void *userdata, uint64_t sequence)
         on_written(userdata);
 }
 
-static void on_degraded(void *userdata, const char *reason)
+static void on_degraded(void *userdata, StoreLevel level, const char *reason)
 {
         Manager *m = userdata;
-        report_degraded(reason, m->config->sync == CONFIG_SYNC_ALWAYS);
+        report_degraded(level, reason, m->config->sync == CONFIG_SYNC_ALWAYS);
         on_written(m);
 }
 

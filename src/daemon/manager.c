@@ -22,7 +22,7 @@
 int manager_check(Manager *m, int k)
 {
         if (k < 0) {
-                log_error_errno(k, "The session cannot go on and is ended; the journal has every update");
+                log_error_errno(k, "The session cannot go on and is ended; %s", report_journal(m->store));
                 (void)sd_event_exit(m->event, k);
         }
         return k;
@@ -60,7 +60,7 @@ int manager_stop(Manager *m)
                 return sd_event_exit(m->event, 0);
         }
         if (m->state == MANAGER_STOPPING) {
-                log_warning("Told to stop again: leaving without waiting for the save; the journal has every update");
+                log_warning("Told to stop again: leaving without waiting for the save; %s", report_journal(m->store));
                 return sd_event_exit(m->event, 0);
         }
         notify_stopping("saving");

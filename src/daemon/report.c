@@ -112,17 +112,27 @@ void report_problem(StoreLevel level, const char *text)
         log_event(priority, level == STORE_NOTICE ? NULL : EVENT_STORE_DAMAGED, NULL, "%s", text);
 }
 
-void report_degraded(const char *reason, bool always)
+void report_degraded(StoreLevel level, const char *reason, bool always)
 {
-        if (reason)
+        const char *users = always ? "with sync = \"always\" nobody sees anybody's updates until then" : "users go on";
+        if (reason && level == STORE_ERROR)
                 log_event(LOG_CRIT, EVENT_STORE_DEGRADED, LOG_FIELDS(LOG_TEXT("REASON", reason)),
                           "The disk refuses to take the session's updates (%s). Everybody stays connected and everything "
                           "is kept in memory and written when the disk allows it; %s. Free some space or mend the disk "
                           "soon",
-                          reason,
-                          always ? "with sync = \"always\" nobody sees anybody's updates until then" :
-                                   "users go on");
+                          reason, users);
+        else if (reason)
+                log_event(LOG_WARNING, EVENT_STORE_SLOW, LOG_FIELDS(LOG_TEXT("REASON", reason)),
+                          "The disk is slow to take the session's updates (%s). Nothing has failed: everybody stays "
+                          "connected, and everything is written in its turn; %s",
+                          reason, users);
         else
-                log_event(LOG_NOTICE, EVENT_STORE_RECOVERED, NULL,
-                          "The disk takes updates again, and has everything that was kept in memory");
+                log_event(LOG_NOTICE, EVENT_STORE_RECOVERED, NULL, "The disk %s, and has everything that was kept in memory",
+                          level == STORE_ERROR ? "takes updates again" : "has caught up");
+}
+
+const char *report_journal(const Store *s)
+{
+        return !s || store_has_everything(s) ? "the journal has every update that anybody was shown" :
+                                               "not every update is in the journal, as the disk has not taken them yet";
 }

@@ -20,4 +20,8 @@ void report_session(Report *r, const Effect *log); /* an EFFECT_LOG */
 void report_bad_peer(Report *r, const char *address, NetBadPeer what);
 void report_banned(const char *address, uint64_t ban_usec);
 void report_problem(StoreLevel level, const char *text);
-void report_degraded(const char *reason, bool always); /* reason NULL: well again; always: sync = "always" */
+/* reason NULL: well again; always: sync = "always". */
+void report_degraded(StoreLevel level, const char *reason, bool always);
+
+/* Whether the journal has everything, to be put into a sentence. */
+const char *report_journal(const Store *s);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/event-id.h"
+#include "daemon/report.h"
 #include "daemon/saver.h"
 #include "scene/snapshot.h"
 #include "store/snapshot.h"
@@ -139,8 +140,8 @@ static void finish(Saver *s, int error, const char *error_text)
                 s->want_all = true;
                 log_event(LOG_ERR, EVENT_SAVE_FAILED,
                           LOG_FIELDS(LOG_TEXT("REASON", s->doing.n > 0 ? s->doing.text[0] : "")),
-                          "Failed to save session: %s. The journal has every update; the next save tries again",
-                          error_text ?: strerror(-error));
+                          "Failed to save session: %s; %s. The next save tries again",
+                          error_text ?: strerror(-error), report_journal(s->store));
         } else {
                 s->sequence = s->doing_sequence;
                 s->last_saved = clock_realtime_usec();

@@ -105,7 +105,7 @@ static int write_record(ContentWriter *w, uint16_t kind, const void *key, size_t
         iov[1] = (struct iovec){ .iov_base = (void *)blob->data, .iov_len = blob->size };
         iov[2] = (struct iovec){ .iov_base = (void *)padding,
                                  .iov_len = format_align(blob->size) - blob->size };
-        r = io_pwritev_all(w->store->io, w->fd, iov, ELEMENTSOF(iov), (off_t)w->end, NULL);
+        r = io_pwritev_all(w->store->io, w->fd, iov, ELEMENTSOF(iov), (off_t)w->end, NULL, NULL);
         if (r < 0)
                 return r;
         location->segment = header.blob_segment;

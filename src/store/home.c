@@ -59,7 +59,7 @@ _printf_(2, 3) static void set_degraded(Store *s, const char *format, ...)
         va_start(ap, format);
         n = vasprintf(&text, format, ap);
         va_end(ap);
-        journal_degrade(s, n < 0 ? NULL : text);
+        journal_degrade(s, STORE_ERROR, n < 0 ? NULL : text);
 }
 
 static void leave(Store *s)

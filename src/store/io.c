@@ -88,7 +88,21 @@ Io *io_system(void)
         return &io;
 }
 
-int io_pwritev_all(Io *io, int fd, struct iovec *iov, int n_iov, off_t offset, size_t *ret_written)
+/* One call, with as much of it as that may write. */
+static ssize_t write_some(Io *io, int fd, const struct iovec *iov, int n_iov, off_t offset)
+{
+        struct iovec part = { .iov_base = iov->iov_base, .iov_len = MIN(iov->iov_len, (size_t)IO_CALL_BYTES_MAX) };
+        size_t size = part.iov_len;
+        int n = 1;
+
+        if (part.iov_len < iov->iov_len)
+                return io->pwritev(io, fd, &part, 1, offset);
+        while (n < MIN(n_iov, IOV_MAX) && iov[n].iov_len <= IO_CALL_BYTES_MAX - size)
+                size += iov[n++].iov_len;
+        return io->pwritev(io, fd, iov, n, offset);
+}
+
+int io_pwritev_all(Io *io, int fd, struct iovec *iov, int n_iov, off_t offset, Worker *progress, size_t *ret_written)
 {
         size_t written = 0;
         int r = 0;
@@ -102,7 +116,9 @@ int io_pwritev_all(Io *io, int fd, struct iovec *iov, int n_iov, off_t offset, s
                 }
                 if (n_iov == 0)
                         break;
-                n = io->pwritev(io, fd, iov, MIN(n_iov, IOV_MAX), offset + (off_t)written);
+                n = write_some(io, fd, iov, n_iov, offset + (off_t)written);
+                if (progress)
+                        worker_progress(progress);
                 if (n == -EINTR)
                         continue;
                 if (n <= 0) {
@@ -132,7 +148,7 @@ int io_pwrite_all(Io *io, int fd, const void *data, size_t size, off_t offset)
 {
         struct iovec iov = { .iov_base = (void *)data, .iov_len = size };
 
-        return io_pwritev_all(io, fd, &iov, 1, offset, NULL);
+        return io_pwritev_all(io, fd, &iov, 1, offset, NULL, NULL);
 }
 
 int io_pread_all(Io *io, int fd, void *buffer, size_t size, off_t offset)
@@ -169,7 +185,7 @@ int io_write_file_atomic(Io *io, int dirfd, const char *name, const struct iovec
         fd = io->openat(io, dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
         if (fd < 0)
                 return fd;
-        r = io_pwritev_all(io, fd, copy, n_iov, 0, NULL);
+        r = io_pwritev_all(io, fd, copy, n_iov, 0, NULL, NULL);
         /* Without this the rename could reach the disk before the bytes do. */
         if (r >= 0)
                 r = io->fsync(io, fd);

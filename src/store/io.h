@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 
 #include "base/macros.h"
+#include "base/worker.h"
 
 typedef struct Io Io;
 
@@ -35,9 +36,12 @@ struct Io {
 /* The real thing; needs no release. */
 Io *io_system(void);
 
+/* So much is written with one call at most. */
+#define IO_CALL_BYTES_MAX (1u << 20)
+
 /* Loops over short writes and EINTR. Returns 0 or a negative errno; *ret_written (may be NULL) says how many
- * bytes got through in either case. iov is consumed. */
-int io_pwritev_all(Io *io, int fd, struct iovec *iov, int n_iov, off_t offset, size_t *ret_written);
+ * bytes got through in either case. iov is consumed. The worker that it runs in, if any, is told of each call's end. */
+int io_pwritev_all(Io *io, int fd, struct iovec *iov, int n_iov, off_t offset, Worker *progress, size_t *ret_written);
 int io_pwrite_all(Io *io, int fd, const void *data, size_t size, off_t offset);
 
 /* Reads exactly size bytes: 0, -EUCLEAN when the file is shorter, negative errno. */

@@ -24,10 +24,17 @@ static inline uint64_t pending_size(const Pending *p)
         return p->head_size + pending_blob_size(p);
 }
 
+/* Whether what is unwritten will be so for a while: nobody waits for it then. */
+static inline bool journal_is_behind(const Journal *j)
+{
+        return j->refusing || j->overdue;
+}
+
 /* journal.c: gives every record from `from` on a new place, in a new segment. */
 int journal_replace_from(Store *s, Pending *from);
 void journal_set_degraded(Store *s, const char *what, const char *segment, int error);
-/* The same for a call that has not returned. */
+/* The same for a call that takes its time, and for one that seems not to return. */
+void journal_set_slow(Store *s, const char *what, const char *consequence);
 void journal_set_unanswered(Store *s, const char *what, const char *consequence);
 void journal_clear_degraded(Store *s);
 

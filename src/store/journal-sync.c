@@ -175,7 +175,8 @@ void store_sync_begin(Store *s)
                 j->sync_again = true;
                 return;
         }
-        if (journal_commit(s) == STORE_WRITING)
+        (void)journal_commit(s);
+        if (j->write && !j->refusing)
                 j->sync_after_write = true;
         for (size_t i = 0; i < j->n_files; i++)
                 dirty |= j->files[i].dirty;

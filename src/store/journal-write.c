@@ -12,9 +12,14 @@
 #define SLOW_WRITE_USEC UINT64_C(20000)
 #define SLOW_WRITE_BYTES_PER_USEC 100u
 #define SLOW_MEMORY_USEC UINT64_C(30000000)
-/* So long may an update wait for a write, and its loss by a power cut be possible before somebody is told. */
-#define WRITE_PATIENCE_USEC UINT64_C(1000000)
-#define SYNC_PATIENCE_USEC UINT64_C(5000000)
+/* So long is a small write waited for: it usually takes microseconds. */
+#define WAIT_USEC UINT64_C(5000)
+/* So long may an update wait for a write, and its loss by a power cut be possible, before somebody is told that the disk
+ * is slow. */
+#define SLOW_DISK_SYNC_USEC UINT64_C(5000000)
+/* After so long without a sign of life it is not only busy. A write gives one for each IO_CALL_BYTES_MAX, a sync none. */
+#define UNANSWERED_WRITE_USEC UINT64_C(5000000)
+#define UNANSWERED_SYNC_USEC UINT64_C(30000000)
 
 JournalFile *journal_find_file(Journal *j, const Segment *segment)
 {
@@ -77,6 +82,7 @@ static void mark_written(Store *s, Pending *p)
 
         store_set_segment_size(s, p->segment, p->offset + pending_size(p), p->header.sequence);
         j->unsynced_bytes += pending_size(p);
+        j->unwritten_bytes -= pending_size(p);
         j->written = MAX(j->written, p->header.sequence);
         j->unwritten = p->next;
 }
@@ -92,6 +98,7 @@ struct WriteRun {
         Segment *segment;
         Pending *first;
         unsigned n_pendings;
+        Worker *progress; /* NULL: in no worker */
         int fd;    /* -1: the file is still to be made */
         bool made; /* it has been */
         uint64_t begun_usec;
@@ -114,6 +121,7 @@ static int run_prepare(WriteRun *run, Store *s)
                 return -ENOMEM;
         run->job = (WorkerJob){ .run = run_job, .done = run_job_done };
         run->store = s;
+        run->progress = s->writer;
         run->segment = p->segment;
         run->first = p;
         run->n_pendings = 0;
@@ -199,7 +207,7 @@ static int run_write(WriteRun *run)
                 r = run_make_file(run);
         if (r >= 0)
                 r = io_pwritev_all(run->store->io, run->fd, run->iov, run->n_iov, (off_t)run->first->offset,
-                                   &run->written);
+                                   run->progress, &run->written);
         if (r < 0)
                 run_tidy(run);
         return r;
@@ -287,38 +295,73 @@ static bool disk_is_slow(const Journal *j)
         return now < j->slow_until_usec || (j->sync && now - j->sync_begun_usec > SLOW_SYNC_USEC);
 }
 
-void journal_watch(Store *s)
+/* Whoever waits for what is unwritten does no longer. */
+static void stop_waiting(Store *s)
 {
-        Journal *j = &s->journal;
-        uint64_t now = clock_monotonic_usec();
-
-        if (j->write && !j->refusing && now - j->write->begun_usec > WRITE_PATIENCE_USEC) {
-                j->refusing = true;
-                journal_set_unanswered(s, "a write", "Everything is held in memory and written when it answers");
-                if (s->events.written)
-                        s->events.written(s->events.userdata);
-        } else if (j->sync && !j->degraded && now - j->sync_begun_usec > SYNC_PATIENCE_USEC)
-                journal_set_unanswered(s, "a sync",
-                                       "What has changed since it began would be lost with the machine's power");
+        s->journal.overdue = true;
+        if (s->events.written)
+                s->events.written(s->events.userdata);
 }
 
-static uint64_t unwritten_bytes(const Journal *j, uint64_t enough)
+static void watch_write(Store *s)
 {
-        uint64_t bytes = 0;
+        Journal *j = &s->journal;
 
-        for (const Pending *p = j->unwritten; p && bytes <= enough; p = p->next)
-                bytes += pending_size(p);
-        return bytes;
+        if (clock_monotonic_usec() - j->write->begun_usec > s->slow_usec && !journal_is_behind(j)) {
+                journal_set_slow(s, "a write",
+                                 "Everything is kept in memory until it is written, and would be lost with the server's "
+                                 "process");
+                stop_waiting(s);
+        }
+        if (worker_stalled_usec(s->writer) > UNANSWERED_WRITE_USEC)
+                journal_set_unanswered(s, "a write", "Everything is held in memory and written when it answers");
+}
+
+static void watch_sync(Store *s)
+{
+        const Journal *j = &s->journal;
+        uint64_t usec = clock_monotonic_usec() - j->sync_begun_usec;
+
+        if (usec > UNANSWERED_SYNC_USEC && (!j->degraded || j->degraded_level != STORE_ERROR))
+                journal_set_unanswered(s, "a sync",
+                                       "What has changed since it began would be lost with the machine's power");
+        else if (usec > SLOW_DISK_SYNC_USEC && !j->degraded)
+                journal_set_slow(s, "a sync", "What has changed since it began would be lost with the machine's power");
+}
+
+void journal_watch(Store *s)
+{
+        if (s->journal.write)
+                watch_write(s);
+        if (s->journal.sync)
+                watch_sync(s);
 }
 
 /* NULL: to be done here. */
 static WriteRun *run_for_writer(Store *s)
 {
-        Journal *j = &s->journal;
+        return s->writer ? malloc(sizeof(WriteRun)) : NULL;
+}
 
-        if (!s->writer || (unwritten_bytes(j, s->direct_bytes) <= s->direct_bytes && !disk_is_slow(j)))
-                return NULL;
-        return malloc(sizeof(WriteRun));
+/* Returns whether it has come to its end, with *ret_error. */
+static bool run_in_writer(Store *s, WriteRun *run, int *ret_error)
+{
+        Journal *j = &s->journal;
+        bool small = j->unwritten_bytes <= s->direct_bytes && !disk_is_slow(j);
+        bool ended = false;
+        int r;
+
+        j->write = run;
+        if (small)
+                ended = worker_submit_and_wait(s->writer, &run->job, WORKER_URGENT, WAIT_USEC, &r);
+        else
+                worker_submit(s->writer, &run->job, WORKER_URGENT);
+        if (!ended)
+                return false;
+        j->write = NULL;
+        *ret_error = run_end(s, run, r);
+        free(run);
+        return true;
 }
 
 /* A disk that is slow to sync must not make us hold ever more: payloads that are in the kernel can be had
@@ -370,16 +413,16 @@ int journal_write(Store *s)
                 int r;
 
                 if (run && run_prepare(run, s) >= 0) {
-                        j->write = run;
-                        worker_submit(s->writer, &run->job, WORKER_URGENT);
-                        return STORE_WRITING;
+                        if (!run_in_writer(s, run, &r))
+                                return STORE_WRITING;
+                } else {
+                        free(run);
+                        r = write_here(s);
                 }
-                free(run);
-                r = write_here(s);
                 if (r < 0)
                         return r;
         }
-        j->refusing = false;
+        j->refusing = j->overdue = false;
         journal_unlink_abandoned(s);
         spill(s);
         return 0;
@@ -397,7 +440,7 @@ int journal_commit(Store *s)
                 (void)journal_write(s);
         if (j->hole && j->hole_sequence > j->valid && j->unwritten)
                 return STORE_LOST;
-        if (j->write && !j->refusing)
+        if (j->write && !journal_is_behind(j))
                 return STORE_WRITING;
         return j->unwritten ? STORE_HELD : 0;
 }

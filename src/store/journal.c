@@ -11,6 +11,9 @@
 #include "store/digest.h"
 #include "store/journal-internal.h"
 
+/* While this part of what may be held waits for a disk that is slow, no more is to come. */
+#define BEHIND_PART 4u
+
 void journal_init(Journal *j, uint64_t retry_usec)
 {
         *j = (Journal){ .retry_delay_usec = retry_usec, .retry_delay_min_usec = retry_usec };
@@ -44,9 +47,9 @@ void journal_start_over(Store *s)
         drop_all(s);
         j->active = NULL;
         j->n_abandoned = 0;
-        j->held_bytes = j->unsynced_bytes = 0;
+        j->held_bytes = j->unsynced_bytes = j->unwritten_bytes = 0;
         j->folder_dirty = true;
-        j->refusing = j->replace = false;
+        j->refusing = j->overdue = j->replace = false;
         j->valid = j->durable; /* what was not durable is in no journal now */
         j->hole = true;
         j->hole_sequence = j->sequence;
@@ -85,6 +88,8 @@ static void enqueue(Journal *j, Pending *p, bool written)
         if (!j->unspilled)
                 j->unspilled = p;
         p->held = pending_size(p);
+        if (!written)
+                j->unwritten_bytes += p->held;
         j->held_bytes += p->held;
 }
 
@@ -166,10 +171,13 @@ int journal_replace_from(Store *s, Pending *from)
                 valid = MAX(valid, p->header.sequence);
         j->valid = valid;
         j->unwritten = from;
+        j->unwritten_bytes = 0;
         j->replace = true;
         store_lock(s);
-        for (Pending *p = from; p; p = p->next)
+        for (Pending *p = from; p; p = p->next) {
                 p->segment->superseded = MIN(p->segment->superseded, p->offset);
+                j->unwritten_bytes += pending_size(p);
+        }
         store_unlock(s);
         for (Pending *p = from; p; p = p->next) {
                 const uint8_t *author = p->head + sizeof(FormatRecord);
@@ -185,7 +193,7 @@ int journal_replace_from(Store *s, Pending *from)
         return 0;
 }
 
-void journal_degrade(Store *s, char *text)
+void journal_degrade(Store *s, StoreLevel level, char *text)
 {
         Journal *j = &s->journal;
 
@@ -197,8 +205,9 @@ void journal_degrade(Store *s, char *text)
         }
         free(j->degraded);
         j->degraded = text;
+        j->degraded_level = level;
         if (s->events.degraded)
-                s->events.degraded(s->events.userdata, j->degraded);
+                s->events.degraded(s->events.userdata, level, j->degraded);
 }
 
 void journal_set_degraded(Store *s, const char *what, const char *segment, int error)
@@ -212,7 +221,7 @@ void journal_set_degraded(Store *s, const char *what, const char *segment, int e
                      "it; "
                      "free space or repair the disk.",
                      what, s->path, segment, strerror(-error)) >= 0)
-                journal_degrade(s, text);
+                journal_degrade(s, STORE_ERROR, text);
 }
 
 void journal_set_unanswered(Store *s, const char *what, const char *consequence)
@@ -221,7 +230,16 @@ void journal_set_unanswered(Store *s, const char *what, const char *consequence)
 
         if (asprintf(&text, "The disk of %s does not answer: %s has not come to an end. %s; check the disk.", s->path,
                      what, consequence) >= 0)
-                journal_degrade(s, text);
+                journal_degrade(s, STORE_ERROR, text);
+}
+
+void journal_set_slow(Store *s, const char *what, const char *consequence)
+{
+        char *text;
+
+        if (asprintf(&text, "The disk of %s is slow: %s has been under way for some time. %s; see what else uses the disk.",
+                     s->path, what, consequence) >= 0)
+                journal_degrade(s, STORE_WARNING, text);
 }
 
 void journal_clear_degraded(Store *s)
@@ -233,7 +251,7 @@ void journal_clear_degraded(Store *s)
         free(j->degraded);
         j->degraded = NULL;
         if (s->events.degraded)
-                s->events.degraded(s->events.userdata, NULL);
+                s->events.degraded(s->events.userdata, j->degraded_level, NULL);
 }
 
 /* ---- appending ---- */
@@ -315,12 +333,13 @@ static uint64_t next_time(Store *s)
         return now;
 }
 
-/* Behind a hole nothing more is taken until what is held has been written. */
+/* Behind a hole nothing more is taken until what is held has been written. A disk that is only slow makes none: see
+ * store_is_behind(). */
 static bool is_lost(Store *s, const StoreRecord *record)
 {
         Journal *j = &s->journal;
 
-        if (!j->degraded || !j->unwritten)
+        if (!j->degraded || !j->unwritten || (j->write && !j->hole))
                 return false;
         if (j->hole && j->hole_sequence > j->valid)
                 return true;
@@ -518,7 +537,7 @@ uint64_t store_written_sequence(const Store *s)
 {
         const Journal *j = &s->journal;
 
-        return j->unwritten && !j->refusing ? j->written : j->sequence;
+        return j->unwritten && !journal_is_behind(j) ? j->written : j->sequence;
 }
 
 uint64_t store_durable_sequence(const Store *s)
@@ -529,6 +548,16 @@ uint64_t store_durable_sequence(const Store *s)
 const char *store_degraded(const Store *s)
 {
         return s->journal.degraded;
+}
+
+bool store_is_behind(const Store *s)
+{
+        return s->journal.write && s->journal.unwritten_bytes > s->queue_limit / BEHIND_PART;
+}
+
+bool store_has_everything(const Store *s)
+{
+        return !s->journal.unwritten && !s->journal.hole;
 }
 
 uint64_t store_held_bytes(const Store *s)

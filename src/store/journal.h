@@ -7,10 +7,10 @@
  * of knowing what reached the disk: everything that was not durable is then written
  * anew into another segment. Main thread only, but for the run() of the sync's and the write's job.
  *
- * A write goes to the page cache and takes microseconds, so it is made right where it is asked for: a trip to another
- * thread would cost an update more than that. Large ones, and all of them while the disk is slow to answer, go to the
- * writer's thread instead, since a write waits as well once the kernel has no room for more that is not on the disk.
- * Whoever wants to show a record to others waits for events.written then.
+ * A write goes to the page cache and takes microseconds, but it waits as well once the kernel has no room for more that
+ * is not on the disk, and nothing says so before. So it is made in the writer's thread. A small one is waited for, but
+ * only a few milliseconds; for large ones, and for all of them while the disk is slow to answer, whoever wants to show
+ * a record to others waits for events.written instead.
  */
 
 #include "store/segment.h"
@@ -34,6 +34,7 @@ typedef struct Journal {
         Pending *unspilled; /* first whose payload may still be swapped for the mapped file */
         uint64_t held_bytes;
         uint64_t unsynced_bytes;
+        uint64_t unwritten_bytes;
 
         Segment *active;     /* where the next record goes; NULL: nowhere yet */
         uint64_t active_end; /* where in it */
@@ -54,12 +55,14 @@ typedef struct Journal {
         bool replace; /* finding new places for the unwritten ones ran out of memory: to be done again */
 
         char *degraded;
+        StoreLevel degraded_level; /* STORE_WARNING: slow, STORE_ERROR: refuses; of use while it is degraded */
         int error; /* what made it so */
         uint64_t retry_usec; /* monotonic */
         uint64_t retry_delay_usec; /* doubles with each sync that fails */
         uint64_t retry_delay_min_usec;
         unsigned n_sync_failures; /* in a row */
-        bool refusing; /* what is unwritten will be for a while: nobody waits for it */
+        bool refusing; /* writing has failed */
+        bool overdue;  /* writing takes its time */
 
         struct SyncJob *sync; /* under way */
         uint64_t sync_begun_usec; /* monotonic */
@@ -92,9 +95,9 @@ void journal_mark(Store *s);
 void journal_start_over(Store *s);
 
 /* Makes the store degraded, with this reason (taken over; NULL: memory was short for it). */
-void journal_degrade(Store *s, char *text);
+void journal_degrade(Store *s, StoreLevel level, char *text);
 
-/* Notices a disk that does not answer. */
+/* Notices a disk that is slow or does not answer. */
 void journal_watch(Store *s);
 
 /* Makes everything durable before the end, waiting for it; tries a few times should the disk refuse. */

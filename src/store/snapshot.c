@@ -244,7 +244,8 @@ static void wait_for_journal(StoreSnapshot *sn)
 
         sn->step = "Writing the journal";
         r = store_commit(s);
-        if (r > 0 && r != STORE_WRITING) {
+        /* A slow disk is waited for, whoever else does not: what is under way has not failed. */
+        if (r > 0 && (!s->journal.write || s->journal.refusing)) {
                 finish(sn, s->journal.error ?: -EIO);
                 return;
         }

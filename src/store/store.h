@@ -108,8 +108,9 @@ typedef struct StoreEvents {
         void (*written)(void *userdata);
         /* Every record up to and including this sequence survives a power cut. */
         void (*durable)(void *userdata, uint64_t sequence);
-        /* The state of store_degraded() changed; reason is NULL when all is well again. */
-        void (*degraded)(void *userdata, const char *reason);
+        /* The state of store_degraded() changed; reason is NULL when all is well again. STORE_WARNING: the disk is slow,
+         * nothing has failed and all will be written; STORE_ERROR: it refuses, does not answer, or is gone. */
+        void (*degraded)(void *userdata, StoreLevel level, const char *reason);
         /* Compaction moved what this segment held: call store_location_refresh() on every location that names
          * it, and drop payloads mapped from it, so that its disk space is given back. */
         void (*segment_moved)(void *userdata, uint64_t segment);
@@ -133,9 +134,10 @@ typedef struct StoreOptions {
         const char *path; /* the instance's folder; made (0700) when missing */
         uint32_t flags;
         Worker *worker; /* borrowed; may be NULL for read-only use */
-        Worker *writer; /* borrowed, another one than `worker`, which may wait for the disk: does writes that may take
-                           long; NULL: all are made in store_commit() */
-        uint64_t direct_bytes; /* with a writer: more than this at once is handed to it; 0: 2 MiB */
+        Worker *writer; /* borrowed, another one than `worker`, which may wait for the disk: writes the journal; NULL: that
+                           is done in store_commit() */
+        uint64_t direct_bytes; /* with a writer: more than this at once is not waited for; 0: 2 MiB */
+        uint64_t slow_usec;    /* an update waits so long for a slow disk, then no longer; 0: 1 s */
         Io *io;         /* NULL: the real disk */
         StoreEvents events;
         uint64_t segment_size; /* bytes; 0: 64 MiB */
@@ -216,6 +218,13 @@ const char *store_degraded(const Store *s);
 
 /* Bytes held in memory because they are not durable yet. */
 uint64_t store_held_bytes(const Store *s);
+
+/* The disk takes less than comes in: let nothing more come in until it has caught up. */
+bool store_is_behind(const Store *s);
+
+/* True if every record so far is in the journal, where a killed process does not lose it: none waits in memory for the
+ * disk, and none was lost. */
+bool store_has_everything(const Store *s);
 
 /* ---- reading payloads ---- */
 

@@ -2,9 +2,9 @@
 
 /*
  * A disk that hangs, is full or has become read-only, for one process: preloaded into it, this stands between it and
- * the C library. The file that SICK_DISK names says how the disk is: "hang", "stuck", "full", "read-only"; without it the
- * disk is well. When it hangs only syncs do, as on a real one at first: what is written goes to the page cache. When it
- * is stuck, the page cache has no more room either, and writes wait as well.
+ * the C library. The file that SICK_DISK names says how the disk is: "hang", "stuck", "busy", "full", "read-only"; without it
+ * the disk is well. When it hangs only syncs do, as on a real one at first: what is written goes to the page cache. When it
+ * is stuck, the page cache has no more room either, and writes wait as well. When it is busy each write takes 1.5 s.
  *
  * With SICK_DISK_SIZE, a number of bytes, it says of itself that it is so large, and that all that this process has written
  * is still on it.
@@ -53,6 +53,14 @@ static void wait_while_hanging(bool is_sync)
         }
 }
 
+static void wait_while_busy(void)
+{
+        char how[16];
+        how_is_it(how);
+        if (strcmp(how, "busy") == 0)
+                usleep(1500000);
+}
+
 /* 0 or what a change is refused with. */
 static int refusal(void)
 {
@@ -87,6 +95,7 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n_iov, off_t offset)
 {
         ssize_t (*next)(int, const struct iovec *, int, off_t) = real("pwritev");
         wait_while_hanging(false);
+        wait_while_busy();
         ssize_t n = refused() ? -1 : next(fd, iov, n_iov, offset);
         if (n > 0)
                 __atomic_add_fetch(&n_written, n, __ATOMIC_RELAXED);

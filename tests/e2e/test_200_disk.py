@@ -96,7 +96,7 @@ def test_hanging_disk(make_session, fleet, disk):
     carl = session.join("carl")
     assert carl.nodes[session.uuids[0]].data["edited"] == turns
     assert not session.server.logged("saved to disk")
-    session.server.wait_log("does not answer: a sync", fleet=fleet)
+    session.server.wait_log("is slow: a sync", fleet=fleet)
     disk.recovers()
     session.server.wait_log("Session saved to disk", fleet=fleet)
     assert all(user.state == "active" for user in (anna, bert, carl))
@@ -104,12 +104,15 @@ def test_hanging_disk(make_session, fleet, disk):
     kill_and_look(session, {session.uuids[0]: turns})
 
 
-def test_stuck_disk(make_session, fleet, disk):
+@pytest.mark.parametrize("warned", [True, False], ids=["syncs hang first", "without warning"])
+def test_stuck_disk(make_session, fleet, disk, warned):
     """The same when writes wait as well: nobody is kept for longer than it takes to say so."""
     session = make_session(environment=disk.environment, timeout="3s")
     anna, bert = session.admin, session.join("bert")
-    disk.becomes("hang")
-    turns = edit_for(session, anna, bert, 2.0, 0)  # as on a real disk syncs are the first that hang
+    turns = 0
+    if warned:
+        disk.becomes("hang")
+        turns = edit_for(session, anna, bert, 2.0, turns)
     disk.becomes("stuck")
     turns = edit_for(session, anna, bert, HANG, turns)
     session.server.wait_log("does not answer: a write", fleet=fleet)
@@ -117,6 +120,24 @@ def test_stuck_disk(make_session, fleet, disk):
     assert all(user.state == "active" for user in (anna, bert))
     disk.recovers()
     session.server.wait_log("The disk takes updates again", fleet=fleet)
+    session.check_same()
+    kill_and_look(session, {session.uuids[0]: turns})
+
+
+def test_busy_disk(make_session, fleet, disk):
+    """A disk that takes long for each write is slow, and has not failed: that is said, and nothing else."""
+    session = make_session(environment=disk.environment, timeout="3s")
+    anna, bert = session.admin, session.join("bert")
+    disk.becomes("busy")
+    turns = edit_for(session, anna, bert, HANG, 0)
+    session.server.wait_log("is slow: a write", fleet=fleet)
+    session.server.send_signal(10)  # SIGUSR1: a save
+    session.server.wait_log("Session saved to disk", fleet=fleet, timeout=60)
+    disk.recovers()
+    session.server.wait_log("The disk has caught up", fleet=fleet)
+    for words in ("Failed to save", "refuses", "does not answer"):
+        assert not session.server.logged(words)
+    assert not status(session)["degraded"]
     session.check_same()
     kill_and_look(session, {session.uuids[0]: turns})
 

@@ -73,9 +73,12 @@ static void on_durable(void *userdata, uint64_t sequence)
         f->durable = sequence;
 }
 
-static void on_degraded(void *userdata, const char *reason)
+static void on_degraded(void *userdata, StoreLevel level, const char *reason)
 {
-        ((Fixture *)userdata)->degraded = reason;
+        Fixture *f = userdata;
+
+        f->degraded = reason;
+        f->degraded_level = level;
 }
 
 static void on_moved(void *userdata, uint64_t segment)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 
 #include "base/worker.h"
 
@@ -128,6 +129,41 @@ static void test_inline_fd(void **state)
         assert_true(n >= 4);
 }
 
+static int block(WorkerJob *job)
+{
+        TestJob *t = CONTAINER_OF(job, TestJob, job);
+
+        while (!__atomic_load_n(&t->n_steps, __ATOMIC_ACQUIRE))
+                sched_yield();
+        return -EXDEV;
+}
+
+/* Whoever waits takes the result, and nobody is told again; who has waited for too long is told as ever. */
+static void test_wait(void **state)
+{
+        _cleanup_worker_ Worker *w = NULL;
+        TestJob job = test_job(1), stuck = test_job(0);
+        struct pollfd p;
+        int result = 0;
+
+        done_counter = 0;
+        assert_int_equal(worker_new(&w), 0);
+        assert_true(worker_submit_and_wait(w, &job.job, WORKER_URGENT, 60000000, &result));
+        assert_int_equal(result, -EXDEV);
+        assert_int_equal(worker_pending(w), 0);
+        p = (struct pollfd){ .fd = worker_fd(w), .events = POLLIN };
+        assert_int_equal(poll(&p, 1, 0), 0);
+        assert_int_equal(worker_dispatch(w), 0);
+        stuck.job.run = block;
+        assert_false(worker_submit_and_wait(w, &stuck.job, WORKER_URGENT, 1000, &result));
+        assert_int_equal(worker_pending(w), 1);
+        assert_int_equal(done_counter, 0);
+        __atomic_store_n(&stuck.n_steps, 1, __ATOMIC_RELEASE);
+        worker_drain(w, true);
+        assert_int_equal(done_counter, 1);
+        assert_int_equal(stuck.result, -EXDEV);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -135,6 +171,7 @@ int main(void)
                 cmocka_unit_test(test_urgent_overtakes),
                 cmocka_unit_test(test_free_finishes),
                 cmocka_unit_test(test_inline_fd),
+                cmocka_unit_test(test_wait),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
