@@ -215,6 +215,48 @@ static int on_unlock(void *userdata, ControlCall *call, json_object *arguments)
 
 /* ---- snapshots ---- */
 
+/* What is answered when it is on the disk. */
+typedef struct Pinning {
+        ControlCall *call;
+        json_object *answer;
+} Pinning;
+
+static void on_pinned(void *userdata, int result)
+{
+        Pinning *p = userdata;
+
+        if (result < 0) {
+                control_refuse(p->call, CONTROL_ERROR_FAILED, "the snapshot's pin cannot be written: %s", strerror(-result));
+                json_object_put(p->answer);
+        } else
+                control_answer(p->call, p->answer);
+        free(p);
+}
+
+/* Takes the answer over. */
+static void begin_pin(ManagerControl *c, ControlCall *call, const char *name, bool pinned, json_object *answer)
+{
+        Pinning *p = calloc(1, sizeof *p);
+        int k = p && answer ? store_snapshot_pin_begin(c->manager->store, name, pinned, on_pinned, p) : -ENOMEM;
+
+        if (k > 0) {
+                *p = (Pinning){call, answer};
+                return;
+        }
+        free(p);
+        if (k == 0) {
+                json_object_object_add(answer, "changed", json_object_new_boolean(false));
+                control_answer(call, answer);
+                return;
+        }
+        if (k == -ENOENT)
+                control_refuse(call, CONTROL_ERROR_NOT_FOUND, "there is no snapshot \"%s\": see `scenekeepctl snapshots`",
+                               name);
+        else
+                control_refuse(call, CONTROL_ERROR_FAILED, "the snapshot's pin cannot be written: %s", strerror(-k));
+        json_object_put(answer);
+}
+
 static void answer_save(ManagerControl *c, const ControlSave *save, int error)
 {
         StoreSnapshotInfo info;
@@ -230,15 +272,8 @@ static void answer_save(ManagerControl *c, const ControlSave *save, int error)
                 control_refuse(save->call, CONTROL_ERROR_REFUSED, "the session is empty: there is nothing to save");
                 return;
         }
-        if (error == 0 && save->pin) {
-                int k = store_snapshot_pin(c->manager->store, info.name, true);
-
-                error = MIN(k, 0);
-                if (error < 0)
-                        store_snapshot_info_done(&info);
-        }
         if (error < 0) {
-                control_refuse(save->call, CONTROL_ERROR_FAILED, "the snapshot cannot be pinned: %s", strerror(-error));
+                control_refuse(save->call, CONTROL_ERROR_FAILED, "the snapshot cannot be found: %s", strerror(-error));
                 return;
         }
         o = json_object_new_object();
@@ -246,8 +281,11 @@ static void answer_save(ManagerControl *c, const ControlSave *save, int error)
         json_object_object_add(o, "node_count", json_object_new_uint64(info.node_count));
         json_object_object_add(o, "bytes", json_object_new_uint64(info.payload_bytes));
         json_object_object_add(o, "pinned", json_object_new_boolean(save->pin || info.pinned));
+        if (save->pin)
+                begin_pin(c, save->call, info.name, true, o);
+        else
+                control_answer(save->call, o);
         store_snapshot_info_done(&info);
-        control_answer(save->call, o);
 }
 
 void manager_control_saved(Manager *m, int error)
@@ -294,21 +332,12 @@ static int set_pin(ManagerControl *c, ControlCall *call, json_object *arguments,
 {
         const char *name = control_text(arguments, "snapshot");
         json_object *o;
-        int k;
 
         if (!name)
                 return refuse_without(call, "snapshot");
-        k = store_snapshot_pin(c->manager->store, name, pinned);
-        if (k == -ENOENT) {
-                control_refuse(call, CONTROL_ERROR_NOT_FOUND, "there is no snapshot \"%s\": see `scenekeepctl snapshots`",
-                               name);
-                return 0;
-        }
-        if (k < 0)
-                return k;
         o = json_object_new_object();
-        json_object_object_add(o, "changed", json_object_new_boolean(k == 1));
-        control_answer(call, o);
+        json_object_object_add(o, "changed", json_object_new_boolean(true));
+        begin_pin(c, call, name, pinned, o);
         return 0;
 }
 

@@ -105,24 +105,87 @@ static int note_pin(Store *s, uint64_t number, bool pinned)
         return found ? 0 : -ENOENT;
 }
 
-int store_snapshot_pin(Store *s, const char *name, bool pinned)
+typedef struct PinJob {
+        WorkerJob job;
+        Store *store;
+        StorePinFunc func;
+        void *userdata;
+        uint64_t number;
+        bool pinned;
+        char name[STORE_SNAPSHOT_NAME_MAX];
+} PinJob;
+
+static int pin_run(WorkerJob *job)
 {
+        PinJob *p = CONTAINER_OF(job, PinJob, job);
+
+        return write_pin(p->store, p->name, p->pinned);
+}
+
+static void pin_done(WorkerJob *job, int result)
+{
+        PinJob *p = CONTAINER_OF(job, PinJob, job);
+
+        if (result < 0)
+                (void)note_pin(p->store, p->number, !p->pinned);
+        p->func(p->userdata, result);
+        free(p);
+}
+
+/* Notes it, and makes the job that writes it down. Returns 0 if it was so already. */
+static int prepare_pin(Store *s, const char *name, bool pinned, PinJob **ret)
+{
+        _cleanup_free_ PinJob *p = NULL;
         StoreSnapshotInfo info;
         bool was;
         int r;
 
+        p = calloc(1, sizeof(PinJob));
+        if (!p)
+                return -ENOMEM;
         r = store_snapshot_find(s, name, &info);
         if (r < 0)
                 return r;
         was = info.pinned;
-        r = note_pin(s, info.number, pinned);
-        if (r >= 0 && was != pinned) {
-                r = write_pin(s, info.name, pinned);
-                if (r < 0)
-                        (void)note_pin(s, info.number, was);
-                else
-                        r = 1;
-        }
+        p->job = (WorkerJob){ .run = pin_run, .done = pin_done };
+        p->store = s;
+        p->number = info.number;
+        p->pinned = pinned;
+        snprintf(p->name, sizeof(p->name), "%s", info.name);
         store_snapshot_info_done(&info);
-        return r;
+        r = note_pin(s, p->number, pinned);
+        if (r < 0 || was == pinned)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 1;
+}
+
+int store_snapshot_pin_begin(Store *s, const char *name, bool pinned, StorePinFunc func, void *userdata)
+{
+        PinJob *p;
+        int r = prepare_pin(s, name, pinned, &p);
+
+        if (r <= 0)
+                return r;
+        p->func = func;
+        p->userdata = userdata;
+        worker_submit(s->worker, &p->job, WORKER_NORMAL);
+        return 1;
+}
+
+static void ignore_result(void *userdata, int result)
+{
+}
+
+int store_snapshot_pin(Store *s, const char *name, bool pinned)
+{
+        PinJob *p;
+        int r = prepare_pin(s, name, pinned, &p);
+
+        if (r <= 0)
+                return r;
+        p->func = ignore_result;
+        r = pin_run(&p->job);
+        pin_done(&p->job, r);
+        return r < 0 ? r : 1;
 }

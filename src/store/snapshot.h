@@ -115,8 +115,14 @@ int store_snapshot_find(Store *s, const char *name, StoreSnapshotInfo *ret);
  * manifests, so that `intact` says how each of them is now. Items of damaged ones are 0. */
 int store_snapshot_new_bytes(Store *s, StoreSnapshotInfo *list, size_t n, uint64_t *ret_bytes);
 
-/* A pinned snapshot is never removed by retention. Returns 1 if that changed something, 0 if not, -ENOENT. */
+/* A pinned snapshot is never removed by retention. Returns 1 if that changed something, 0 if not, -ENOENT. Waits for the
+ * disk. */
 int store_snapshot_pin(Store *s, const char *name, bool pinned);
+
+/* The same in the worker: func is called with 0 or a negative errno when it is on the disk or has failed, but only if 1 is
+ * returned. */
+typedef void (*StorePinFunc)(void *userdata, int result);
+int store_snapshot_pin_begin(Store *s, const char *name, bool pinned, StorePinFunc func, void *userdata);
 
 /* Retention of the options can be changed while running (SIGHUP); it is applied after the next snapshot. */
 void store_set_retention(Store *s, const RetentionPolicy *retention);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -233,12 +234,46 @@ static void test_first_write_hangs(void **state)
         }
 }
 
+static void on_pinned(void *userdata, int result)
+{
+        *(int *)userdata = result;
+}
+
+/* To pin a snapshot takes two syncs. */
+static void test_pinning_hangs(void **state)
+{
+        StoreSnapshotInfo info;
+        int result = 1;
+        Fixture f;
+        Hang h;
+
+        init_hang(&f, &h);
+        submit(&f);
+        fixture_drain(&f);
+        assert_int_equal(f.snapshot_error, 0);
+        assert_int_equal(store_snapshot_pin_begin(f.store, "7", true, on_pinned, &result), -ENOENT);
+        assert_int_equal(store_snapshot_pin_begin(f.store, "latest", false, on_pinned, &result), 0);
+        set_hanging(&h, true);
+        assert_int_equal(store_snapshot_pin_begin(f.store, "latest", true, on_pinned, &result), 1);
+        assert_int_equal(result, 1);
+        set_hanging(&h, false);
+        fixture_drain(&f);
+        assert_int_equal(result, 0);
+        fixture_close(&f);
+        fixture_open(&f);
+        assert_int_equal(store_snapshot_find(f.store, "latest", &info), 0);
+        assert_true(info.pinned);
+        store_snapshot_info_done(&info);
+        fixture_done(&f);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_snapshot_waits),
                 cmocka_unit_test(test_slow_disk_loses_nothing),
                 cmocka_unit_test(test_first_write_hangs),
+                cmocka_unit_test(test_pinning_hangs),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
