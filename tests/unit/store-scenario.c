@@ -82,16 +82,14 @@ void scenario_done(Scenario *sc)
         free(sc->acknowledged);
 }
 
-static void append(Scenario *sc, unsigned key, bool deleted)
+/* value 0, without a payload: it is deleted. */
+static void append_payload(Scenario *sc, unsigned key, unsigned value, Bytes *blob)
 {
-        _cleanup_bytes_ Bytes *blob = NULL;
         char name[8];
-        StoreRecord record = { .kind = deleted ? KIND_DELETE : KIND_NODE, .key = name };
+        StoreRecord record = { .kind = blob ? KIND_NODE : KIND_DELETE, .key = name };
         uint64_t sequence;
         int r;
 
-        if (!deleted)
-                blob = make_payload(key, ++sc->next_value);
         make_key(key, name);
         record.key_size = strlen(name);
         record.blob = blob;
@@ -100,9 +98,17 @@ static void append(Scenario *sc, unsigned key, bool deleted)
         assert_int_equal(sequence, sc->appended + 1);
         assert_true(sequence < SCENARIO_RECORDS_MAX);
         memcpy(sc->value[sequence], sc->value[sc->appended], sizeof(sc->value[0]));
-        sc->value[sequence][key] = deleted ? 0 : sc->next_value;
+        sc->value[sequence][key] = value;
         sc->dirty[key] = true;
         sc->appended = sequence;
+}
+
+static void append(Scenario *sc, unsigned key, bool deleted)
+{
+        unsigned value = deleted ? 0 : ++sc->next_value;
+        _cleanup_bytes_ Bytes *blob = deleted ? NULL : make_payload(key, value);
+
+        append_payload(sc, key, value, blob);
 }
 
 /* As the loop does it: what goes to the writer may be written later. */
@@ -251,6 +257,117 @@ static void change_some(Scenario *sc, unsigned n)
         commit(sc);
 }
 
+typedef struct Found {
+        bool present[SCENARIO_KEYS];
+        Bytes *payload[SCENARIO_KEYS];
+} Found;
+
+static const char *take(Store *s, Found *found, const uint8_t *key, size_t key_size, const StoreLocation *blob)
+{
+        unsigned i;
+
+        if (key_size != 6 || memcmp(key, "node-", 5) != 0 || key[5] < '0' || key[5] >= '0' + (int)SCENARIO_KEYS)
+                return "a key that was never stored";
+        i = key[5] - '0';
+        found->payload[i] = bytes_unref(found->payload[i]);
+        found->present[i] = blob != NULL;
+        if (blob && store_blob_get_verified(s, blob, &found->payload[i]) < 0)
+                return "a payload is not there or damaged";
+        return NULL;
+}
+
+static void found_done(Found *found)
+{
+        for (unsigned i = 0; i < SCENARIO_KEYS; i++)
+                bytes_unref(found->payload[i]);
+}
+
+/* `point` NULL: all there is. */
+static const char *read_all(Store *s, const StorePoint *point, Found *found)
+{
+        _cleanup_store_load_ StoreLoad *l = NULL;
+        const char *wrong = NULL;
+        StoreRecordView v;
+        StoreEntry e;
+        int r;
+
+        if (store_load_begin(s, point, &l) < 0)
+                return "it cannot be loaded";
+        while (!wrong && (r = store_load_next_entry(l, &e)) > 0)
+                wrong = take(s, found, e.key, e.key_size, &e.blob);
+        while (!wrong && (r = store_load_next_record(l, &v)) > 0)
+                wrong = r == STORE_LOAD_GAP
+                                ? "records are missing"
+                                : take(s, found, v.key, v.key_size, v.kind == KIND_NODE ? &v.blob : NULL);
+        return wrong;
+}
+
+static const char *compare(const Scenario *sc, const Found *found, uint64_t sequence)
+{
+        for (unsigned i = 0; i < SCENARIO_KEYS; i++) {
+                unsigned value = sc->value[sequence][i];
+                _cleanup_bytes_ Bytes *expected = value > 0 ? make_payload(i, value) : NULL;
+
+                if (found->present[i] != (value > 0))
+                        return value > 0 ? "a node is missing" : "a node is there that was deleted";
+                if (value > 0 && !bytes_equal(expected, found->payload[i]))
+                        return "a node has another value than the model";
+        }
+        return NULL;
+}
+
+/* Back to how everything was, the way the server does it: all is read, and what differs is appended and saved. */
+static void restore(Scenario *sc, const StorePoint *point, uint64_t sequence)
+{
+        Found found = { 0 };
+        const char *wrong = stopped(sc) ? "stopped" : read_all(sc->fixture.store, point, &found);
+
+        if (!wrong) {
+                wrong = compare(sc, &found, sequence);
+                if (wrong)
+                        fail_msg("restored to record %lu: %s", (unsigned long)sequence, wrong);
+                sc->n_restored++;
+        } else if (!sc->fault || !sc->fault->hit)
+                fail_msg("cannot be restored to record %lu: %s", (unsigned long)sequence, wrong);
+        for (unsigned i = 0; i < SCENARIO_KEYS && !wrong && !stopped(sc); i++) {
+                unsigned value = sc->value[sequence][i];
+
+                if (value != sc->value[sc->appended][i])
+                        append_payload(sc, i, value, found.payload[i]);
+                if (i % 2 == 1)
+                        commit_soon(sc);
+        }
+        commit(sc);
+        if (!wrong && !stopped(sc))
+                assert_memory_equal(sc->value[sc->appended], sc->value[sequence], sizeof(sc->value[0]));
+        found_done(&found);
+        snapshot(sc, SCENARIO_KEYS);
+}
+
+static void restore_snapshot(Scenario *sc)
+{
+        StoreSnapshotInfo info, *list;
+        size_t n;
+
+        if (stopped(sc) || store_snapshot_list(sc->fixture.store, &list, &n) < 0)
+                return;
+        if (n > 1) {
+                info = list[n - 2]; /* the oldest may be let go while it is read */
+                restore(sc, &(StorePoint){ .snapshot = info.name }, info.sequence);
+        }
+        for (size_t i = 0; i < n; i++)
+                store_snapshot_info_done(&list[i]);
+        free(list);
+}
+
+static void restore_record(Scenario *sc)
+{
+        uint64_t sequence = sc->appended - 2;
+
+        change_some(sc, 1);
+        restore(sc, &(StorePoint){ .sequence = sequence }, sequence);
+}
+
 /* A killed process syncs nothing; what it had committed is in the kernel and, until the next life syncs it,
  * nowhere else. */
 static void end_life(Scenario *sc, bool killed)
@@ -288,11 +405,14 @@ void scenario_run(Scenario *sc)
                 for (unsigned i = 0; i < 4 && !stopped(sc); i++) {
                         change_some(sc, 5);
                         snapshot(sc, i % 2 == 0 ? i : SCENARIO_KEYS);
+                        if (i == 2)
+                                restore_snapshot(sc);
                         if (i == 1 && !stopped(sc))
                                 (void)store_snapshot_pin(sc->fixture.store, "latest", life == 0);
                 }
                 change_some(sc, 3);
                 sync_all(sc);
+                restore_record(sc);
                 change_some(sc, 2);
                 end_life(sc, life == 0 && !sc->end_cleanly);
         }
@@ -300,60 +420,6 @@ void scenario_run(Scenario *sc)
 }
 
 /* ---- checking ---- */
-
-typedef struct Found {
-        bool present[SCENARIO_KEYS];
-        Bytes *payload[SCENARIO_KEYS];
-} Found;
-
-static const char *take(Store *s, Found *found, const uint8_t *key, size_t key_size, const StoreLocation *blob)
-{
-        unsigned i;
-
-        if (key_size != 6 || memcmp(key, "node-", 5) != 0 || key[5] < '0' || key[5] >= '0' + (int)SCENARIO_KEYS)
-                return "a key that was never stored";
-        i = key[5] - '0';
-        found->payload[i] = bytes_unref(found->payload[i]);
-        found->present[i] = blob != NULL;
-        if (blob && store_blob_get_verified(s, blob, &found->payload[i]) < 0)
-                return "a payload is not there or damaged";
-        return NULL;
-}
-
-static const char *read_all(Store *s, Found *found)
-{
-        _cleanup_store_load_ StoreLoad *l = NULL;
-        const char *wrong = NULL;
-        StoreRecordView v;
-        StoreEntry e;
-        int r;
-
-        if (store_load_begin(s, NULL, &l) < 0)
-                return "it cannot be loaded";
-        while (!wrong && (r = store_load_next_entry(l, &e)) > 0)
-                wrong = take(s, found, e.key, e.key_size, &e.blob);
-        while (!wrong && (r = store_load_next_record(l, &v)) > 0)
-                wrong = r == STORE_LOAD_GAP
-                                ? "records are missing"
-                                : take(s, found, v.key, v.key_size, v.kind == KIND_NODE ? &v.blob : NULL);
-        if (store_load_snapshot(l) == NULL)
-                return wrong;
-        return wrong;
-}
-
-static const char *compare(const Scenario *sc, const Found *found, uint64_t sequence)
-{
-        for (unsigned i = 0; i < SCENARIO_KEYS; i++) {
-                unsigned value = sc->value[sequence][i];
-                _cleanup_bytes_ Bytes *expected = value > 0 ? make_payload(i, value) : NULL;
-
-                if (found->present[i] != (value > 0))
-                        return value > 0 ? "a node is missing" : "a node is there that was deleted";
-                if (value > 0 && !bytes_equal(expected, found->payload[i]))
-                        return "a node has another value than the model";
-        }
-        return NULL;
-}
 
 static const char *check_opened(const Scenario *sc, Store *s, uint64_t at_least)
 {
@@ -365,11 +431,10 @@ static const char *check_opened(const Scenario *sc, Store *s, uint64_t at_least)
                 return "records that were promised are missing";
         if (sequence > sc->appended)
                 return "it has more records than were appended";
-        wrong = read_all(s, &found);
+        wrong = read_all(s, NULL, &found);
         if (!wrong)
                 wrong = compare(sc, &found, sequence);
-        for (unsigned i = 0; i < SCENARIO_KEYS; i++)
-                bytes_unref(found.payload[i]);
+        found_done(&found);
         return wrong;
 }
 

@@ -3,8 +3,9 @@
 
 /*
  * A session's life in small, and a model of what the store must then hold: nodes with values, appended,
- * snapshotted whole and in part, pinned, retained, compacted, closed and opened again. The model knows the
- * value of every node after every record, so that any recovered store can be compared with it.
+ * snapshotted whole and in part, pinned, retained, compacted, restored to a snapshot and to a record between two,
+ * closed and opened again. The model knows the value of every node after every record, so that any recovered store can
+ * be compared with it.
  */
 
 #include "fault-io.h"
@@ -24,6 +25,7 @@ typedef struct Scenario {
         StoreLocation at[SCENARIO_KEYS];
         bool dirty[SCENARIO_KEYS];
         unsigned n_snapshots; /* complete */
+        unsigned n_restored;
         unsigned n_moved;     /* segments that compaction emptied */
         uint64_t reclaimed_bytes;
         bool end_cleanly; /* each life: otherwise the first ends like a killed process */

@@ -28,6 +28,7 @@ static uint64_t count_calls(void)
         scenario_run(&sc);
         assert_int_equal(sc.committed, sc.appended);
         assert_true(sc.n_snapshots >= 10);
+        assert_int_equal(sc.n_restored, 6); /* twice in each life */
         assert_true(sc.n_moved > 0 && sc.reclaimed_bytes > 0);
         assert_true(sc.fixture.n_problems[STORE_WARNING] + sc.fixture.n_problems[STORE_ERROR] == 0);
         wrong = scenario_check(&sc, sc.fixture.path, sc.appended);
