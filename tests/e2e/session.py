@@ -39,6 +39,36 @@ class Session:
                         for u in self.users if u.state == "active"),
             what=f"{names} to be announced")
 
+    def active(self):
+        return [u for u in self.users if u.state == "active"]
+
+    def quit(self, *clients):
+        """They quit, and the server has let go of them. With a short reconnect_grace this is soon."""
+        mark = self.server.mark()
+        for client in clients:
+            client.disconnect()
+            self.users.remove(client)
+        for client in clients:
+            self.server.wait_log(rf"{client.name} has left", fleet=self.fleet, mark=mark)
+
+    def send_away(self, client):
+        """Ends the stay of one whose going is not what is tested, without a wait for the grace time: kicked as long as
+        there is an admin."""
+        self.users.remove(client)
+        if self.admin.state != "active":
+            client.disconnect()
+            return
+        self.admin.kick(client.name)
+        self.fleet.wait_until(lambda: client.state == "left" and all(client.name not in u.users for u in self.active()),
+                              what=f"{client.name} to be gone")
+
+    def restart(self, number):
+        """Restarts the server, and waits for everybody to be back: who quits before is waited for until `timeout`."""
+        mark = self.server.mark()
+        self.server.restart(number)
+        for client in self.active():
+            self.server.wait_log(rf"{client.name} is back", fleet=self.fleet, mark=mark)
+
     def check_same(self, *clients, **options):
-        clients = clients or [u for u in self.users if u.state == "active"]
+        clients = clients or self.active()
         return self.fleet.check_same(self.server.address, *clients, password=self.server.server_password, **options)

@@ -12,6 +12,7 @@ import tap  # first: it says which packages are missing
 import pytest
 
 from addon import Addon
+from values import short_id
 from wire import Kind
 
 
@@ -29,13 +30,6 @@ def told(session, addon, texts, what="chat"):
     """This is what there is to read, no less and no more, and in this order."""
     session.fleet.wait_until(lambda: addon.told_chat() == texts,
                              what=f"{addon.name} to be told {texts}, not {addon.told_chat()}")
-
-
-def quit_all(session, *clients):
-    for client in clients:
-        client.disconnect()
-        session.server.wait_log(rf"{client.name} has left", fleet=session.fleet)
-        session.users.remove(client)
 
 
 def test_one_who_joins_reads_what_was_said(chat, fleet):
@@ -68,8 +62,8 @@ def test_history_after_everybody_has_left_and_a_restart(chat, fleet, how):
             everything.append(text)
             told(chat, anna, everything)
             told(chat, bert, everything)
-    quit_all(chat, bert.client, chat.admin)
-    chat.server.restart(how)
+    chat.quit(bert.client, chat.admin)
+    chat.restart(how)
     dora = panel(chat, "dora")
     told(chat, dora, everything)
     fleet.check_clean()
@@ -80,8 +74,7 @@ def test_those_who_stay_over_a_restart(chat, fleet, how):
     anna, bert = Addon(chat.admin), panel(chat, "bert")
     anna.say("before")
     told(chat, bert, ["before"])
-    chat.server.restart(how)
-    fleet.wait_active(chat.admin, bert.client)
+    chat.restart(how)
     bert.read_chat()
     bert.say("after")
     for addon in (anna, bert):
@@ -106,7 +99,7 @@ def test_three_users_in_every_order(chat, fleet, order):
     for addon in addons[1:] + addons[:1]:
         addon.read_chat()
         assert addon.texts() == said
-        quit_all(chat, addon.client)
+        chat.quit(addon.client)
     emil = panel(chat, "emil")
     told(chat, emil, said)
     again = panel(chat, order[0])
@@ -138,7 +131,7 @@ def test_switched_off(make_session, fleet):
     bert = panel(session, "bert")
     bert.say("just now")
     told(session, Addon(session.admin), ["just now"])
-    quit_all(session, bert.client)
+    session.quit(bert.client)
     carl = panel(session, "carl")
     assert carl.told_chat() == []
     fleet.check_clean()
@@ -149,7 +142,7 @@ def test_moving_views_echo_nothing(chat, fleet):
     anna = Addon(chat.admin)
     anna.say("alone")
     anna.add_task("task")
-    quit_all(chat, chat.admin)
+    chat.quit(chat.admin)
     bert = panel(chat, "bert")
     told(chat, bert, ["alone"])
     bert.move_view()
@@ -166,7 +159,7 @@ def test_moving_views_echo_nothing(chat, fleet):
         assert "chat_messages" not in own and "tasks" not in own, "it would be sent back with every move of the view"
         told(chat, addon, ["alone"])
     # One who is alone has it in its own entry, and what comes back changes nothing.
-    quit_all(chat, carl.client)
+    chat.quit(carl.client)
     fleet.wait_until(lambda: "chat_messages" in bert.client.users["bert"]["metadata"], what="history for one alone")
     before = bert.client.counts[Kind.UPDATE_USER_METADATA]
     for _ in range(5):
@@ -193,8 +186,7 @@ def test_a_client_that_stays_over_a_restart_tells_everything_anew(chat, fleet):
     bert = panel(chat, "bert")
     bert.move_view()
     fleet.wait_until(lambda: "color" in bert.client.users["bert"]["metadata"], what="the colour in the own entry")
-    chat.server.restart(signal.SIGKILL)
-    fleet.wait_active(chat.admin, bert.client)
+    chat.restart(signal.SIGKILL)
     fleet.wait_until(lambda: "mode_current" not in bert.client.users["bert"]["metadata"], what="a table after the restart")
     assert chat.admin.users["bert"]["metadata"]["color"] == (0.5, 0.5, 0.5, 1)
     bert.move_view()
@@ -211,10 +203,9 @@ def test_what_lasts_of_a_user(chat, fleet, how):
     bert.metadata(color=(1.0, 0.5, 0.0, 1.0), scene_current="Cellar", frame_current=7, view_matrix=[1.0],
                   view_corners=[2.0], selected_objects={chat.uuids[0]}, mode_current="OBJECT")
     bert.metadata(frame_current=8)
-    quit_all(chat, bert)
+    chat.quit(bert)
     if how:
-        chat.server.restart(how)
-        fleet.wait_active(chat.admin)
+        chat.restart(how)
     chat.join("bert")
     fleet.wait_until(lambda: chat.admin.users["bert"]["metadata"] == {
         "color": (1.0, 0.5, 0.0, 1.0), "scene_current": "Cellar", "frame_current": 8}, what="what lasts, and no more")
@@ -231,7 +222,7 @@ DEEP = "[" * 40 + "]" * 40
     json.dumps([{**GOOD, "timestamp": "soon"}]), json.dumps([{**GOOD, "timestamp": 1e300}]),
     json.dumps([{**GOOD, "timestamp": float("nan")}]), json.dumps([{**GOOD, "message": None}]),
     json.dumps([{**GOOD, "metadata": {"code": 5}}]), json.dumps([{**GOOD, "message": "x" * 20000}]),
-    json.dumps([{**GOOD, "message": "a\0b"}]), json.dumps([GOOD]) + "]"])
+    json.dumps([{**GOOD, "message": "a\0b"}]), json.dumps([GOOD]) + "]"], ids=short_id)
 def test_malformed_chat_is_passed_on_and_not_merged(session, fleet, text):
     bert = panel(session, "bert")
     anna = Addon(session.admin)
@@ -272,7 +263,7 @@ def test_a_clock_far_ahead_does_not_stay_last(session, fleet):
     ('"id": "1.5", "message": "\\ud800 alone \\udc00"', "\ufffd alone \ufffd"), ('"id": "no number", "message": "m"', "m"),
     ('"id": "1", "id": "2.5", "message": "m", "message": "n"', "n"), ('"id": "1", "message": "m", "more": 1' + "0" * 400, "m"),
     ('"id": "1", "message": "m", "metadata": {"x": NaN, "y": 1' + "0" * 400 + ', "z": 1e999, "code": "c"}', "m"),
-    ('"id": "\\ud83d\\ude00", "message": "m"', "m"), ('"id": "1", "message": ""', "")])
+    ('"id": "\\ud83d\\ude00", "message": "m"', "m"), ('"id": "1", "message": ""', "")], ids=short_id)
 def test_odd_but_readable(session, fleet, fields, message):
     """What the add-on can read is read, and told so that it can be read."""
     bert = panel(session, "bert")

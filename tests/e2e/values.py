@@ -121,3 +121,9 @@ def scene(count, rng=random, size=16):
     if count % 2:
         nodes.append((new_uuid(rng), [n[0] for n in nodes], {"type_id": "Collection", "name": "all", **shared_places()}))
     return nodes
+
+
+def short_id(value, most=40):
+    """What names a case in the log, where its value itself would fill a page."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= most else f"{text[:most]}...{len(text)}"
