@@ -220,11 +220,20 @@ static void on_removed(void *userdata, bool made_anew)
         Manager *m = userdata;
         if (!m->session)
                 return;
-        scene_forget_locations(session_scene(m->session));
+        scene_forget_locations(session_scene(m->session), 0);
         if (!made_anew)
                 return;
         manager_move_in(m);
         manager_check(m, manager_save(m, "data folder removed"));
+}
+
+static void on_segment_removed(void *userdata, uint64_t segment)
+{
+        Manager *m = userdata;
+        if (!m->session)
+                return;
+        scene_forget_locations(session_scene(m->session), segment);
+        manager_check(m, manager_save(m, "log file removed"));
 }
 
 StoreEvents manager_store_events(Manager *m)
@@ -236,6 +245,7 @@ StoreEvents manager_store_events(Manager *m)
                 .degraded = on_degraded,
                 .segment_moved = on_segment_moved,
                 .removed = on_removed,
+                .segment_removed = on_segment_removed,
                 .userdata = m,
         };
 }

@@ -251,10 +251,11 @@ void scene_set_location(Scene *s, Node *n, uint64_t version, const StoreLocation
         n->base = mapped;
 }
 
-void scene_forget_locations(Scene *s)
+void scene_forget_locations(Scene *s, uint64_t segment)
 {
         for (Node *n = scene_first(s); n; n = scene_next(s, n))
-                n->location_segment = 0;
+                if (segment == 0 || n->location_segment == segment)
+                        n->location_segment = 0;
 }
 
 /* ---- changes ---- */

@@ -113,8 +113,8 @@ bool node_location(const Node *n, StoreLocation *ret);
 /* Notes where the base lies when it is still the one of `version`, and holds `mapped` (may be NULL) in its place. */
 void scene_set_location(Scene *s, Node *n, uint64_t version, const StoreLocation *location, Bytes *mapped);
 
-/* No base lies in the log any more. */
-void scene_forget_locations(Scene *s);
+/* No base lies in this segment of the log any more; 0: in none. */
+void scene_forget_locations(Scene *s, uint64_t segment);
 
 /* The whole node as it is now. Without deltas that is the base; else it is encoded now when that is cheap
  * (`sync_limit` bytes at most), and becomes the base. Returns 0 and a new reference; 1: too large, use scene_fold(); or

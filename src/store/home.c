@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "store/journal-internal.h"
 #include "store/reclaim.h"
@@ -13,7 +16,7 @@
  * What happens when somebody removes the folder of a running session, or moves it, or mounts something over it. A file
  * that is removed while it is open or mapped lives on for whoever has it, so the session would go on writing into
  * nothing and never notice. All payloads can still be read, so a removed store is made anew from memory; one that was
- * moved is complete, and only its owner can say where it belongs.
+ * moved is complete, and only its owner can say where it belongs. The same goes for a single file of the log.
  */
 
 typedef enum Home {
@@ -22,6 +25,9 @@ typedef enum Home {
         HOME_REMOVED,      /* the whole folder */
         HOME_PART_REMOVED, /* log/ or snapshots/ */
 } Home;
+
+/* The clock of a file's times may be coarse: a change so shortly before may be followed by another of the same time. */
+#define SAME_TIME_USEC UINT64_C(1000000)
 
 static bool is_removed(int fd)
 {
@@ -95,9 +101,70 @@ static void settle(Store *s, Home home)
                       "made anew, and the session is being saved to it from memory; what was before is lost unless "
                       "there is a backup.",
                       s->path, home == HOME_PART_REMOVED ? "/log or /snapshots" : "");
+        s->log_mtime = (struct timespec){ 0 };
         if (s->events.removed)
                 s->events.removed(s->events.userdata, true);
 }
+
+/* ---- a file of the log ---- */
+
+/* The first one that is not there; 0: all are. */
+static Segment *find_missing(Store *s)
+{
+        Segment *missing = NULL;
+
+        store_lock(s);
+        for (size_t i = 0; i < s->n_segments && !missing; i++) {
+                char name[SEGMENT_NAME_SIZE];
+
+                segment_name(s->segments[i]->number, name);
+                if (s->segments[i]->size > 0 && faccessat(s->log_dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+                    errno == ENOENT)
+                        missing = s->segments[i];
+        }
+        store_unlock(s);
+        return missing;
+}
+
+/* What was in it is still mapped where somebody needs it, and all of that goes into the next snapshot. Records that only
+ * it had make a hole in the journal until then. */
+static void lose_segment(Store *s, Segment *segment)
+{
+        uint64_t number = segment->number;
+
+        store_problem(s, STORE_ERROR,
+                      "%s/log/%010" PRIu64 ".seg was removed while the session was running. All that the session needs of it "
+                      "is saved anew from memory now; older snapshots may need more of it: put it back from a backup before "
+                      "the next start, and see `scenekeepctl verify`.",
+                      s->path, number);
+        if (segment->type == FORMAT_SEGMENT_JOURNAL) {
+                journal_start_over(s);
+                set_degraded(s, "%s/log/%010" PRIu64 ".seg was removed: a part of the journal is missing until the session is "
+                                "saved.",
+                             s->path, number);
+        }
+        store_forget_segment(s, segment);
+        s->snapshot_wants_all = true;
+        if (s->events.segment_removed)
+                s->events.segment_removed(s->events.userdata, number);
+}
+
+/* Only while nobody is about to make or remove one. */
+static void watch_log(Store *s)
+{
+        Segment *missing;
+        struct stat st;
+
+        if (s->homeless || !is_idle(s) || fstat(s->log_dirfd, &st) < 0 ||
+            (st.st_mtim.tv_sec == s->log_mtime.tv_sec && st.st_mtim.tv_nsec == s->log_mtime.tv_nsec))
+                return;
+        while ((missing = find_missing(s)))
+                lose_segment(s, missing);
+        if (clock_realtime_usec() > (uint64_t)st.st_mtim.tv_sec * 1000000 + SAME_TIME_USEC)
+                s->log_mtime = st.st_mtim;
+}
+
+/* ---- all of it ---- */
 
 void home_watch(Store *s)
 {
@@ -108,6 +175,7 @@ void home_watch(Store *s)
                         s->astray = false;
                         journal_clear_degraded(s);
                 }
+                watch_log(s);
                 return;
         }
         s->astray = true;

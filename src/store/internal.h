@@ -39,6 +39,7 @@ struct Store {
         bool empty;
         bool closing;
         bool astray;   /* the folder is not where it was: stays degraded */
+        struct timespec log_mtime; /* log/ had all its files when it was last changed then */
         bool homeless; /* it was removed, and there is no other yet: nothing can be written */
         uint64_t closed_durable; /* what the file "store" says of the journal */
         bool begun; /* while open only the worker's sync touches it */

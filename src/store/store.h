@@ -117,6 +117,9 @@ typedef struct StoreEvents {
         /* The store's folder was removed: no location means anything any more, and payloads that are mapped are the only
          * ones that there are. Called again when it has been made anew: save everything now. */
         void (*removed)(void *userdata, bool made_anew);
+        /* The file of this segment was removed: no location that names it means anything any more, as above. Save everything
+         * now. */
+        void (*segment_removed)(void *userdata, uint64_t segment);
         void *userdata;
 } StoreEvents; /* any function may be NULL */
 

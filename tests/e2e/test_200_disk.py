@@ -261,5 +261,22 @@ def test_folder_is_removed(make_session, fleet):
     kill_and_look(session, {session.uuids[0]: "before", session.uuids[1]: "after", session.uuids[2]: "saved"})
 
 
+def test_file_of_the_log_is_removed(make_session, fleet):
+    """One segment is deleted: what the session needs of it is written anew at once."""
+    session = make_session(count=200, timeout="3s")
+    anna, bert = session.admin, session.join("bert")
+    edit(anna, session.uuids[0], "before")
+    fleet.settle(anna, bert)
+    log = os.path.join(session.server.data_dir, "log")
+    os.unlink(os.path.join(log, sorted(os.listdir(log))[0]))
+    session.server.wait_log(r"\.seg was removed while the session was running", fleet=fleet)
+    session.server.wait_log(r"Session saved to disk \(reason: log file removed\)", fleet=fleet)
+    edit(anna, session.uuids[1], "after")
+    fleet.settle(anna, bert)
+    session.check_same()
+    assert not status(session)["degraded"]
+    kill_and_look(session, {session.uuids[0]: "before", session.uuids[1]: "after"})
+
+
 if __name__ == "__main__":
     sys.exit(tap.main(__file__, sys.argv[1:]))

@@ -5,6 +5,7 @@
 #include "store-fixture.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static unsigned n_removed, n_made_anew;
@@ -139,6 +140,78 @@ static void test_folder_replaced(void **state)
         fixture_done(&g);
 }
 
+static uint64_t lost_segment;
+
+static void on_segment_removed(void *userdata, uint64_t segment)
+{
+        assert_int_equal(lost_segment, 0); /* told once */
+        lost_segment = segment;
+}
+
+/* Of two files of the log one is removed: the older, or the one that is written to. */
+static void do_file_removed(uint64_t number)
+{
+        StoreSnapshotParameters p = { .reason = "test" };
+        StoreEntry e[2] = { { .key = (const uint8_t *)"one", .key_size = 3 },
+                            { .key = (const uint8_t *)"two", .key_size = 3 } };
+        char payload[3000];
+        StoreSnapshot *sn;
+        char path[32];
+        Fixture f;
+        char *text;
+
+        memset(payload, 'x', sizeof(payload)); /* none of it ends a text */
+        lost_segment = 0;
+        fixture_init(&f, false);
+        f.options.segment_size = 4096;
+        f.options.events.segment_removed = on_segment_removed;
+        fixture_open(&f);
+        assert_int_equal(fixture_append(&f, 1, "one", payload, sizeof(payload), &e[0].blob), 0);
+        assert_int_equal(fixture_append(&f, 1, "two", "payload", 7, NULL), 0);
+        assert_int_equal(fixture_append(&f, 1, "two", payload, sizeof(payload) - 1, &e[1].blob), 0);
+        fixture_sync(&f);
+        assert_int_equal(e[0].blob.segment, 1);
+        assert_int_equal(e[1].blob.segment, 2);
+        store_watch(f.store);
+        assert_int_equal(lost_segment, 0);
+        snprintf(path, sizeof(path), "/log/%010u.seg", (unsigned)number);
+        remove_folder(&f, path);
+        store_watch(f.store);
+        assert_int_equal(lost_segment, number);
+        assert_int_equal(f.n_problems[STORE_ERROR], 1);
+        assert_non_null(store_degraded(f.store));
+        assert_true(store_snapshot_wants_all(f.store));
+        store_watch(f.store);
+        assert_int_equal(store_snapshot_begin(f.store, &p, true, &sn), 0);
+        for (unsigned i = 0; i < 2; i++)
+                if (e[i].blob.segment == number)
+                        assert_int_equal(store_snapshot_add_materialised(sn, &e[i], make_again, NULL, NULL), 0);
+                else
+                        assert_int_equal(store_snapshot_add(sn, &e[i]), 0);
+        assert_int_equal(fixture_submit(&f, sn, NULL), 0);
+        assert_null(store_degraded(f.store));
+        assert_int_equal(store_durable_sequence(f.store), 3);
+        assert_int_equal(fixture_append(&f, 1, "three", "more", 4, NULL), 0);
+        fixture_sync(&f);
+        store_watch(f.store);
+        fixture_close(&f);
+        fixture_open(&f);
+        text = fixture_dump(&f, NULL);
+        assert_non_null(strstr(text, number == 1 ? "one owner  7:payload" : "two owner  7:payload"));
+        assert_non_null(strstr(text, number == 1 ? "two owner  2999:xxx" : "one owner  3000:xxx"));
+        assert_non_null(strstr(text, "key three meta m 4:more\n"));
+        assert_null(strstr(text, "DAMAGED"));
+        free(text);
+        assert_int_equal(f.n_problems[STORE_ERROR], 1);
+        fixture_done(&f);
+}
+
+static void test_file_removed(void **state)
+{
+        do_file_removed(1);
+        do_file_removed(2);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -146,6 +219,7 @@ int main(void)
                 cmocka_unit_test(test_part_of_the_folder_removed),
                 cmocka_unit_test(test_folder_moved),
                 cmocka_unit_test(test_folder_replaced),
+                cmocka_unit_test(test_file_removed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
