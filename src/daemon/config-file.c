@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <libconfig.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/config-loader.h"
@@ -57,7 +59,7 @@ static bool type_fits(const ConfigKey *key, int type)
                 return type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64 || type == CONFIG_TYPE_FLOAT ||
                        type == CONFIG_TYPE_STRING;
         case CONFIG_TEXT_LIST:
-                return type == CONFIG_TYPE_LIST || type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_STRING;
+                return type == CONFIG_TYPE_LIST || type == CONFIG_TYPE_ARRAY;
         case CONFIG_TEXT:
         case CONFIG_PASSWORD:
         case CONFIG_SYNC:
@@ -228,6 +230,64 @@ static int tell_syntax_error(ConfigLoader *l, const config_t *file, FILE *f, con
         return 0;
 }
 
+/* ---- numbers that libconfig 1.5 cuts to 32 bits ---- */
+
+static const char *skip_text(const char *s, const char *end)
+{
+        for (s++; s < end && *s != '"'; s++)
+                s += *s == '\\' && s + 1 < end;
+        return MIN(s + 1, end);
+}
+
+/* From a comment to what follows it, or NULL when there is none here. */
+static const char *skip_comment(const char *s)
+{
+        if (*s == '#' || (s[0] == '/' && s[1] == '/'))
+                return s + strcspn(s, "\n");
+        if (s[0] != '/' || s[1] != '*')
+                return NULL;
+        const char *end = strstr(s + 2, "*/");
+        return end ? end + 2 : s + strlen(s);
+}
+
+static bool is_cut(const char *word, size_t size)
+{
+        const char *digits = word + (*word == '-' || *word == '+');
+        char *end;
+
+        if (!isdigit((unsigned char)*digits))
+                return false;
+        errno = 0;
+        long long value = strtoll(word, &end, digits[0] == '0' && tolower((unsigned char)digits[1]) == 'x' ? 16 : 10);
+        return end == word + size && (errno == ERANGE || value > INT32_MAX || value < INT32_MIN);
+}
+
+/* Tells of every number in the text that is larger than libconfig takes without an L behind it. */
+static int check_numbers(ConfigLoader *l, const char *text, const char *path)
+{
+        static const char word_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+.*";
+        const char *end = text + strlen(text);
+        unsigned line = 1;
+
+        for (const char *s = text, *next; s < end; s = next) {
+                size_t size = strspn(s, word_characters);
+
+                next = *s == '"' ? skip_text(s, end) : skip_comment(s) ?: s + MAX(size, (size_t)1);
+                if (size > 0 && is_cut(s, size)) {
+                        _cleanup_free_ char *origin = NULL;
+                        if (asprintf(&origin, "%s:%u", path, line) < 0) {
+                                origin = NULL;
+                                return -ENOMEM;
+                        }
+                        config_loader_fault(l, origin, "%.*s is more than fits a plain number; write it with a unit in quotes, as "
+                                            "in \"10G\", or as %.*sL", (int)size, s, (int)size, s);
+                }
+                for (; s < next; s++)
+                        line += *s == '\n';
+        }
+        return 0;
+}
+
 /* By libconfig's own reader a file that opens but cannot be read, such as a folder, would end the process. */
 static int read_text(FILE *f, char **ret)
 {
@@ -240,8 +300,48 @@ static int read_text(FILE *f, char **ret)
                 return errno > 0 ? -errno : -EIO;
         if (n > 0 && text[n - 1] == '\0')
                 return -EILSEQ;
-        *ret = n > 0 ? TAKE_PTR(text) : strdup("");
-        return *ret ? 0 : -ENOMEM;
+        /* To libconfig a comment that nothing ends is a syntax error. */
+        return asprintf(ret, "%s\n", n > 0 ? text : "") < 0 ? -ENOMEM : 0;
+}
+
+static int check_file(ConfigLoader *l, const char *path)
+{
+        _cleanup_free_ char *text = NULL;
+        FILE *f = fopen(path, "re");
+
+        if (!f)
+                return -errno;
+        int r = read_text(f, &text);
+        fclose(f);
+        return r < 0 ? r : check_numbers(l, text, path);
+}
+
+/* Each file that has been included, once. */
+static int check_included(ConfigLoader *l, const config_t *file)
+{
+        const config_setting_t *root = config_root_setting(file);
+
+        for (int i = 0; i < config_setting_length(root); i++) {
+                const char *path = config_setting_source_file(config_setting_get_elem(root, (unsigned)i));
+                bool again = !path;
+
+                for (int k = 0; k < i && !again; k++)
+                        again = config_setting_source_file(config_setting_get_elem(root, (unsigned)k)) == path;
+                int r = again ? 0 : check_file(l, path);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int take_file(ConfigLoader *l, const config_t *file, const char *text, const char *path)
+{
+        size_t n_faults = l->n_faults;
+        int r = check_numbers(l, text, path);
+
+        if (r == 0)
+                r = check_included(l, file);
+        return r < 0 || l->n_faults > n_faults ? r : take_settings(l, file, path);
 }
 
 int config_loader_read_file(ConfigLoader *l, const char *path)
@@ -259,7 +359,7 @@ int config_loader_read_file(ConfigLoader *l, const char *path)
                 return r;
         }
         config_init(&file);
-        r = config_read_string(&file, text) ? take_settings(l, &file, path) : tell_syntax_error(l, &file, f, path);
+        r = config_read_string(&file, text) ? take_file(l, &file, text, path) : tell_syntax_error(l, &file, f, path);
         config_destroy(&file);
         fclose(f);
         return r;

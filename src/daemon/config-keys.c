@@ -2,11 +2,12 @@
 #include <string.h>
 
 #include "daemon/config-keys.h"
+#include "net/address.h"
 
-#define KEY(field, key_type, key_live, text, low, high, help_text)                                      \
+#define KEY(field, key_type, key_live, text, low, high, help_text, ...)                                 \
         {                                                                                               \
                 .name = #field, .type = (key_type), .live = (key_live), .offset = offsetof(Config, field), \
-                .default_text = (text), .min = (low), .max = (high), .help = (help_text)                \
+                .default_text = (text), .min = (low), .max = (high), .help = (help_text), __VA_ARGS__   \
         }
 
 #define MS 1000ULL
@@ -17,6 +18,13 @@
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 #define MANY 1000000000ULL
+
+static bool is_network(const char *text)
+{
+        AddressPrefix prefix;
+
+        return address_prefix_parse(text, &prefix) >= 0;
+}
 
 /* In the order of etc/scenekeep.conf; help lines are shown by --help. */
 const ConfigKey config_keys[] = {
@@ -63,7 +71,9 @@ const ConfigKey config_keys[] = {
         KEY(pickle_max_memo, CONFIG_NUMBER, true, "16000000", 1000, MANY, "shared values in one message"),
         KEY(failed_login_limit, CONFIG_NUMBER, true, "10", 0, 100000, "failures before a ban; 0: no bans"),
         KEY(ban_time, CONFIG_DURATION, true, "5min", 1 * SECOND, 365 * DAY, "failures are counted, bans last"),
-        KEY(allow, CONFIG_TEXT_LIST, true, "127.0.0.1,::1", 0, 1000, "addresses that are never banned"),
+        KEY(allow, CONFIG_TEXT_LIST, true, "127.0.0.1,::1", 0, 1000, "addresses that are never banned",
+            .is_item = is_network,
+            .items = "addresses or networks, such as [ \"192.168.0.5\", \"10.0.0.0/8\" ]"),
 
         KEY(log_level, CONFIG_LEVEL, true, "info", 0, 0, "debug, info, notice, warning, error, critical"),
         KEY(log_file, CONFIG_TEXT, true, NULL, 0, 4000, "file that gets the log as well"),

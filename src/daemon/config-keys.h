@@ -24,6 +24,8 @@ typedef struct ConfigKey {
         const char *default_text; /* as in a file, without quotes; NULL: not set */
         uint64_t min, max;        /* of the value; for texts, of the number of bytes */
         const char *help;         /* one line */
+        bool (*is_item)(const char *text); /* of a list; NULL: every text is one */
+        const char *items;                 /* what they are, and an example */
 } ConfigKey;
 
 extern const ConfigKey config_keys[];

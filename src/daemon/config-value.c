@@ -149,6 +149,10 @@ static int expected(const ConfigKey *key, char **ret)
                 n = asprintf(ret, "\"debug\", \"info\", \"notice\", \"warning\", \"error\" or \"critical\"");
                 break;
         case CONFIG_TEXT_LIST:
+                if (key->items) {
+                        n = asprintf(ret, "a list of %s", key->items);
+                        break;
+                }
                 n = asprintf(ret, "a list of %" PRIu64 " to %" PRIu64 " texts, such as [ \"a\", \"b\" ]", key->min,
                              key->max);
                 break;
@@ -216,6 +220,14 @@ static int set_text(Config *c, const ConfigKey *key, const char *text, char **re
         return 0;
 }
 
+static bool items_fit(const ConfigKey *key, char *const *list)
+{
+        for (; key->is_item && *list; list++)
+                if (!key->is_item(*list))
+                        return false;
+        return true;
+}
+
 static int set_list(Config *c, const ConfigKey *key, const char *text, char **ret_expected)
 {
         char ***field = config_field(c, key);
@@ -225,7 +237,7 @@ static int set_list(Config *c, const ConfigKey *key, const char *text, char **re
 
         if (r < 0)
                 return r;
-        if (n < key->min || n > key->max)
+        if (n < key->min || n > key->max || !items_fit(key, list))
                 return expected(key, ret_expected);
         list_free(*field);
         *field = TAKE_PTR(list);

@@ -218,6 +218,16 @@ def test_reload_of_a_broken_file_changes_nothing(configured, fleet):
     assert login(fleet, server, password="s", admin_password="a") == "LOBBY"
 
 
+@pytest.mark.parametrize("wrong", ['allow = [ "studio" ];', "segment_size = 10000000000;"])
+def test_reload_of_a_wrong_value_changes_nothing(configured, fleet, wrong):
+    server = configured('port = @PORT@;\nserver_password = "one";')
+    server.write('port = @PORT@;\nserver_password = "two";\n' + wrong)
+    mark = server.mark()
+    server.send_signal(signal.SIGHUP)
+    server.wait_log(rf"not reloaded.*{re.escape(server.config_path)}:3: ", mark=mark, fleet=fleet)
+    assert login(fleet, server, password="one") == "LOBBY"
+
+
 def test_reload_of_what_cannot_be_read_changes_nothing(configured, fleet):
     server = configured('port = @PORT@;\nadmin_password = "a";\n')
     os.unlink(server.config_path)

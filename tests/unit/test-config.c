@@ -120,6 +120,14 @@ static void test_every_type_in_a_file(void **state)
         config_free(c);
 }
 
+static void test_last_line_is_a_comment(void **state)
+{
+        Config *c = load_good(*state, "port = 6000; # the last line, not ended", NULL);
+
+        assert_int_equal(c->port, 6000);
+        config_free(c);
+}
+
 static void test_precedence(void **state)
 {
         Scratch *s = *state;
@@ -168,8 +176,51 @@ static void test_faults_say_where_and_what(void **state)
         assert_refused(s, "sync = \"never\";", ":1: 'sync' must be \"interval\" or \"always\", not \"never\"");
         assert_refused(s, "accepted_versions = [ 1, 2 ];",
                        ":1: 'accepted_versions' must be a list of texts, not one with other things in it; write it as in: accepted_versions = [ \"0.9.10\" ];");
+        assert_refused(s, "allow = \"10.0.0.0/8\";",
+                       ":1: 'allow' must be a list of texts, not a text; write it as in: allow = [ \"127.0.0.1\" ];");
+        assert_refused(s, "allow = [ \"10.0.0.0/8\", \"studio\" ];",
+                       ":1: 'allow' must be a list of addresses or networks, such as [ \"192.168.0.5\", \"10.0.0.0/8\" ], "
+                       "not \"10.0.0.0/8,studio\"");
+        assert_refused(s, "allow = [ \"10.0.0.0/33\" ];",
+                       ":1: 'allow' must be a list of addresses or networks, such as [ \"192.168.0.5\", \"10.0.0.0/8\" ], "
+                       "not \"10.0.0.0/33\"");
         assert_refused(s, "store : { port = 1; };",
                        ":1: 'store' is not a setting; scenekeep.conf(5) lists them all");
+}
+
+/* libconfig before 1.7 takes the lower half of them, so that 10000000000 bytes would be 1.3 GiB. */
+static void test_numbers_of_more_than_32_bits(void **state)
+{
+        Scratch *s = *state;
+        Config *c;
+        char text[600];
+
+        assert_refused(s, "port = 5000;\n# 10000000000\nsegment_size = 10000000000;",
+                       ":3: 10000000000 is more than fits a plain number; write it with a unit in quotes, as in \"10G\", or as "
+                       "10000000000L");
+        assert_refused(s, "/* a\n9999999999 \"*/ listen = \"\\\"9999999999\" keep_daily=-3000000000",
+                       ":2: -3000000000 is more than fits a plain number; write it with a unit in quotes, as in \"10G\", or as "
+                       "-3000000000L");
+        assert_refused(s, "timeout = 9.5; port = 0x1000015B3 //\n",
+                       ":1: 0x1000015B3 is more than fits a plain number; write it with a unit in quotes, as in \"10G\", or as "
+                       "0x1000015B3L");
+        assert_refused(s, "max_nodes = 99999999999999999999L;",
+                       ":1: 'max_nodes' must be a whole number from 1 to 1000000000, such as 1000000, not "
+                       "\"9223372036854775807\"");
+
+        snprintf(text, sizeof text, "max_users = 7;\n@include \"%s\"\n",
+                 scratch_write(s, "more.conf", "\nmin_free_space = 5000000000;\n"));
+        char *error = NULL;
+        assert_int_equal(load(s, text, NULL, &c, &error), -EINVAL);
+        assert_non_null(strstr(error, "/more.conf:2: 5000000000 is more than fits"));
+        free(error);
+
+        c = load_good(s, "journal_keep_size = 10000000000L; min_free_space = 2147483647; timeout = 1e1; "
+                         "max_user_name = 0x20; listen = \"9999999999\"; # 9999999999\n", NULL);
+        assert_int_equal(c->journal_keep_size, 10000000000);
+        assert_int_equal(c->min_free_space, INT32_MAX);
+        assert_int_equal(c->max_user_name, 32);
+        config_free(c);
 }
 
 static void test_every_fault_is_told(void **state)
@@ -378,8 +429,10 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(test_defaults),
                 TEST(test_every_type_in_a_file),
+                TEST(test_last_line_is_a_comment),
                 TEST(test_precedence),
                 TEST(test_faults_say_where_and_what),
+                TEST(test_numbers_of_more_than_32_bits),
                 TEST(test_every_fault_is_told),
                 TEST(test_wrong_password_is_not_shown),
                 TEST(test_file_that_is_not_there),
