@@ -28,7 +28,8 @@ typedef struct Metric {
 } Metric;
 
 static const Metric metrics[] = {
-        {"scenekeep_users", "gauge", NULL, "user_count", "Users in the session"},
+        {"scenekeep_users", "gauge", NULL, "user_count", "Users in the session, those away included"},
+        {"scenekeep_users_away", "gauge", NULL, "away_count", "Users of these whose connection is gone, and who may come back"},
         {"scenekeep_nodes", "gauge", NULL, "node_count", "Nodes of the scene"},
         {"scenekeep_scene_bytes", "gauge", NULL, "bytes", "Size of all nodes together"},
         {"scenekeep_updates", "counter", NULL, "updates", "Updates accepted"},

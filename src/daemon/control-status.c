@@ -198,6 +198,7 @@ json_object *control_status(const ManagerControl *c)
         add_text(o, "data_dir", m->config->data_dir);
         add_int(o, "port", net_port(m->net, CHANNEL_COMMAND));
         add_int(o, "user_count", s.n_users);
+        add_int(o, "away_count", s.n_away);
         add_int(o, "node_count", s.n_nodes);
         add_int(o, "bytes", s.payload_bytes);
         add_int(o, "updates", s.n_updates);

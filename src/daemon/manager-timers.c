@@ -103,9 +103,12 @@ void manager_format_status(const Manager *m, char *buffer, size_t size)
                 strftime(text, sizeof text, "%H:%M:%S", localtime_r(&seconds, &tm));
                 snprintf(saved, sizeof saved, "saved %s (%.128s)", text, reason);
         }
+        char away[32] = "";
+        if (status.n_away > 0)
+                snprintf(away, sizeof away, " (%zu away)", status.n_away);
         const char *degraded = store_degraded(m->store);
-        snprintf(buffer, size, "%s%s%s%zu %s, %zu %s, %s; %s", degraded ? "degraded: " : "", degraded ?: "",
-                 degraded ? "; " : "", status.n_users, status.n_users == 1 ? "user" : "users", status.n_nodes,
+        snprintf(buffer, size, "%s%s%s%zu %s%s, %zu %s, %s; %s", degraded ? "degraded: " : "", degraded ?: "",
+                 degraded ? "; " : "", status.n_users, status.n_users == 1 ? "user" : "users", away, status.n_nodes,
                  status.n_nodes == 1 ? "node" : "nodes", bytes, saved);
 }
 

@@ -570,6 +570,11 @@ int session_encoded(Session *s, SessionTime t, uint64_t id, uint64_t version, By
 
 /* ---- for the operator ---- */
 
+static bool is_connected(const User *u)
+{
+        return !u->away && !u->lost[CHANNEL_COMMAND];
+}
+
 void session_get_status(const Session *s, SessionStatus *ret)
 {
         *ret = (SessionStatus){
@@ -588,6 +593,8 @@ void session_get_status(const Session *s, SessionStatus *ret)
                 .n_expected = s->n_expected,
                 .n_kept = s->n_kept,
         };
+        for (size_t i = 0; i < s->n_users; i++)
+                ret->n_away += !is_connected(s->users[i]);
 }
 
 bool session_has_user(const Session *s, const RoutingId *id)
@@ -605,7 +612,7 @@ int session_get_user(const Session *s, size_t i, SessionUserInfo *ret)
                 .id = &u->id,
                 .address = u->address ?: "",
                 .admin = u->admin,
-                .connected = !u->away && !u->lost[CHANNEL_COMMAND],
+                .connected = is_connected(u),
                 .behind = u->stale.n > 0,
                 .status = u->status,
                 .latency_msec = u->has_latency ? user_latency_msec(u) : 0,

@@ -184,6 +184,7 @@ DEFINE_CLEANUP(SessionSave *, session_save_free)
 typedef struct SessionStatus {
         bool running, initialising;
         size_t n_users, n_nodes;
+        size_t n_away; /* of the users, those whose connection is gone and whose name and locks are kept for a while */
         uint64_t payload_bytes;
         uint64_t n_updates, n_refused, n_malformed, n_diverged, n_logins, n_failed_logins;
         uint64_t n_joins;        /* of a scene, to its last node */

@@ -92,6 +92,20 @@ def test_ban_a_user(make_session):
     session.fleet.wait_until(lambda: berta.state == "left", what="berta to be out")
 
 
+def test_who_is_away_is_counted(session):
+    """Between the loss of the connection and the end of reconnect_grace the user's place, name and locks are kept."""
+    berta = session.join("berta")
+    answer = status(session.server)
+    assert answer["user_count"] == 2 and answer["away_count"] == 0
+    berta.crash()
+    session.fleet.wait_until(lambda: status(session.server)["away_count"] == 1, what="the loss to be noticed")
+    answer = status(session.server)
+    assert answer["user_count"] == 2 and {u["name"]: u["status"] for u in answer["users"]} == {
+        "anna": "active", "berta": "away"}
+    metrics = ctl.run("metrics", *at(session.server)).text.splitlines()
+    assert 'scenekeep_users{session="default"} 2' in metrics and 'scenekeep_users_away{session="default"} 1' in metrics
+
+
 def test_lock_and_unlock(session):
     berta = session.join("berta")
     node = session.uuids[1]
