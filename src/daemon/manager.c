@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,9 @@
 /* What has arrived by the time of SIGTERM is taken, and what is owed is sent, for at most so long. */
 #define STOP_DRAIN_USEC (200 * USEC_PER_MSEC)
 #define STOP_FLUSH_USEC (2 * USEC_PER_SEC)
+
+/* For fewer there is nothing to gain. */
+#define TRIM_NODES_MIN 1000u
 
 int manager_check(Manager *m, int k)
 {
@@ -74,10 +78,35 @@ int manager_stop(Manager *m)
         return manager_save(m, "shutdown");
 }
 
+static int trim_run(WorkerJob *job)
+{
+        (void)malloc_trim(0);
+        return 0;
+}
+
+static void trim_done(WorkerJob *job, int result)
+{
+        CONTAINER_OF(job, Manager, trim)->trimming = false;
+}
+
+/* What loading or filling a session has used for a while lies below what stays, so the allocator keeps it unless it is
+ * asked. Not asked often: it stops for all that is free, a millisecond for some ten thousand pieces. */
+static void trim_memory(Manager *m)
+{
+        size_t n_nodes = scene_n_nodes(session_scene(m->session));
+        if (m->trimming || n_nodes < 2 * m->n_nodes_trimmed + TRIM_NODES_MIN)
+                return;
+        m->n_nodes_trimmed = n_nodes;
+        m->trimming = true;
+        m->trim = (WorkerJob){ .run = trim_run, .done = trim_done };
+        worker_submit(m->worker, &m->trim, WORKER_LOW);
+}
+
 static void on_save_finished(void *userdata, int error)
 {
         Manager *m = userdata;
         manager_control_saved(m, error);
+        trim_memory(m);
         if (m->state == MANAGER_STOPPING && !saver_busy(m->saver))
                 leave(m, error == -EBUSY ? 0 : error);
 }
@@ -133,6 +162,7 @@ static int begin_serving(Manager *m, const RestoreResult *result)
                   "Serving session \"%s\" on ports %u, %u and %u", m->config->session_name,
                   net_port(m->net, CHANNEL_COMMAND), net_port(m->net, CHANNEL_DATA), net_port(m->net, CHANNEL_TTL));
         notify_ready(text);
+        trim_memory(m);
         return 0;
 }
 
