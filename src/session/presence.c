@@ -6,9 +6,6 @@
 /* Whether a user is there. That follows the command connection: a crashed Blender leaves its heartbeat process behind,
  * which would answer for ever. */
 
-/* A change of latency is worth a table when it is more than this, and more than a quarter. */
-#define LATENCY_CHANGE_MSEC 20u
-
 /* A heartbeat that has not been heard so long after the login is spoken to, until the second. */
 #define UNHEARD_WAIT (500 * USEC_PER_MSEC)
 #define UNHEARD_MAX (15 * USEC_PER_SEC)
@@ -245,21 +242,8 @@ static void measure_latency(Session *s, User *u)
         }
         u->n_pings = 0;
         uint32_t sample = (uint32_t)MIN(s->now.now - u->ping_sent, (uint64_t)60 * USEC_PER_SEC);
-        u->latency = u->has_latency ? (uint32_t)(((uint64_t)u->latency * 7 + sample) / 8) : sample;
-        u->has_latency = true;
-}
-
-static void note_latency(Session *s, const User *u)
-{
-        if (!u->has_latency)
-                return;
-        uint32_t latency = user_latency_msec(u);
-        uint32_t told = u->latency_told;
-        uint32_t change = latency > told ? latency - told : told - latency;
-        if (!u->has_told_latency)
-                s->table_dirty = true;
-        else if (change > LATENCY_CHANGE_MSEC && change > told / 4)
-                s->latency_changed = true;
+        user_add_round_trip(u, sample);
+        table_note_latency(s, u);
 }
 
 static int send_ping(Session *s, User *u)
@@ -302,7 +286,6 @@ int presence_ttl(Session *s, const RoutingId *from, User *u, const char *address
                 return send_ping(s, u);
         }
         measure_latency(s, u);
-        note_latency(s, u);
         return 0;
 }
 

@@ -160,7 +160,7 @@ struct Session {
         uint32_t serial;
         bool table_dirty; /* the users' table has changed: due TABLE_INTERVAL after the one before */
         uint64_t table_told;
-        bool latency_changed; /* the table is wrong about somebody's latency */
+        uint64_t latency_changed; /* since when the table is wrong about somebody's latency; 0: it is not */
         Value **table_rows;   /* of all users, as far as they have been made in this call */
         size_t n_table_rows;
         Frames *table_common; /* what most users are sent, if it has been made in this call */
@@ -459,6 +459,8 @@ int history_load(Session *s, const Value *state);
 /* To everybody, at once, which announces those who are new. */
 int table_send_all(Session *s);
 int table_send(Session *s, const User *u);
+/* The latency of a user has been measured. */
+void table_note_latency(Session *s, const User *u);
 /* Sends what has changed, when it is time. */
 int table_tell(Session *s);
 /* One user has been let in: it needs the table now. */

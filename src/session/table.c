@@ -9,6 +9,12 @@
  * out so often at most, for each ten users. */
 #define LATENCY_INTERVAL (5 * USEC_PER_SEC)
 
+/* A change of latency is worth a table when it is more than this, more than a quarter, and more than what the line does by
+ * itself: two smoothed latencies of it differ by half a deviation as a rule. It takes a while to be all of the change. */
+#define LATENCY_CHANGE_MSEC 20u
+#define LATENCY_DEVIATIONS 2u
+#define LATENCY_SETTLES (15 * USEC_PER_SEC)
+
 static Value *table_row(const User *u, Value *metadata)
 {
         Value *row = value_dict_new();
@@ -105,9 +111,27 @@ int table_send(Session *s, const User *u)
         return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_TABLE, is_common ? s->table_common : own, 0);
 }
 
+static bool is_wrong_about(const User *u)
+{
+        if (!u->has_told_latency)
+                return false;
+        uint32_t latency = user_latency_msec(u), told = u->latency_told;
+        uint32_t change = latency > told ? latency - told : told - latency;
+        uint32_t own = LATENCY_DEVIATIONS * (u->latency_deviation / USEC_PER_MSEC);
+        return change > LATENCY_CHANGE_MSEC && change > told / 4 && change > own;
+}
+
+void table_note_latency(Session *s, const User *u)
+{
+        if (!u->has_told_latency)
+                s->table_dirty = true;
+        else if (s->latency_changed == 0 && is_wrong_about(u))
+                s->latency_changed = s->now.now;
+}
+
 static void refresh_latencies(Session *s)
 {
-        s->latency_changed = false;
+        s->latency_changed = 0;
         for (size_t i = 0; i < s->n_users; i++) {
                 User *u = s->users[i];
                 if (!u->has_latency)
@@ -138,23 +162,35 @@ int table_send_all(Session *s)
         return r;
 }
 
-static bool is_due(Session *s, uint64_t interval)
+static bool is_due(Session *s, uint64_t when)
 {
-        if (s->table_told == 0 || s->now.now >= s->table_told + interval)
+        if (s->now.now >= when)
                 return true;
-        session_need(s, s->table_told + interval);
+        session_need(s, when);
         return false;
 }
 
 static bool table_is_due(Session *s)
 {
-        return is_due(s, TABLE_INTERVAL);
+        return s->table_told == 0 || is_due(s, s->table_told + TABLE_INTERVAL);
+}
+
+/* A latency may be what it was again by the time that a table of them is due. */
+static bool latencies_are_due(Session *s)
+{
+        uint64_t interval = LATENCY_INTERVAL * MAX((s->n_users + 9) / 10, (size_t)1);
+        if (s->latency_changed == 0 || !is_due(s, MAX(s->table_told + interval, s->latency_changed + LATENCY_SETTLES)))
+                return false;
+        s->latency_changed = 0;
+        for (size_t i = 0; i < s->n_users; i++)
+                if (is_wrong_about(s->users[i]))
+                        return true;
+        return false;
 }
 
 int table_tell(Session *s)
 {
-        bool wanted = s->table_dirty ? table_is_due(s) :
-                s->latency_changed && is_due(s, LATENCY_INTERVAL * MAX((s->n_users + 9) / 10, (size_t)1));
+        bool wanted = s->table_dirty ? table_is_due(s) : latencies_are_due(s);
         return wanted ? table_send_all(s) : 0;
 }
 

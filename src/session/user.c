@@ -62,6 +62,20 @@ void user_set_address(User *u, const char *address)
         u->address = copy;
 }
 
+void user_add_round_trip(User *u, uint32_t usec)
+{
+        if (!u->has_latency) {
+                u->has_latency = true;
+                u->latency = usec;
+                u->latency_deviation = usec / 2;
+                return;
+        }
+        uint32_t deviation = usec > u->latency ? usec - u->latency : u->latency - usec;
+        u->latency = (uint32_t)(((uint64_t)u->latency * 7 + usec) / 8);
+        /* Slower, so that a line that has become another one is not taken for one that varies. */
+        u->latency_deviation = (uint32_t)(((uint64_t)u->latency_deviation * 31 + deviation) / 32);
+}
+
 #define HALF_LIFE (60 * USEC_PER_SEC)
 
 uint64_t user_received(const User *u, uint64_t now)

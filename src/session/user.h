@@ -122,6 +122,7 @@ typedef struct User {
         uint64_t ping_sent;
         uint32_t n_pings;        /* sent and not answered */
         uint32_t latency;        /* microseconds, smoothed */
+        uint32_t latency_deviation; /* of single round trips from it, likewise */
         bool has_latency;
         uint32_t latency_told;   /* milliseconds, as in the last table */
         bool has_told_latency;
@@ -146,6 +147,9 @@ static inline bool user_is_named(const User *u, const void *name, size_t size)
 {
         return u->name->size == size && memcmp(u->name->data, name, size) == 0;
 }
+
+/* Takes a measured round trip, in microseconds, into latency and its deviation. */
+void user_add_round_trip(User *u, uint32_t usec);
 
 static inline uint32_t user_latency_msec(const User *u)
 {

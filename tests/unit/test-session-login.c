@@ -175,6 +175,44 @@ static void test_storm_of_logins(void **state)
         sim_done(&sim);
 }
 
+static int64_t latency_at(const SimClient *c, const SimClient *of)
+{
+        return value_int_get(value_dict_get_string(value_dict_get_string(c->users, of->name), "latency"));
+}
+
+/* However much a line varies, it is the same line; another one is told. */
+static void test_jitter_is_no_news(void **state)
+{
+        for (uint64_t ms = 20; ms <= 80; ms *= 2) {
+                Sim sim;
+                SimClient *host, *c;
+                setup_running(&sim, &host);
+                sim.delay_max = ms * SIM_MSEC;
+                c = sim_client(&sim, "c", false);
+                sim_login(c, NULL);
+                sim_run(&sim, 120 * SIM_SEC);
+                size_t told = host->n_tables;
+                sim_run(&sim, 600 * SIM_SEC);
+                assert_int_equal(host->n_tables - told, 0);
+                assert_in_range(latency_at(host, c), ms / 2, ms * 3 / 2);
+
+                /* One round trip is not the line. */
+                sim.delay_max *= 20;
+                sim_run(&sim, SIM_SEC);
+                sim.delay_max /= 20;
+                sim_run(&sim, 60 * SIM_SEC);
+                assert_in_range(host->n_tables - told, 0, 2);
+
+                told = host->n_tables;
+                sim.delay_max *= 5;
+                sim_run(&sim, 60 * SIM_SEC);
+                assert_in_range(host->n_tables - told, 1, 6);
+                assert_in_range(latency_at(host, c), ms * 5 / 2, ms * 15 / 2);
+                assert_false(host->raised || c->raised);
+                sim_done(&sim);
+        }
+}
+
 /* ---- init ---- */
 
 static void test_init_fills_the_lobby(void **state)
@@ -541,6 +579,7 @@ int main(void)
                 cmocka_unit_test(test_too_many_users),
                 cmocka_unit_test(test_guests_may_only_log_in),
                 cmocka_unit_test(test_storm_of_logins),
+                cmocka_unit_test(test_jitter_is_no_news),
                 cmocka_unit_test(test_init_fills_the_lobby),
                 cmocka_unit_test(test_init_is_for_admins),
                 cmocka_unit_test(test_second_init_is_rejected_and_joins),
