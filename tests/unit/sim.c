@@ -126,6 +126,28 @@ static void note_table(Sim *sim, Frames *frames)
         sim->last_table = frames_ref(frames);
 }
 
+static bool is_linked(const SimClient *c, Channel channel)
+{
+        return c->connected && c->state != SIM_OUT && c->links_at[channel] <= c->sim->now;
+}
+
+static void tell_found(SimClient *c, Channel channel, EffectList *effects)
+{
+        c->told[channel] = true;
+        c->pending[channel] = false;
+        assert_int_equal(session_peer_found(c->sim->session, sim_time(c->sim), channel, &c->id, effects), 0);
+}
+
+/* As the network side does: whoever opens a peer again is told again what stands. */
+static void open_effect(SimClient *c, EffectList *more)
+{
+        c->sim->n_opens++;
+        for (int ch = 0; ch < CHANNEL_TTL; ch++)
+                if (c->has_outbox && c->told[ch] && !(ch == CHANNEL_COMMAND && c->sim->found_early))
+                        tell_found(c, ch, more);
+        c->has_outbox = true;
+}
+
 static void send_effect(Sim *sim, Effect *e, EffectList *more)
 {
         SimClient *c = client_by_id(sim, &e->send.to);
@@ -148,7 +170,17 @@ static void send_effect(Sim *sim, Effect *e, EffectList *more)
                         c->owed = true;
                 }
         }
-        sim_queue_push(q, sim_delay(sim), frames_ref(e->send.frames));
+        Channel channel = e->send.channel;
+        if (!c->told[channel] && is_linked(c, channel)) {
+                tell_found(c, channel, more);
+        } else if (!c->told[channel] && c->has_outbox) {
+                c->pending[channel] = true;
+                if (e->send.class == SEND_BULK) {
+                        session_send_queued(sim->session, sim_time(sim), &c->id);
+                        c->owed = true;
+                }
+        }
+        sim_queue_push(q, MAX(c->links_at[channel] + 1, sim_delay(sim)), frames_ref(e->send.frames));
 }
 
 static void encode_effect(Sim *sim, Effect *e)
@@ -183,9 +215,8 @@ void sim_execute(Sim *sim, EffectList *effects)
                         send_effect(sim, e, &more);
                         break;
                 case EFFECT_OPEN:
-                        sim->n_opens++;
                         if ((c = client_by_id(sim, &e->open.peer)))
-                                c->has_outbox = true;
+                                open_effect(c, &more);
                         break;
                 case EFFECT_CLOSE:
                         sim->n_closes++;
@@ -264,6 +295,7 @@ static void checks_end(Sim *sim, uint64_t until)
 
 static void server_receive(Sim *sim, SimClient *c, Channel channel)
 {
+        c->told[channel] = true;
         Frames *f = sim_queue_pop(&c->up[channel]);
         EffectList effects = {};
         if (!check_begin(sim, c, channel, f, &effects))
@@ -274,8 +306,37 @@ static void server_receive(Sim *sim, SimClient *c, Channel channel)
         effect_list_done(&effects);
 }
 
+static void client_drained(Sim *sim, SimClient *c)
+{
+        EffectList effects = {};
+        c->refusing = c->owed = false;
+        assert_int_equal(session_outbox_drained(sim->session, sim_time(sim), &c->id, &effects), 0);
+        session_delivered(sim->session, sim_time(sim), &c->id, sim_time(sim).now, true);
+        sim_execute(sim, &effects);
+        effect_list_done(&effects);
+}
+
+/* What waited for the connection leaves. */
+static void links_step(Sim *sim)
+{
+        for (size_t i = 0; i < sim->n_clients; i++) {
+                SimClient *c = &sim->clients[i];
+                for (int ch = 0; ch < CHANNEL_TTL; ch++) {
+                        if (!c->pending[ch] || !c->has_outbox || !is_linked(c, ch))
+                                continue;
+                        EffectList effects = {};
+                        tell_found(c, ch, &effects);
+                        sim_execute(sim, &effects);
+                        effect_list_done(&effects);
+                        if (ch == CHANNEL_DATA && c->owed && c->backlog_limit == 0)
+                                client_drained(sim, c);
+                }
+        }
+}
+
 static void server_step(Sim *sim)
 {
+        links_step(sim);
         EffectList effects = {};
         for (size_t i = 0; i < sim->n_jobs;) {
                 struct SimJob job = sim->jobs[i];
@@ -304,16 +365,6 @@ static void server_step(Sim *sim)
                 assert_int_equal(session_tick(sim->session, sim_time(sim), &effects, &next), 0);
                 sim_execute(sim, &effects);
         }
-        effect_list_done(&effects);
-}
-
-static void client_drained(Sim *sim, SimClient *c)
-{
-        EffectList effects = {};
-        c->refusing = c->owed = false;
-        assert_int_equal(session_outbox_drained(sim->session, sim_time(sim), &c->id, &effects), 0);
-        session_delivered(sim->session, sim_time(sim), &c->id, sim_time(sim).now, true);
-        sim_execute(sim, &effects);
         effect_list_done(&effects);
 }
 
@@ -475,6 +526,10 @@ void sim_login_with(SimClient *c, const char *version, const char *server_passwo
         }
         c->refusing = c->owed = c->raised = c->has_outbox = false;
         c->connected = c->ttl_runs = true;
+        for (int ch = 0; ch < _CHANNEL_MAX; ch++) {
+                c->links_at[ch] = c->sim->now;
+                c->told[ch] = c->pending[ch] = false;
+        }
         c->state = SIM_AUTH;
         c->auth_sent = c->last_ping = c->last_progress = c->sim->now;
         c->reason[0] = c->last_answer[0] = '\0';
@@ -515,6 +570,7 @@ void sim_leave(SimClient *c, bool crashed)
                         continue;
                 sim_queue_clear(&c->up[ch]);
                 sim_queue_clear(&c->down[ch]);
+                c->told[ch] = c->pending[ch] = false;
                 EffectList effects = {};
                 if (c->sim->up)
                         assert_int_equal(session_peer_lost(c->sim->session, sim_time(c->sim), ch, &c->id, &effects), 0);
@@ -583,8 +639,10 @@ void sim_stop(Sim *sim)
         for (size_t i = 0; i < sim->n_clients; i++) {
                 SimClient *c = &sim->clients[i];
                 c->has_outbox = c->refusing = c->owed = false;
-                for (int ch = 0; ch < _CHANNEL_MAX; ch++)
+                for (int ch = 0; ch < _CHANNEL_MAX; ch++) {
                         queue_cut(&c->down[ch], sim_random(sim, c->down[ch].n + 1));
+                        c->told[ch] = c->pending[ch] = false;
+                }
         }
 }
 
@@ -600,21 +658,20 @@ void sim_start(Sim *sim)
         for (size_t i = 0; i < sim->n_records; i++)
                 assert_int_equal(session_load_record(sim->session, &sim->records[i].record, sim->records[i].wall, NULL), 0);
         EffectList effects = {};
-        for (size_t i = 0; sim->found_early && i < sim->n_clients; i++)
-                session_peer_found(sim->session, sim_time(sim), CHANNEL_COMMAND, &sim->clients[i].id, &effects);
-        assert_int_equal(session_load_done(sim->session, sim_time(sim), &effects), 0);
-        sim_execute(sim, &effects);
         /* Everybody's connections come back by themselves. */
         for (size_t i = 0; i < sim->n_clients; i++) {
                 SimClient *c = &sim->clients[i];
                 for (int ch = 0; c->state != SIM_OUT && ch < _CHANNEL_MAX; ch++) {
-                        uint64_t when = sim->now + sim_random(sim, 300 * SIM_MSEC);
+                        uint64_t when = MAX(c->links_at[ch], sim->now + sim_random(sim, 300 * SIM_MSEC));
+                        if (ch != CHANNEL_TTL)
+                                c->links_at[ch] = when;
                         for (size_t j = 0; j < c->up[ch].n; j++)
                                 c->up[ch].packets[j].arrives = MAX(c->up[ch].packets[j].arrives, when);
-                        if (ch != CHANNEL_TTL && c->has_outbox && !sim->found_early)
-                                session_peer_found(sim->session, sim_time(sim), ch, &c->id, &effects);
                 }
+                if (sim->found_early)
+                        tell_found(c, CHANNEL_COMMAND, &effects);
         }
+        assert_int_equal(session_load_done(sim->session, sim_time(sim), &effects), 0);
         sim_execute(sim, &effects);
         effect_list_done(&effects);
 }

@@ -47,6 +47,9 @@ typedef struct SimClient {
         bool admin;
         SimState state;
         bool connected;      /* its TCP connections stand */
+        uint64_t links_at[_CHANNEL_MAX]; /* but to this server not before: what the last one sent is read first */
+        bool told[_CHANNEL_MAX];         /* the session knows of that */
+        bool pending[_CHANNEL_MAX];      /* something waits for that */
         bool has_outbox;     /* EFFECT_OPEN without EFFECT_CLOSE */
         uint64_t frozen_until; /* reads nothing */
         bool ttl_runs;
@@ -134,7 +137,8 @@ void sim_enter(SimClient *c);
 /* Closes its sockets; crashed: leaves its heartbeat behind. */
 void sim_leave(SimClient *c, bool crashed);
 
-/* The server. stop: what is on its way to clients is lost from a random point on. */
+/* The server. stop: what is on its way to clients is lost from a random point on. start: clients reconnect within 300 ms,
+ * or at links_at when that is later. */
 void sim_stop(Sim *sim);
 void sim_start(Sim *sim);
 /* A snapshot of everything; the journal begins anew. */

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Restarts, and connections that are lost: who is there, and what must not overtake what. */
+#include <stdio.h>
+
+#include "three.h"
+
+static void test_restart(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_right(t.anna, "a", "anna");
+        sim_metadata(t.anna, "color", 4);
+        sim_snapshot(&t.sim);
+        sim_append(t.anna, "a", 1);
+        sim_run(&t.sim, SIM_SEC);
+        sim_append(t.anna, "a", 2);
+        sim_set(t.anna, "b", "x", 8);
+        sim_run(&t.sim, 20 * SIM_MSEC);
+        sim_stop(&t.sim);
+        sim_set(t.anna, "a", "x", 7);
+        sim_run(&t.sim, 2 * SIM_SEC);
+        sim_start(&t.sim);
+        sim_run(&t.sim, 300 * SIM_MSEC);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_RETURNED], 3);
+        sim_run(&t.sim, 5 * SIM_SEC);
+        for (size_t i = 0; i < 3; i++)
+                assert_int_equal(t.sim.clients[i].state, SIM_ACTIVE);
+        assert_int_equal(sim_length(t.bert, "a"), 2);
+        assert_int_equal(sim_get(t.bert, "a", "x"), 7);
+        assert_true(owner_is(t.bert, "a", "anna"));
+        const Value *anna = value_dict_get_string(t.bert->users, "anna");
+        assert_int_equal(value_int_get(value_dict_get_string(value_dict_get_string(anna, "metadata"), "color")), 4);
+        done(&t);
+}
+
+static void test_restart_without_everybody(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_right(t.anna, "a", "anna");
+        sim_run(&t.sim, SIM_SEC);
+        sim_stop(&t.sim);
+        sim_leave(t.anna, false);
+        sim_start(&t.sim);
+        sim_run(&t.sim, 5 * SIM_SEC);
+        assert_true(owner_is(t.bert, "a", "anna"));
+        sim_run(&t.sim, 6 * SIM_SEC);
+        assert_true(owner_is(t.bert, "a", "COMMON"));
+        assert_int_equal(value_table_length(t.bert->users), 2);
+        done(&t);
+}
+
+/* Blender has crashed, its heartbeat process goes on: it answers to the new server as it did to the old one. */
+static void test_restart_and_a_ghost(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_right(t.anna, "a", "anna");
+        sim_run(&t.sim, SIM_SEC);
+        sim_leave(t.anna, true);
+        sim_run(&t.sim, 500 * SIM_MSEC);
+        sim_stop(&t.sim);
+        sim_start(&t.sim);
+        sim_run(&t.sim, 2 * SIM_SEC);
+        assert_true(owner_is(t.bert, "a", "anna"));
+        sim_run(&t.sim, 20 * SIM_SEC);
+        assert_true(owner_is(t.bert, "a", "COMMON"));
+        assert_int_equal(value_table_length(t.bert->users), 2);
+        assert_int_equal(t.bert->state, SIM_ACTIVE);
+        done(&t);
+}
+
+static void test_client_that_was_faster_than_the_restart(void **state)
+{
+        Three t;
+        setup(&t);
+        t.sim.found_early = true;
+        sim_stop(&t.sim);
+        sim_start(&t.sim);
+        sim_run(&t.sim, 20 * SIM_SEC);
+        for (size_t i = 0; i < 3; i++)
+                assert_int_equal(t.sim.clients[i].state, SIM_ACTIVE);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_LEFT], 0);
+        done(&t);
+}
+
+/* A client that says nothing is found on its command channel by what it is sent there; what was sent at first may have
+ * gone into a connection that broke at once. */
+static void test_silent_client_is_sought(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_leave(t.anna, true);
+        sim_run(&t.sim, 500 * SIM_MSEC);
+        sim_stop(&t.sim);
+        sim_start(&t.sim);
+        sim_run(&t.sim, SIM_SEC);
+        size_t before = t.sim.n_tables, opens = t.sim.n_opens;
+        sim_run(&t.sim, 3500 * SIM_MSEC);
+        assert_in_range(t.sim.n_tables - before, 3, 4);
+        /* What stands already is not told of again unless asked for. */
+        assert_in_range(t.sim.n_opens - opens, 3, 4);
+        EffectList effects = {};
+        assert_int_equal(session_peer_found(t.sim.session, sim_time(&t.sim), CHANNEL_COMMAND, &t.anna->id, &effects), 0);
+        sim_execute(&t.sim, &effects);
+        effect_list_done(&effects);
+        sim_run(&t.sim, SIM_SEC);
+        before = t.sim.n_tables;
+        sim_run(&t.sim, 20 * SIM_SEC);
+        assert_int_equal(t.sim.n_tables, before);
+        assert_int_equal(value_table_length(t.bert->users), 3);
+        done(&t);
+}
+
+/* The edits are from the server before this one, the Delete is told by the new one. */
+static void test_restart_and_a_busy_client(void **state)
+{
+        Three t;
+        setup(&t);
+        t.bert->frozen_until = t.sim.now + 12 * SIM_SEC;
+        for (unsigned i = 0; i < 100; i++) {
+                sim_append(t.anna, "a", i);
+                sim_run(&t.sim, 50 * SIM_MSEC);
+        }
+        struct SimPacket *last = &t.bert->down[CHANNEL_DATA].packets[t.bert->down[CHANNEL_DATA].n - 1];
+        last->arrives = t.sim.now;
+        sim_delete(t.anna, "a");
+        SimQueue kept = t.bert->down[CHANNEL_DATA];
+        t.bert->down[CHANNEL_DATA] = (SimQueue){};
+        sim_stop(&t.sim);
+        t.bert->down[CHANNEL_DATA] = kept;
+        sim_start(&t.sim);
+        sim_run(&t.sim, 1 * SIM_SEC);
+        if (sim_find_text(t.anna, "a"))
+                sim_delete(t.anna, "a");
+        sim_run(&t.sim, 15 * SIM_SEC);
+        assert_int_equal(t.bert->state, SIM_ACTIVE);
+        assert_null(sim_find_text(t.bert, "a"));
+        done(&t);
+}
+
+static void test_restart_during_init(void **state)
+{
+        Sim sim;
+        sim_init(&sim, 3);
+        SimClient *host = sim_client(&sim, "host", true);
+        sim_enter(host);
+        for (int i = 0; i < 20; i++) {
+                char uuid[16];
+                snprintf(uuid, sizeof uuid, "n%d", i);
+                sim_add_local(host, uuid, "COMMON");
+        }
+        sim_init_session(host);
+        while (host->up[CHANNEL_COMMAND].n < 10)
+                sim_run(&sim, SIM_MSEC);
+        for (size_t i = 0; i < host->up[CHANNEL_COMMAND].n; i++)
+                host->up[CHANNEL_COMMAND].packets[i].arrives = sim.now + i * 10 * SIM_MSEC;
+        sim_run(&sim, 50 * SIM_MSEC);
+        sim_stop(&sim);
+        sim_start(&sim);
+        sim_run(&sim, 8 * SIM_SEC);
+        assert_int_equal(host->state, SIM_LOBBY);
+        assert_int_equal(scene_n_nodes(session_scene(sim.session)), 0);
+        sim_init_session(host);
+        sim_run(&sim, SIM_SEC);
+        assert_int_equal(host->state, SIM_ACTIVE);
+        assert_null(sim_compare(&sim));
+        sim_done(&sim);
+}
+
+static void test_restart_during_join(void **state)
+{
+        for (unsigned after = 5; after < 120; after += 5) {
+                Three t;
+                setup(&t);
+                SimClient *c = sim_client(&t.sim, "c", false);
+                sim_login(c, NULL);
+                sim_run(&t.sim, after * SIM_MSEC);
+                sim_stop(&t.sim);
+                sim_start(&t.sim);
+                for (int i = 0; i < 12; i++) {
+                        if (c->state == SIM_ACTIVE)
+                                sim_metadata(c, "view_matrix", i);
+                        sim_run(&t.sim, SIM_SEC);
+                }
+                /* In, or told nothing because its login was lost. */
+                assert_true(c->state == SIM_ACTIVE || (c->state == SIM_OUT && !strcmp(c->reason, "no answer to the login")));
+                done(&t);
+        }
+}
+
+static void test_pings_after_restart(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_stop(&t.sim);
+        for (size_t i = 0; i < 3; i++)
+                sim_queue_clear(&t.sim.clients[i].down[CHANNEL_TTL]);
+        sim_run(&t.sim, 4 * SIM_SEC);
+        sim_start(&t.sim);
+        sim_run(&t.sim, 20 * SIM_MSEC);
+        for (size_t i = 0; i < 3; i++)
+                assert_true(t.sim.clients[i].last_ping + 25 * SIM_MSEC > t.sim.now);
+        done(&t);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_restart),
+                cmocka_unit_test(test_restart_without_everybody),
+                cmocka_unit_test(test_restart_and_a_ghost),
+                cmocka_unit_test(test_client_that_was_faster_than_the_restart),
+                cmocka_unit_test(test_silent_client_is_sought),
+                cmocka_unit_test(test_restart_and_a_busy_client),
+                cmocka_unit_test(test_restart_during_init),
+                cmocka_unit_test(test_restart_during_join),
+                cmocka_unit_test(test_pings_after_restart),
+        };
+        return cmocka_run_group_tests_name("session-restart", tests, NULL, NULL);
+}
