@@ -38,7 +38,8 @@ static int hold(Session *s, User *u, bool is_delete, uint64_t due, const void *u
         if (!copy)
                 return -ENOMEM;
         u->held[u->n_held++] = (HeldCommand){ .is_delete = is_delete, .since = s->now.now, .due = due, .uuid = copy };
-        session_need(s, due);
+        if (due != UINT64_MAX)
+                session_need(s, due);
         return 0;
 }
 
@@ -47,15 +48,14 @@ static uint64_t order_due(const Session *s, const User *u, Node *n)
 {
         if (u->status != USER_ACTIVE || u->n_held >= HELD_MAX)
                 return 0;
+        /* Nothing is known of what a server before this one has sent, nor what of it the client has read. */
+        if (u->away || u->old_data)
+                return UINT64_MAX;
         /* It is not remembered whether data of the node is among what was sent that long ago. */
         if (user_awaits_old(u, s->now.now, DOUBT_WINDOW))
                 return UINT64_MAX;
         uint64_t sent = stale_last_sent(s, u, n);
-        /* Nothing is known of what a server before this one has sent. */
-        if (u->away)
-                sent = s->now.now;
-        else if (u->returned != 0)
-                sent = MAX(sent, u->returned);
+        sent = MAX(sent, u->returned);
         if (sent == 0)
                 return 0;
         return user_awaits(u, sent) ? UINT64_MAX : sent + ORDER_DELAY;
@@ -76,7 +76,8 @@ int order_repeat_delete(Session *s, User *u, const Bytes *uuid)
 {
         if (u->n_held >= HELD_MAX)
                 return emit_command(s, u, MESSAGE_DELETE, answer_text(uuid));
-        return hold(s, u, true, s->now.now + ORDER_DELAY, uuid->data, uuid->size);
+        uint64_t due = u->old_data ? UINT64_MAX : s->now.now + ORDER_DELAY;
+        return hold(s, u, true, due, uuid->data, uuid->size);
 }
 
 int order_right(Session *s, User *u, Node *n)
@@ -118,6 +119,12 @@ int order_send_due(Session *s, User *u)
         }
         u->n_held = n_left;
         return r;
+}
+
+void order_suspend(User *u)
+{
+        for (size_t i = 0; i < u->n_held; i++)
+                u->held[i].due = UINT64_MAX;
 }
 
 void order_drained(Session *s, User *u)

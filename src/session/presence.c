@@ -3,8 +3,34 @@
 
 #include "session/session-private.h"
 
-/* Whether a user is there. That follows the command connection: a crashed Blender leaves its heartbeat process behind,
- * which would answer for ever. */
+/*
+ * Whether a user is there. That follows the command connection: a crashed
+ * Blender leaves its heartbeat process behind, which would answer for ever.
+ *
+ * A channel is *heard* when a message of the client came over it, *found* when
+ * the network side could hand it one, *lost* when its connection is gone. What
+ * that leads to:
+ *
+ *   state            evidence                   leads to
+ *   there            command lost               sought: told the table, and asked for, every second
+ *   there            ttl silent for `timeout`   has left
+ *   there            data lost                  there, and its data sought; held commands wait
+ *   sought           command found or heard     there, brought up to date
+ *   sought           for `reconnect_grace`      has left (ttl heard or not: that may be a ghost)
+ *   away             command found or heard     there, brought up to date
+ *   away             ttl heard                  sought, brought up to date
+ *   away             data found or heard        away: nothing but that its old data has been read
+ *   away             for `timeout`              has left
+ *
+ * `away` is everybody at the start of a server who was there in the life of the
+ * one before. What is found or heard before the journal has been read counts
+ * as soon as it has been. What the network side has told once it does not tell
+ * again unless asked (emit_open), so whoever waits asks.
+ *
+ * Data of an earlier connection (`old_data`) may lie on a slow line for long
+ * after that connection has ended here; a client opens the next one when it has
+ * read all of it. Until then no Delete goes to it that could overtake.
+ */
 
 /* A heartbeat that has not been heard so long after the login is spoken to, until the second. */
 #define UNHEARD_WAIT (500 * USEC_PER_MSEC)
@@ -152,6 +178,7 @@ static int user_is_back(Session *s, User *u, Channel by)
 {
         u->away = false;
         u->returned = s->now.now;
+        u->old_data = u->data_heard == 0;
         pace_doubt(u->pace, s->now.now);
         for (size_t i = 0; i < ELEMENTSOF(u->lost); i++)
                 u->lost[i] = false;
@@ -165,6 +192,10 @@ static int user_is_back(Session *s, User *u, Channel by)
         if (u->has_ttl)
                 u->ttl_heard = s->now.now;
         begin_return(s, u, doubt_before(s->last_wall));
+        int r = u->old_data ? emit_open(s, u) : 0;
+        if (r < 0)
+                return r;
+        order_drained(s, u);
         return emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_RETURNED, u, NULL, "%s is back.",
                         (const char *)u->name->data);
 }
@@ -187,7 +218,8 @@ int presence_lost(Session *s, User *u, Channel channel)
         if (channel != CHANNEL_DATA)
                 return 0;
         u->laden = false;
-        order_drained(s, u);
+        u->old_data = true;
+        order_suspend(u);
         u->knock_due = s->now.now + KNOCK_INTERVAL;
         session_need(s, u->knock_due);
         if (u->behind_since_wall != 0 && u->behind_since_wall <= u->lost_doubt[channel])
@@ -205,13 +237,28 @@ static void count_kept(Session *s, User *u, Channel channel)
         s->n_kept++;
 }
 
+/* All that went over an earlier data connection has been read from it, but perhaps not been handled. */
+static int old_data_read(Session *s, User *u)
+{
+        if (!u->old_data)
+                return 0;
+        u->old_data = false;
+        order_drained(s, u);
+        if (u->lost[CHANNEL_DATA])
+                return 0;
+        pace_doubt(u->pace, s->now.now);
+        /* Those that were repeated before may have overtaken the nodes that they are for. */
+        return u->returning ? 0 : repeat_rights(s, u);
+}
+
 int presence_found(Session *s, User *u, Channel channel)
 {
         count_kept(s, u, channel);
         if (u->away)
                 return channel == CHANNEL_COMMAND ? user_is_back(s, u, channel) : 0;
-        if (!u->lost[channel])
-                return 0;
+        int r = channel == CHANNEL_DATA ? old_data_read(s, u) : 0;
+        if (r < 0 || !u->lost[channel])
+                return r;
         u->lost[channel] = false;
         if (channel != CHANNEL_TTL)
                 begin_return(s, u, u->lost_doubt[channel]);

@@ -61,6 +61,8 @@
 
 /* A data channel that is taken for lost, while the command channel stands, is tried after so long, again and again. */
 #define KNOCK_INTERVAL (300 * USEC_PER_MSEC)
+/* With the smallest of so many nodes when nothing is due to it. */
+#define KNOCK_CHOICE 64u
 /* The same for the command channel of one whose heartbeat goes on. */
 #define COMMAND_KNOCK_INTERVAL (1 * USEC_PER_SEC)
 
@@ -377,6 +379,9 @@ int order_repeat_delete(Session *s, User *u, const Bytes *uuid);
 /* A Right for the node has just been sent: say it again later if it may have overtaken the node itself. */
 int order_right(Session *s, User *u, Node *n);
 int order_send_due(Session *s, User *u);
+/* What waits has to wait until the data channel is found again. */
+void order_suspend(User *u);
+/* Something has arrived that others may have waited for. */
 void order_drained(Session *s, User *u);
 
 /* ---- grave.c ---- */

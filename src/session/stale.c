@@ -340,10 +340,27 @@ int stale_send(Session *s, User *u)
         return u->stale.n == 0 ? stale_caught_up(s, u) : 0;
 }
 
+/* Nothing has changed, and still it must be known whether its data channel stands: any node is good for that, one that
+ * costs little best. */
+static const Node *cheapest_node(const Session *s)
+{
+        const Node *cheapest = NULL;
+        unsigned i = 0;
+        for (const Node *n = scene_first(s->scene); n && i < KNOCK_CHOICE; n = scene_next(s->scene, n), i++)
+                if (node_n_deltas(n) == 0 && (!cheapest || node_base(n)->size < node_base(cheapest)->size))
+                        cheapest = n;
+        return cheapest ?: scene_first(s->scene);
+}
+
+static bool is_out_of_reach(const User *u)
+{
+        return u->status != USER_ACTIVE || u->away || u->returning || u->lost[CHANNEL_COMMAND] || user_is_queued(u);
+}
+
 int stale_knock(Session *s, User *u)
 {
-        if (!u->lost[CHANNEL_DATA] || u->lost[CHANNEL_COMMAND] || u->away || u->returning ||
-            u->status != USER_ACTIVE || user_is_queued(u))
+        bool waited_for = u->old_data && u->n_held > 0;
+        if (is_out_of_reach(u) || !(u->lost[CHANNEL_DATA] || waited_for))
                 return 0;
         if (u->knock_due > s->now.now) {
                 session_need(s, u->knock_due);
@@ -351,7 +368,10 @@ int stale_knock(Session *s, User *u)
         }
         u->knock_due = s->now.now + KNOCK_INTERVAL;
         session_need(s, u->knock_due);
-        int r = stale_mark_changed_since(s, u, u->behind_since_wall);
+        int r = u->lost[CHANNEL_DATA] ? stale_mark_changed_since(s, u, u->behind_since_wall) : 0;
+        const Node *n = r == 0 && u->stale.n == 0 && waited_for ? cheapest_node(s) : NULL;
+        if (n)
+                r = stale_mark(s, u, n, s->now.now);
         if (r < 0 || u->stale.n == 0)
                 return r;
         _cleanup_(batch_done) Batch b = { .user = u, .n_sent = RESEND_BATCH_NODES - 1 };

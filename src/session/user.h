@@ -106,6 +106,7 @@ typedef struct User {
         uint64_t lost_since;     /* the command connection */
         uint64_t command_knock_due;
         bool found_loading;      /* its command connection was, before the session could take notice */
+        bool old_data;           /* what was sent over an earlier data connection may still be on its way */
         uint64_t lost_doubt[_CHANNEL_MAX]; /* what was sent after this wall time may have been lost with it */
         uint64_t returning;      /* is back since; brought up to date when its data channel has been quiet */
         uint64_t returned;       /* when it was back from being away */
@@ -172,7 +173,7 @@ static inline void user_set_laden(User *u, uint64_t now)
 /* Is data sent at that time still on its way? */
 static inline bool user_awaits(const User *u, uint64_t sent)
 {
-        return user_is_queued(u) || (u->laden && sent > u->delivered_until);
+        return u->old_data || user_is_queued(u) || (u->laden && sent > u->delivered_until);
 }
 
 /* Is data still on its way to it that was sent longer ago than this? */

@@ -139,6 +139,82 @@ static void test_restart_and_a_busy_client(void **state)
         done(&t);
 }
 
+/* On a slow line lies what the server before this one has sent, for longer than anything takes to reach the client on
+ * the command channel. Its data channel comes back when all that has been read. */
+static void test_restart_and_a_slow_line(void **state)
+{
+        for (unsigned seconds = 1; seconds <= 81; seconds += 20) {
+                Three t;
+                setup(&t);
+                for (unsigned i = 0; i < 100; i++) {
+                        sim_append(t.anna, "a", i);
+                        while (t.bert->down[CHANNEL_DATA].n == 0)
+                                sim_run(&t.sim, SIM_MSEC);
+                        t.bert->down[CHANNEL_DATA].packets[0].arrives = UINT64_MAX;
+                        sim_run(&t.sim, 50 * SIM_MSEC);
+                }
+                SimQueue *line = &t.bert->down[CHANNEL_DATA], kept = *line;
+                *line = (SimQueue){};
+                sim_stop(&t.sim);
+                *line = kept;
+                for (size_t i = 0; i < line->n; i++)
+                        line->packets[i].arrives = t.sim.now + seconds * SIM_SEC;
+                t.bert->links_at[CHANNEL_DATA] = t.sim.now + seconds * SIM_SEC;
+                sim_set(t.anna, "b", "x", 1);
+                sim_delete(t.anna, "a");
+                sim_start(&t.sim);
+                sim_run(&t.sim, (seconds + 5) * SIM_SEC);
+                assert_int_equal(t.bert->state, SIM_ACTIVE);
+                assert_null(sim_find_text(t.anna, "a"));
+                assert_null(sim_find_text(t.bert, "a"));
+                assert_int_equal(sim_get(t.bert, "b", "x"), 1);
+                done(&t);
+        }
+}
+
+/* The connection is given up here while the kernel goes on sending what it holds. */
+static void test_delete_behind_a_lost_connection(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_append(t.anna, "a", 1);
+        while (t.bert->down[CHANNEL_DATA].n == 0)
+                sim_run(&t.sim, SIM_MSEC);
+        t.bert->down[CHANNEL_DATA].packets[0].arrives = t.bert->links_at[CHANNEL_DATA] = t.sim.now + 20 * SIM_SEC;
+        sim_delete(t.anna, "a");
+        sim_run(&t.sim, 500 * SIM_MSEC);
+        t.bert->told[CHANNEL_DATA] = false;
+        EffectList effects = {};
+        assert_int_equal(session_peer_lost(t.sim.session, sim_time(&t.sim), CHANNEL_DATA, &t.bert->id, &effects), 0);
+        sim_execute(&t.sim, &effects);
+        effect_list_done(&effects);
+        sim_run(&t.sim, 15 * SIM_SEC);
+        assert_null(sim_find_text(t.anna, "a"));
+        assert_non_null(sim_find_text(t.bert, "a"));
+        sim_run(&t.sim, 10 * SIM_SEC);
+        assert_int_equal(t.bert->state, SIM_ACTIVE);
+        assert_null(sim_find_text(t.bert, "a"));
+        done(&t);
+}
+
+/* As after a restart, when nothing but the deletion happens: the data channel has to be sought for its sake. */
+static void test_restart_and_a_delete_for_one_who_only_watches(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_run(&t.sim, 130 * SIM_SEC);
+        sim_stop(&t.sim);
+        t.bert->links_at[CHANNEL_DATA] = t.sim.now + 20 * SIM_SEC;
+        sim_start(&t.sim);
+        sim_run(&t.sim, 5 * SIM_SEC);
+        sim_delete(t.anna, "a");
+        sim_run(&t.sim, 10 * SIM_SEC);
+        assert_non_null(sim_find_text(t.bert, "a"));
+        sim_run(&t.sim, 10 * SIM_SEC);
+        assert_null(sim_find_text(t.bert, "a"));
+        done(&t);
+}
+
 static void test_restart_during_init(void **state)
 {
         Sim sim;
@@ -213,6 +289,9 @@ int main(void)
                 cmocka_unit_test(test_client_that_was_faster_than_the_restart),
                 cmocka_unit_test(test_silent_client_is_sought),
                 cmocka_unit_test(test_restart_and_a_busy_client),
+                cmocka_unit_test(test_restart_and_a_slow_line),
+                cmocka_unit_test(test_delete_behind_a_lost_connection),
+                cmocka_unit_test(test_restart_and_a_delete_for_one_who_only_watches),
                 cmocka_unit_test(test_restart_during_init),
                 cmocka_unit_test(test_restart_during_join),
                 cmocka_unit_test(test_pings_after_restart),
