@@ -172,6 +172,27 @@ static void test_restart_and_a_slow_line(void **state)
         }
 }
 
+/* Nor does a whole node that was on its way come back after its deletion. */
+static void test_restart_and_a_new_node_on_a_slow_line(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_new_node(t.anna, "n", "a");
+        while (t.bert->down[CHANNEL_DATA].n == 0)
+                sim_run(&t.sim, SIM_MSEC);
+        SimQueue *line = &t.bert->down[CHANNEL_DATA], kept = *line;
+        *line = (SimQueue){};
+        sim_stop(&t.sim);
+        *line = kept;
+        line->packets[0].arrives = t.bert->links_at[CHANNEL_DATA] = t.sim.now + 20 * SIM_SEC;
+        sim_delete(t.anna, "n");
+        sim_start(&t.sim);
+        sim_run(&t.sim, 25 * SIM_SEC);
+        assert_null(sim_find_text(t.anna, "n"));
+        assert_null(sim_find_text(t.bert, "n"));
+        done(&t);
+}
+
 /* The connection is given up here while the kernel goes on sending what it holds. */
 static void test_delete_behind_a_lost_connection(void **state)
 {
@@ -290,6 +311,7 @@ int main(void)
                 cmocka_unit_test(test_silent_client_is_sought),
                 cmocka_unit_test(test_restart_and_a_busy_client),
                 cmocka_unit_test(test_restart_and_a_slow_line),
+                cmocka_unit_test(test_restart_and_a_new_node_on_a_slow_line),
                 cmocka_unit_test(test_delete_behind_a_lost_connection),
                 cmocka_unit_test(test_restart_and_a_delete_for_one_who_only_watches),
                 cmocka_unit_test(test_restart_during_init),
