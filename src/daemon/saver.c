@@ -15,7 +15,7 @@
 #define SLICE_NODES 256
 
 /* More requests than this while one save runs are all served by the next one without a line of their own. */
-#define REASONS_MAX 16
+#define REASONS_MAX 256
 
 typedef struct Reasons {
         char *text[REASONS_MAX];

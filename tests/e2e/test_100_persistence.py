@@ -56,6 +56,15 @@ def test_saved_when_a_user_leaves(quick, fleet):
     assert quick.server.snapshots()
 
 
+def test_each_of_a_crowd_that_leaves_at_once_is_logged(quick, fleet):
+    crowd = quick.join(*(f"user {i}" for i in range(24)))
+    mark = quick.server.mark()
+    for user in crowd:
+        user.disconnect()
+    for user in crowd:
+        saved(quick.server, f"user_disconnect:{user.name}", mark, fleet)
+
+
 def test_interval(make_session, fleet):
     session = make_session(save_interval="1s")
     assert session.server.logged(r"Auto-save enabled \(interval: 1s\)")
