@@ -61,7 +61,7 @@
 
 /* A data channel that is taken for lost, while the command channel stands, is tried after so long, again and again. */
 #define KNOCK_INTERVAL (300 * USEC_PER_MSEC)
-/* With the smallest of so many nodes when nothing is due to it. */
+/* With the smallest of so many nodes that nobody has changed lately when nothing is due to it. */
 #define KNOCK_CHOICE 64u
 /* The same for the command channel of one whose heartbeat goes on. */
 #define COMMAND_KNOCK_INTERVAL (1 * USEC_PER_SEC)

@@ -340,16 +340,21 @@ int stale_send(Session *s, User *u)
         return u->stale.n == 0 ? stale_caught_up(s, u) : 0;
 }
 
-/* Nothing has changed, and still it must be known whether its data channel stands: any node is good for that, one that
- * costs little best. */
-static const Node *cheapest_node(const Session *s)
+/* Nothing has changed, and still it must be known whether its data channel stands. Any node is good for that but one
+ * that the client may just be changing: what it is sent then would go over what it has not told yet. */
+static const Node *node_to_knock_with(const Session *s)
 {
-        const Node *cheapest = NULL;
+        uint64_t quiet = s->now.wall > DOUBT_WINDOW ? s->now.wall - DOUBT_WINDOW : 0;
+        const Node *best = NULL;
         unsigned i = 0;
-        for (const Node *n = scene_first(s->scene); n && i < KNOCK_CHOICE; n = scene_next(s->scene, n), i++)
-                if (node_n_deltas(n) == 0 && (!cheapest || node_base(n)->size < node_base(cheapest)->size))
-                        cheapest = n;
-        return cheapest ?: scene_first(s->scene);
+        for (const Node *n = scene_first(s->scene); n && i < KNOCK_CHOICE; n = scene_next(s->scene, n), i++) {
+                bool is_quiet = !stale_has_changed_since(n, quiet);
+                bool best_is_quiet = best && !stale_has_changed_since(best, quiet);
+                bool is_smaller = !best || node_base(n)->size < node_base(best)->size;
+                if (is_quiet != best_is_quiet ? is_quiet : is_smaller)
+                        best = n;
+        }
+        return best;
 }
 
 static bool is_out_of_reach(const User *u)
@@ -369,7 +374,7 @@ int stale_knock(Session *s, User *u)
         u->knock_due = s->now.now + KNOCK_INTERVAL;
         session_need(s, u->knock_due);
         int r = u->lost[CHANNEL_DATA] ? stale_mark_changed_since(s, u, u->behind_since_wall) : 0;
-        const Node *n = r == 0 && u->stale.n == 0 && waited_for ? cheapest_node(s) : NULL;
+        const Node *n = r == 0 && u->stale.n == 0 && waited_for ? node_to_knock_with(s) : NULL;
         if (n)
                 r = stale_mark(s, u, n, s->now.now);
         if (r < 0 || u->stale.n == 0)

@@ -83,6 +83,13 @@ class Load:
             else:
                 self.edit(user, self.rng.choice(own))
 
+    def overtaken(self):
+        """Edits that others have seen and that their author's own copy lacks: it was sent the node while they were on
+        their way, and will be sent it again."""
+        return [(node_uuid, author) for (node_uuid, author), number in self.seen.items() for user in self.users
+                if user.name == author and node_uuid in user.nodes
+                and user.nodes[node_uuid].data.get("edits", {}).get(author, 0) < number]
+
     def missing_from(self, scene_nodes):
         """What some user had seen of another one's work and these nodes do not have."""
         out = []

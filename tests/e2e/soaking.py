@@ -254,6 +254,8 @@ class Soak:
         users = self.load.users
         self.fleet.wait_until(lambda: all(u.state in ("active", "left") for u in users), 120, "all to have joined")
         self.look_once()
+        # Whoever pushed an older copy now would take the edit back.
+        self.fleet.wait_until(lambda: not self.load.overtaken(), 60, "everybody to have their own edits")
         for user in self.active():
             for node_uuid in self.load.own[user]:
                 if node_uuid in user.nodes:
