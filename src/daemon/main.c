@@ -31,10 +31,7 @@ static int block_signals(void)
 static int serve(const Options *options, Config *config)
 {
         log_open("scenekeepd", config->session_name);
-        log_set_max_priority(config->log_level);
-        int k = log_set_file(config->log_file);
-        if (k < 0)
-                log_warning_errno(k, "Cannot write to the log file %s, going on without it", config->log_file);
+        manager_set_log(config);
 
         ListenFds sockets = LISTEN_FDS_INIT;
         int activated = listen_fds_take(&sockets);
@@ -46,7 +43,7 @@ static int serve(const Options *options, Config *config)
                 .sockets = activated ? &sockets : NULL,
         };
         Manager *m = NULL;
-        k = manager_new(&m, &parameters);
+        int k = manager_new(&m, &parameters);
         if (k >= 0)
                 k = manager_run(m);
         manager_free(m);

@@ -56,6 +56,14 @@ RetentionPolicy manager_retention(const Config *c)
         };
 }
 
+void manager_set_log(const Config *c)
+{
+        log_set_max_priority(c->log_level);
+        int k = log_set_file(c->log_file);
+        if (k < 0)
+                log_warning_errno(k, "Cannot write to the log file %s, going on without it", c->log_file);
+}
+
 static void join_keys(const char *const *keys, size_t n, char *buffer, size_t size)
 {
         size_t used = 0;
@@ -78,7 +86,7 @@ static int apply(Manager *m)
         RetentionPolicy retention = manager_retention(m->config);
         store_set_retention(m->store, &retention);
         executor_set_always(m->executor, m->config->sync == CONFIG_SYNC_ALWAYS);
-        log_set_max_priority(m->config->log_level);
+        manager_set_log(m->config);
         return manager_rearm_save(m);
 }
 

@@ -19,6 +19,9 @@ typedef struct ManagerParameters {
         bool set_aside;           /* begin a new session where the store is rotten beyond use */
 } ManagerParameters;
 
+/* Opens the log's file anew and sets what is written, as configured. A file that cannot be opened is warned of. */
+void manager_set_log(const Config *c);
+
 /* SIGTERM, SIGINT, SIGUSR1 and SIGHUP must be blocked. What goes wrong is logged. Returns 0 or -errno. */
 int manager_new(Manager **ret, const ManagerParameters *parameters);
 Manager *manager_free(Manager *m);

@@ -189,6 +189,37 @@ def test_reload_applies_what_it_can(configured, fleet):
     assert '"new"' not in server.log()
 
 
+def test_reload_opens_the_log_file_anew(configured, fleet):
+    """As whoever rotates it expects, and another one if that is wanted."""
+    server = configured('port = @PORT@;\nlog_file = "@DATA@.log";\n')
+    first, moved, second = (server.data_dir + end for end in (".log", ".log.1", ".other"))
+
+    def text(path):
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+
+    def reload_and_save():
+        for number, pattern in (signal.SIGHUP, "reloaded"), (signal.SIGUSR1, r"Session saved to disk \(reason: manual\)"):
+            mark = server.mark()
+            server.send_signal(number)
+            server.wait_log(pattern, mark=mark, fleet=fleet)
+    os.rename(first, moved)
+    reload_and_save()
+    assert "Session saved" in text(first) and "Session saved" not in text(moved)
+    server.write('port = @PORT@;\nlog_file = "@DATA@.other";\n')
+    before = text(first)
+    reload_and_save()
+    assert "Session saved" in text(second) and text(first) == before
+    server.write('port = @PORT@;\nlog_file = "/nonexistent/log";\n')
+    reload_and_save()
+    assert server.logged("Cannot write to the log file /nonexistent/log")
+    server.write("port = @PORT@;\n")
+    reload_and_save()
+    before = text(second)
+    reload_and_save()
+    assert text(second) == before, "still written to"
+
+
 def test_reload_says_what_needs_a_restart(configured, fleet):
     server = configured('port = @PORT@;\nadmin_password = "a";\nsync = "interval";\n')
     server.write('port = 1234;\nadmin_password = "a";\nsync = "always";\n')
