@@ -3,11 +3,13 @@
 
 #include <errno.h>
 
+#include "base/pages.h"
+
 LiveSet *live_set_free(LiveSet *live)
 {
         if (live) {
                 free(live->segments);
-                free(live->blobs);
+                pages_free(live->blobs, live->n_blobs_allocated * sizeof(StoreLocation));
                 free(live);
         }
         return NULL;
@@ -40,7 +42,8 @@ static int add_blob(Store *s, LiveSet *live, const StoreLocation *blob)
                 return 0;
         if (live->n_blobs == live->n_blobs_allocated) {
                 size_t n = MAX(live->n_blobs_allocated * 2, (size_t)256);
-                StoreLocation *blobs = reallocarray(live->blobs, n, sizeof(StoreLocation));
+                StoreLocation *blobs =
+                        pages_resize(live->blobs, live->n_blobs_allocated * sizeof(StoreLocation), n * sizeof(StoreLocation));
 
                 if (!blobs)
                         return -ENOMEM;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 
+#include "base/pages.h"
 #include "store/digest.h"
 #include "store/manifest.h"
 
@@ -85,7 +86,7 @@ ManifestSet *manifest_set_free(ManifestSet *set)
                 for (size_t i = 0; i < set->n_chain; i++)
                         manifest_free(set->chain[i]);
                 free(set->chain);
-                free(set->entries);
+                pages_free(set->entries, set->n_allocated * sizeof(*set->entries));
                 free(set);
         }
         return NULL;
@@ -120,8 +121,13 @@ static int keys_init(Keys *keys, Manifest *const *chain, size_t n_chain)
         keys->n_slots = 64;
         while (keys->n_slots < n * 2)
                 keys->n_slots *= 2;
-        keys->slots = calloc(keys->n_slots, sizeof(KeySlot));
+        keys->slots = pages_new(keys->n_slots * sizeof(KeySlot));
         return keys->slots ? 0 : -ENOMEM;
+}
+
+static void keys_done(Keys *keys)
+{
+        pages_free(keys->slots, keys->n_slots * sizeof(KeySlot));
 }
 
 static KeySlot *keys_find(const Keys *keys, const StoreEntry *e)
@@ -145,7 +151,8 @@ static int add_up(ManifestSet *set)
 
         for (size_t i = 0; i < set->n_chain; i++)
                 n_total += set->chain[i]->header.entry_count;
-        set->entries = calloc(n_total + 1, sizeof(*set->entries));
+        set->n_allocated = n_total + 1;
+        set->entries = pages_new(set->n_allocated * sizeof(*set->entries));
         if (!set->entries || keys_init(&keys, set->chain, set->n_chain) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < set->n_chain; i++) {
@@ -169,7 +176,7 @@ static int add_up(ManifestSet *set)
                         set->payload_bytes += e.blob.size;
                 }
         }
-        free(keys.slots);
+        keys_done(&keys);
         return 0;
 }
 
@@ -204,7 +211,7 @@ int manifest_chain_live(Manifest *const *chain, const bool *retained, size_t n_c
                         *slot = (KeySlot){ .entry = p, .link = i };
                 }
         }
-        free(keys.slots);
+        keys_done(&keys);
         return r;
 }
 

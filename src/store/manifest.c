@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/pages.h"
 #include "store/digest.h"
 
 #define MANIFEST_SIZE_MAX (UINT64_C(4) << 30)
@@ -146,7 +147,7 @@ int manifest_read_head(Io *io, int dirfd, const char *name, ManifestHead *ret)
 Manifest *manifest_free(Manifest *m)
 {
         if (m) {
-                free(m->data);
+                pages_free(m->data, m->size);
                 free(m);
         }
         return NULL;
@@ -204,7 +205,7 @@ int manifest_read_file(Io *io, int dirfd, const char *name, Manifest **ret)
         r = open_and_measure(io, dirfd, name, &fd, &m->size);
         if (r < 0)
                 return r;
-        m->data = malloc(m->size);
+        m->data = pages_new(m->size);
         r = m->data ? io_pread_all(io, fd, m->data, m->size, 0) : -ENOMEM;
         io->close(io, fd);
         if (r >= 0)

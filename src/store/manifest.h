@@ -80,6 +80,7 @@ typedef struct ManifestSet {
         size_t n_chain;
         const uint8_t **entries; /* encoded, in the chain's buffers */
         size_t n_entries;
+        size_t n_allocated;
         uint64_t payload_bytes;
 } ManifestSet;
 

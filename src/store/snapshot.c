@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/pages.h"
 #include "store/reclaim.h"
 #include "store/snapshot-internal.h"
 
@@ -20,7 +21,7 @@ static StoreSnapshot *snapshot_release(StoreSnapshot *sn)
                 sn->state_release(sn->state_userdata);
         content_writer_done(&sn->writer);
         free(sn->materialise);
-        free(sn->entries);
+        pages_free(sn->entries, sn->entries_allocated);
         bytes_unref(sn->state);
         store_snapshot_info_done(&sn->item.info);
         free(sn->reason);
@@ -76,7 +77,7 @@ int store_snapshot_begin(Store *s, const StoreSnapshotParameters *parameters, bo
         content_writer_init(&sn->writer, s);
         /* Pages that are not used cost nothing; moving many megabytes to where there is more room would hold up the loop. */
         sn->entries_allocated = parameters->node_count * ENTRY_SIZE_USUAL + 4096;
-        sn->entries = malloc(sn->entries_allocated);
+        sn->entries = pages_new(sn->entries_allocated);
         if (!sn->reason || !sn->user || !sn->entries) {
                 snapshot_release(sn);
                 return -ENOMEM;
@@ -94,7 +95,7 @@ static int add_entry(StoreSnapshot *sn, const StoreEntry *e, bool removed)
                 return -EINVAL;
         if (sn->entries_size + n > sn->entries_allocated) {
                 size_t allocated = MAX(sn->entries_allocated * 2, sn->entries_size + n + 4096);
-                uint8_t *entries = realloc(sn->entries, allocated);
+                uint8_t *entries = pages_resize(sn->entries, sn->entries_allocated, allocated);
 
                 if (!entries)
                         return -ENOMEM;
