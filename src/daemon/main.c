@@ -41,6 +41,7 @@ static int serve(const Options *options, Config *config)
                 .options = options,
                 .config = config,
                 .sockets = activated ? &sockets : NULL,
+                .set_aside = options->action == OPTIONS_SET_ASIDE,
         };
         Manager *m = NULL;
         int k = manager_new(&m, &parameters);

@@ -26,6 +26,7 @@ static const OptionSpec specs[] = {
         {"-l", "--log-level", "log_level", "", "LEVEL", "debug, info, notice, warning, error, critical"},
         {"-lf", "--log-file", "log_file", "", "FILE", "write the log to FILE as well"},
         {NULL, "--set", "", "", "KEY=VALUE", "any setting of scenekeep.conf(5), see below"},
+        {NULL, "--set-aside", NULL, "", NULL, "begin anew where a session is damaged beyond use", OPTIONS_SET_ASIDE},
         {NULL, "--check-config", NULL, "", NULL, "check and print the settings, and do nothing", OPTIONS_CHECK_CONFIG},
         {"-V", "--version", NULL, "", NULL, "print the version", OPTIONS_VERSION},
         {"-h", "--help", NULL, "", NULL, "print this", OPTIONS_HELP},

@@ -9,6 +9,7 @@
 
 typedef enum OptionsAction {
         OPTIONS_RUN,
+        OPTIONS_SET_ASIDE, /* run, on a new session where the one that is there is damaged beyond use */
         OPTIONS_CHECK_CONFIG,
         OPTIONS_HELP,
         OPTIONS_VERSION,

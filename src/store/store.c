@@ -350,8 +350,8 @@ static void explain(const Store *s, int error, char **ret_error)
                         ret_error,
                         "The store in %s is damaged beyond use: there are snapshots or records, but none "
                         "that is intact. It is not started empty over them. Restore the folder from a "
-                        "backup, or say "
-                        "that it may be set aside.",
+                        "backup, or start once with --set-aside: then all that is there goes to aside/ in it, and a "
+                        "new session begins.",
                         s->path);
         else
                 n = asprintf(ret_error, "Cannot open the store in %s: %s.", s->path, strerror(-error));

@@ -49,5 +49,33 @@ def test_a_rotten_record_is_not_served(make_session, what):
     assert session.server.logged(f"is damaged on disk: node {node} (stays as it was|is left out)")
 
 
+def test_damaged_beyond_use(make_session, monkeypatch):
+    """Not started over, and how to go on is said."""
+    session = make_session()
+    server = session.server
+    server.guarded = False
+    server.stop()
+    session.admin.close()
+    for path in rot.files(server.data_dir, "log") + rot.files(server.data_dir, "snapshots"):
+        with open(path, "r+b") as stream:
+            data = stream.read()
+            stream.seek(0)
+            stream.write(bytes(byte ^ 0x55 for byte in data))
+    mark = server.mark()
+    server.start(wait=False)
+    assert server.wait_exit() != 0
+    assert "damaged beyond use" in server.log_since(mark) and "--set-aside" in server.log_since(mark)
+    arguments = server.arguments
+    monkeypatch.setattr(server, "arguments", lambda: arguments() + ["--set-aside"])
+    server.start()
+    assert rot.files(server.data_dir, "aside")
+    client = session.connect("berta")
+    client.wait_state("lobby")
+    client.close()
+    server.stop()
+    server.start()  # nothing to set aside any more
+    session.connect("carl").wait_state("lobby")
+
+
 if __name__ == "__main__":
     sys.exit(tap.main(__file__))

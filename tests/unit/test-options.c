@@ -117,6 +117,7 @@ static void test_help_names_every_option(void **state)
         options_print_help(f);
         fclose(f);
         assert_non_null(strstr(text, "-spwd, --server-password TEXT"));
+        assert_non_null(strstr(text, "--set-aside"));
         assert_non_null(strstr(text, "\n  save_interval        2min "));
         for (const char *line = text; *line; line = strchr(line, '\n') + 1)
                 assert_true(strcspn(line, "\n") <= 100);
