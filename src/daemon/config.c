@@ -255,6 +255,7 @@ static int complete_data_dir(Config *c)
 {
         const char *state = getenv("STATE_DIRECTORY");
         _cleanup_free_ char *cwd = NULL;
+        const char *relative;
         char *absolute;
 
         if (!c->data_dir)
@@ -266,7 +267,11 @@ static int complete_data_dir(Config *c)
         cwd = getcwd(NULL, 0);
         if (!cwd)
                 return -errno;
-        if (asprintf(&absolute, "%s/%s", cwd, c->data_dir) < 0)
+        /* People are told this name. */
+        relative = c->data_dir;
+        while (relative[0] == '.' && relative[1] == '/')
+                relative += 2 + strspn(relative + 2, "/");
+        if (asprintf(&absolute, "%s/%s", cwd, relative) < 0)
                 return -ENOMEM;
         free(c->data_dir);
         c->data_dir = absolute;

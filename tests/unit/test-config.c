@@ -312,7 +312,7 @@ static void test_password_file_faults(void **state)
 
 static void test_state_directory_and_relative_paths(void **state)
 {
-        const char *const sets[] = {"data_dir=here", NULL};
+        const char *const sets[] = {"data_dir=here", NULL}, *const dotted[] = {"data_dir=.//./here", NULL};
         char cwd[512], want[600];
         Config *c;
 
@@ -323,6 +323,9 @@ static void test_state_directory_and_relative_paths(void **state)
         assert_non_null(getcwd(cwd, sizeof(cwd)));
         snprintf(want, sizeof(want), "%s/here", cwd);
         c = load_good(*state, "", sets);
+        assert_string_equal(c->data_dir, want);
+        config_free(c);
+        c = load_good(*state, "", dotted);
         assert_string_equal(c->data_dir, want);
         config_free(c);
 }
