@@ -88,6 +88,17 @@ bool net_admit(void *net, const char *address)
         return false;
 }
 
+/* Whether a connection that has ended without a word may have been the one of this outbox. */
+static bool may_have_been(const Outbox *o, const Connection *c)
+{
+        /* Made only after the client had been found: had the client itself made it, the end of the one before would have
+         * been noticed, or would be yet. */
+        if (o->serial == 0)
+                return c->accepted_at <= o->silent_until;
+        /* Heard meanwhile, on another connection; but something was sent while this one stood as well. */
+        return o->silent_from != 0 && c->accepted_at <= o->silent_from;
+}
+
 /* A client that joins may never have sent anything on its data channel. When one of these silent connections ends,
  * everyone at that address whose channel could be it has to be taken for lost; those who are not are back with the
  * next message that reaches them. */
@@ -95,13 +106,24 @@ static void silent_connection_lost(Net *n, const Connection *c)
 {
         for (Peer *p = n->peers.first; p; p = p->next) {
                 Outbox *o = &p->box[c->channel];
-                /* Heard meanwhile, on another connection; but something was sent while this one stood as well. */
-                bool doubtful = o->silent_from != 0 && c->accepted_at <= o->silent_from;
-                if (!o->connected || (o->serial != 0 && !doubtful))
+                if (!o->connected || !may_have_been(o, c))
                         continue;
                 if (!p->has_address || (c->is_ip && address_equal(&p->address, &c->address)))
                         net_outbox_lost(n, o);
         }
+}
+
+/* Of a client that was found without having been heard, the connection has been told of when all that libzmq reported
+ * has been read. */
+static void settle_silent(Net *n)
+{
+        for (int i = 0; i < _CHANNEL_MAX; i++)
+                net_monitor_drain(&n->channel[i]);
+        uint64_t now = clock_monotonic_usec();
+        for (Peer *p = n->peers.first; p; p = p->next)
+                for (int i = 0; i < _CHANNEL_MAX; i++)
+                        if (p->box[i].silent_from != 0)
+                                p->box[i].silent_until = MIN(p->box[i].silent_until, now);
 }
 
 static void peer_connection_lost(Net *n, Peer *p, const Connection *c)
@@ -318,4 +340,5 @@ void net_sweep(Net *n)
                         net_report_bad(n, c, NET_BAD_HOARDING, PENALTY_HOARDING);
                 }
         }
+        settle_silent(n);
 }

@@ -30,6 +30,7 @@ struct Outbox {
         uint64_t serial;       /* of the connection it was last heard on; 0: never heard */
         int fd;                /* of that connection */
         uint64_t silent_from;  /* CLOCK_MONOTONIC: when it was found, without having been heard; 0: it was heard first */
+        uint64_t silent_until; /* the connection that it was found on then was accepted before this */
         /* Of the data channel, see net-delivery.c. Bytes are counted as they are on the wire, or a little less. */
         uint64_t n_wire;       /* handed to libzmq */
         uint64_t arrived_wire; /* so many of these have arrived, as far as known */

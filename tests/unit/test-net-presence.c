@@ -169,6 +169,63 @@ static void test_silent_data_channel(void **state)
         rig_free(rig);
 }
 
+/* Others at its address whose connections come and go without a word are not taken for it, whatever they do. */
+static void test_silent_neighbours(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(1);
+        void *c = rig_client(rig, CHANNEL_COMMAND, &id);
+        void *d = rig_client(rig, CHANNEL_DATA, &id);
+        say_and_wait(rig, c, "auth");
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        Frames *f = rig_frames("node");
+        int k = net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f);
+        assert_true(k == NET_LADEN || k == NET_QUEUED);
+        ClientMessage m;
+        rig_receive(rig, d, &m);
+        client_done(&m);
+        rig_until(rig, rig->n_connected[CHANNEL_DATA] == 1);
+        rig_for(rig, 1500 * 1000);
+        for (unsigned i = 0; i < 20; i++) {
+                RoutingId other = rig_id(100 + i);
+                NetStatus st;
+                void *stranger = rig_client(rig, CHANNEL_DATA, &other);
+                rig_until(rig, (net_get_status(rig->net, &st), st.n_connections == 3));
+                rig_for(rig, 20 * 1000);
+                zmq_close(stranger);
+                rig_until(rig, (net_get_status(rig->net, &st), st.n_connections == 2));
+        }
+        assert_int_equal(rig->n_lost[CHANNEL_DATA], 0);
+        /* Its own end is noticed all the same. */
+        zmq_close(d);
+        rig_until(rig, rig->n_lost[CHANNEL_DATA] == 1);
+        frames_unref(f);
+        zmq_close(c);
+        rig_free(rig);
+}
+
+/* A connection of its own that takes the place of one without a word, and ends. */
+static void test_silent_handover_and_end(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(1);
+        void *c = rig_client(rig, CHANNEL_COMMAND, &id);
+        void *d = rig_client(rig, CHANNEL_DATA, &id);
+        say_and_wait(rig, c, "auth");
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        Frames *f = rig_frames("node");
+        (void)net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f);
+        rig_until(rig, rig->n_connected[CHANNEL_DATA] == 1);
+        void *again = rig_client(rig, CHANNEL_DATA, &id);
+        rig_for(rig, 50 * 1000);
+        zmq_close(again);
+        rig_until(rig, rig->n_lost[CHANNEL_DATA] >= 1);
+        frames_unref(f);
+        zmq_close(c);
+        zmq_close(d);
+        rig_free(rig);
+}
+
 /* After a restart: the peer is known, not connected, and must hear from us first. */
 static void test_open_before_connected(void **state)
 {
@@ -337,6 +394,8 @@ int main(void)
                 cmocka_unit_test(test_handover),
                 cmocka_unit_test(test_silent_handover),
                 cmocka_unit_test(test_silent_data_channel),
+                cmocka_unit_test(test_silent_neighbours),
+                cmocka_unit_test(test_silent_handover_and_end),
                 cmocka_unit_test(test_open_before_connected),
                 cmocka_unit_test(test_open_again_tells_what_is_connected),
                 cmocka_unit_test(test_close_peer_flushes_commands_only),
