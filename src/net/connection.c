@@ -63,7 +63,8 @@ Connection *connection_table_add(ConnectionTable *t, int fd, Channel channel, ui
         Connection *c = malloc(sizeof *c);
         if (!c)
                 return NULL;
-        *c = (Connection){ .fd = fd, .channel = channel, .floor = floor, .accepted_at = now };
+        *c = (Connection){ .fd = fd, .channel = channel, .floor = floor, .accepted_at = now,
+                             .arrived = UINT64_MAX };
 
         int pinned = pin(c, false);
         if (pinned >= 0) {
@@ -126,4 +127,19 @@ uint64_t connection_bytes_unsent(const Connection *c)
         if (ioctl(c->fd, SIOCOUTQ, &n) < 0 || !connection_is_alive(c))
                 return 0;
         return n > 0 ? (uint64_t)n : 0;
+}
+
+uint64_t connection_bytes_arrived(const Connection *c)
+{
+        int fd = pin(c, true);
+        if (fd < 0)
+                return UINT64_MAX;
+        struct tcp_info info = {};
+        socklen_t n = sizeof info;
+        int held = 0;
+        bool known = ioctl(fd, SIOCOUTQ, &held) == 0 && held == 0 &&
+                     getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
+                     n >= offsetof(struct tcp_info, tcpi_bytes_acked) + 8;
+        close(fd);
+        return known ? info.tcpi_bytes_acked : UINT64_MAX;
 }

@@ -48,6 +48,7 @@ struct Connection {
         bool has_id;
         RoutingId id;
         uint64_t n_delivered; /* bytes of whole messages handed on */
+        uint64_t arrived;     /* all bytes sent on it so far, when looked at last; UINT64_MAX: not known */
         Connection *next_lost;
 };
 
@@ -59,6 +60,10 @@ typedef struct ConnectionTable {
 
 /* Bytes that its kernel holds: not sent yet, or not acknowledged. 0 when it is gone. */
 uint64_t connection_bytes_unsent(const Connection *c);
+
+/* All bytes that were sent on it, which the other side has acknowledged; UINT64_MAX when some are on their way, or when
+ * that cannot be told. */
+uint64_t connection_bytes_arrived(const Connection *c);
 
 void connection_table_done(ConnectionTable *t);
 

@@ -91,10 +91,10 @@ bool net_admit(void *net, const char *address)
 /* Whether a connection that has ended without a word may have been the one of this outbox. */
 static bool may_have_been(const Outbox *o, const Connection *c)
 {
-        /* Made only after the client had been found: had the client itself made it, the end of the one before would have
+        /* Less went over it than had been sent to the client a second before. Or made only after the client had been found: had the client itself made it, the end of the one before would have
          * been noticed, or would be yet. */
         if (o->serial == 0)
-                return c->accepted_at <= o->silent_until;
+                return c->accepted_at <= o->silent_until && c->arrived >= o->wire_settled;
         /* Heard meanwhile, on another connection; but something was sent while this one stood as well. */
         return o->silent_from != 0 && c->accepted_at <= o->silent_from;
 }
@@ -113,17 +113,36 @@ static void silent_connection_lost(Net *n, const Connection *c)
         }
 }
 
+static bool settle_outbox(Outbox *o, uint64_t now)
+{
+        if (!o->connected || o->serial != 0)
+                return false;
+        /* What was sent at first may have gone into one that was just about to end. */
+        if (o->silent_until == UINT64_MAX)
+                o->wire_found = o->n_wire;
+        o->silent_until = MIN(o->silent_until, now);
+        o->wire_settled = o->wire_settling;
+        if (outbox_is_empty(o) && flight_outstanding(o->flight) == 0)
+                o->wire_settling = o->n_wire - o->wire_found;
+        return true;
+}
+
 /* Of a client that was found without having been heard, the connection has been told of when all that libzmq reported
- * has been read. */
+ * has been read; and what it has been sent goes over no other one. */
 static void settle_silent(Net *n)
 {
         for (int i = 0; i < _CHANNEL_MAX; i++)
                 net_monitor_drain(&n->channel[i]);
         uint64_t now = clock_monotonic_usec();
+        bool some = false;
         for (Peer *p = n->peers.first; p; p = p->next)
                 for (int i = 0; i < _CHANNEL_MAX; i++)
-                        if (p->box[i].silent_from != 0)
-                                p->box[i].silent_until = MIN(p->box[i].silent_until, now);
+                        some = settle_outbox(&p->box[i], now) || some;
+        for (size_t i = 0; some && i < n->connections.n_slots; i++) {
+                Connection *c = n->connections.by_fd[i];
+                if (c && !c->has_id && c->is_ip)
+                        c->arrived = connection_bytes_arrived(c);
+        }
 }
 
 static void peer_connection_lost(Net *n, Peer *p, const Connection *c)

@@ -76,6 +76,7 @@ static void outbox_connected(Net *n, Outbox *o)
         o->connected = true;
         o->silent_from = o->serial == 0 ? clock_monotonic_usec() : 0;
         o->silent_until = UINT64_MAX;
+        o->wire_settled = o->wire_settling = 0;
         peer_table_set_due(&n->peers, o->peer, PEER_DUE_CONNECTED << o->channel);
         if (n->depth == 0)
                 net_arm_post(n);

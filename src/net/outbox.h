@@ -31,6 +31,9 @@ struct Outbox {
         int fd;                /* of that connection */
         uint64_t silent_from;  /* CLOCK_MONOTONIC: when it was found, without having been heard; 0: it was heard first */
         uint64_t silent_until; /* the connection that it was found on then was accepted before this */
+        uint64_t wire_found;   /* n_wire at the first sweep since */
+        uint64_t wire_settled, wire_settling; /* bytes since that libzmq no longer held: at the sweep before the last, and
+                                               * at that one */
         /* Of the data channel, see net-delivery.c. Bytes are counted as they are on the wire, or a little less. */
         uint64_t n_wire;       /* handed to libzmq */
         uint64_t arrived_wire; /* so many of these have arrived, as far as known */

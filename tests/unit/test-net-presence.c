@@ -185,7 +185,7 @@ static void test_silent_neighbours(void **state)
         rig_receive(rig, d, &m);
         client_done(&m);
         rig_until(rig, rig->n_connected[CHANNEL_DATA] == 1);
-        rig_for(rig, 1500 * 1000);
+        rig_for(rig, 1500 * 1000); /* it is looked at each second */
         for (unsigned i = 0; i < 20; i++) {
                 RoutingId other = rig_id(100 + i);
                 NetStatus st;
@@ -197,6 +197,39 @@ static void test_silent_neighbours(void **state)
         }
         assert_int_equal(rig->n_lost[CHANNEL_DATA], 0);
         /* Its own end is noticed all the same. */
+        zmq_close(d);
+        rig_until(rig, rig->n_lost[CHANNEL_DATA] == 1);
+        frames_unref(f);
+        zmq_close(c);
+        rig_free(rig);
+}
+
+/* Nor those who were there before it, to whom nothing has been sent. */
+static void test_silent_elders(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        void *elders[20];
+        for (unsigned i = 0; i < 20; i++) {
+                RoutingId other = rig_id(100 + i);
+                elders[i] = rig_client(rig, CHANNEL_DATA, &other);
+        }
+        RoutingId id = rig_id(1);
+        void *c = rig_client(rig, CHANNEL_COMMAND, &id);
+        void *d = rig_client(rig, CHANNEL_DATA, &id);
+        say_and_wait(rig, c, "auth");
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        Frames *f = rig_frames_of_size(1000, 'n');
+        (void)net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f);
+        rig_until(rig, rig->n_connected[CHANNEL_DATA] == 1);
+        rig_for(rig, 1500 * 1000); /* it is looked at each second */
+        assert_int_not_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f), NET_FULL);
+        rig_for(rig, 3000 * 1000);
+        NetStatus st;
+        for (unsigned i = 0; i < 20; i++)
+                zmq_close(elders[i]);
+        rig_until(rig, (net_get_status(rig->net, &st), st.n_connections == 2));
+        rig_for(rig, 50 * 1000);
+        assert_int_equal(rig->n_lost[CHANNEL_DATA], 0);
         zmq_close(d);
         rig_until(rig, rig->n_lost[CHANNEL_DATA] == 1);
         frames_unref(f);
@@ -395,6 +428,7 @@ int main(void)
                 cmocka_unit_test(test_silent_handover),
                 cmocka_unit_test(test_silent_data_channel),
                 cmocka_unit_test(test_silent_neighbours),
+                cmocka_unit_test(test_silent_elders),
                 cmocka_unit_test(test_silent_handover_and_end),
                 cmocka_unit_test(test_open_before_connected),
                 cmocka_unit_test(test_open_again_tells_what_is_connected),
