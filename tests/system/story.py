@@ -113,7 +113,13 @@ class Story:
         assert f"the admin password of the session is in {file}" in output, output
         assert self.machine.run("stat", "-c", "%a %U", file) == "600 root"
         assert re.fullmatch("[a-z2-9]{20}", self.machine.run("cat", file))
-        assert self.machine.run("getent", "passwd", "scenekeep")
+        assert self.machine.run("getent", "passwd", "scenekeep").split(":")[5] == "/var/lib/scenekeep"
+        files = self.machine.run("dpkg", "-L", "scenekeep").split()
+        for name in ("share/man/man1/scenekeepctl.1.gz", "share/man/man5/scenekeep.conf.5.gz", "share/man/man8/scenekeepd.8.gz",
+                     "lib/firewalld/services/scenekeep.xml", "lib/sysusers.d/scenekeep.conf",
+                     "share/bash-completion/completions/scenekeepctl"):
+            assert "/usr/" + name in files, name
+        assert "/etc/ufw/applications.d/scenekeep" in files
 
     def dnf_installs(self):
         """dnf installs the package: its files, its user, its units and what its scriptlets have done"""
@@ -169,7 +175,8 @@ class Story:
 
     def sandbox_holds_while_running(self):
         """the running service's exposure is at most 0.5, it has no network of its own and no capability"""
-        self.machine.run("systemd-analyze", "security", "--no-pager", "--threshold=5", "scenekeep.service")
+        text = self.machine.run("systemd-analyze", "security", "--no-pager", "--threshold=5", "scenekeep.service")
+        print("# " + re.search(r"Overall exposure level.*?: [0-9.]+", text).group(0))
         pid = self.main_pid()
         status = self.machine.run("cat", f"/proc/{pid}/status")
         assert re.search(r"^CapEff:\s+0+$", status, re.M) and re.search(r"^NoNewPrivs:\s+1$", status, re.M), status
@@ -324,13 +331,20 @@ class Story:
         self.machine.run("scenekeepctl", "verify", "--data-dir", "/srv/backup/" + copies[0])
 
     def failure_is_told(self):
-        """what is in on-failure.d is run with the name of a unit that has failed"""
+        """what is in on-failure.d is run with the name of a unit that has failed, be it a job or a session"""
         self.machine.write("/etc/scenekeep/on-failure.d/tell", '#!/bin/sh\necho "$1" >>/run/told\n', 0o755)
         self.machine.write("/etc/scenekeep/default.backup", "DESTINATION=/dev/null/nowhere\n")
         self.machine.try_run("systemctl", "start", "scenekeep-backup@default.service")
         assert self.machine.status != 0
         wait_for(lambda: "scenekeep-backup@default.service" in self.machine.try_run("cat", "/run/told"), "the hook", 20,
                  self._keep_on)
+        self.machine.run("scenekeepctl", "create", "broken", "--port", "5595")
+        self.machine.write("/etc/scenekeep/broken.conf", "prot = 1;\n")
+        self.machine.try_run("systemctl", "start", "scenekeep@broken.service")
+        assert self.machine.status != 0
+        wait_for(lambda: "scenekeep@broken.service" in self.machine.run("cat", "/run/told"), "the hook", 20, self._keep_on)
+        assert self.machine.show("scenekeep@broken.service", "NRestarts") == "0", "a mistake does not mend itself"
+        self.machine.run("scenekeepctl", "remove", "broken", "--purge-data")
         self.machine.run("rm", "/etc/scenekeep/on-failure.d/tell", "/etc/scenekeep/default.backup")
         self.systemctl("reset-failed")
 
@@ -423,6 +437,30 @@ class Story:
         newcomer.disconnect()
         assert not missing, missing[:5]
 
+    def target_is_over_all(self):
+        """stopping scenekeep.target stops and saves all sessions, starting it has all of them served again"""
+        self.machine.run("scenekeepctl", "create", "studio", "--port", "5565")
+        ports = 5555, 5565
+        for port in ports:
+            assert server_info(Installed(port).address, 20)
+        for unit in ("scenekeep.service", "scenekeep@studio.service"):
+            assert self.machine.show(unit, "Slice") == "scenekeep.slice", unit
+        self.systemctl("start", "scenekeep.target")
+        self.systemctl("stop", "scenekeep.target")
+        # What the target takes along is not waited for by the command.
+        wait_for(lambda: not self._active("scenekeep*.service") and not self._active("scenekeep.socket", "scenekeep@*.socket",
+                                                                                   "scenekeep-data*", "scenekeep-ttl*"),
+                 "all sessions to be stopped", 30, self.fleet.pump)
+        for folder in (DATA, "/var/lib/scenekeep/studio"):
+            assert json.loads(self.machine.run("cat", folder + "/session_metadata.json"))["reason"] == "shutdown", folder
+        self.systemctl("start", "scenekeep.target")
+        for port in ports:
+            assert server_info(Installed(port).address, 20)
+        self.machine.run("scenekeepctl", "remove", "studio", "--purge-data")
+
+    def _active(self, *patterns):
+        return self.machine.run("systemctl", "list-units", "--no-legend", "--plain", "--state=active,deactivating", *patterns)
+
     def backup_is_gone_back_to(self):
         """a copy of the backup, put in the session's place, is the session as it was"""
         before = self.session.connect("zoe").wait_state("active")
@@ -504,7 +542,8 @@ DEBIAN_STEPS = ["apt_installs", "only_the_sockets_are_up", "first_connection_sta
                 "restart_is_not_noticed", "crash_is_not_noticed", "upgrade_is_not_noticed", "hang_is_caught",
                 "ctl_shows_the_session", "metrics_are_served", "timers_do_their_work", "failure_is_told", "second_session",
                 "idle_session_leaves", "docker_folder_is_taken_over", "many_sessions_cost_nothing", "stop_saves",
-                "backup_is_gone_back_to", "big_session_stops_in_time", "remove_keeps_data", "purge_removes_everything"]
+                "target_is_over_all", "backup_is_gone_back_to", "big_session_stops_in_time", "remove_keeps_data",
+                "purge_removes_everything"]
 # What the two packages do differently, and what depends on it.
 RPM_STEPS = ["dnf_installs", "only_the_sockets_are_up", "first_connection_starts_it", "users_work",
              "sandbox_holds_while_running", "journal_has_fields", "restart_is_not_noticed", "upgrade_is_not_noticed",
