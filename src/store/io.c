@@ -169,36 +169,69 @@ int io_pread_all(Io *io, int fd, void *buffer, size_t size, off_t offset)
         return 0;
 }
 
-int io_write_file_atomic(Io *io, int dirfd, const char *name, const struct iovec *iov, int n_iov, mode_t mode)
+/* Returns the file's fd, still to be synced. */
+static int write_temporary(Io *io, int dirfd, const char *name, const struct iovec *iov, int n_iov, mode_t mode)
 {
         _cleanup_free_ struct iovec *copy = calloc((size_t)n_iov + 1, sizeof(struct iovec));
-        char temporary[NAME_MAX];
-        int fd, r, c;
+        int fd, r;
 
         if (!copy)
                 return -ENOMEM;
         memcpy(copy, iov, (size_t)n_iov * sizeof(struct iovec));
-        r = snprintf(temporary, sizeof(temporary), ".%s.tmp", name);
-        if (r < 0 || (size_t)r >= sizeof(temporary))
-                return -ENAMETOOLONG;
         /* One writer holds the store's lock: a left-over of this name is from a process that died. */
-        fd = io->openat(io, dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
+        fd = io->openat(io, dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
         if (fd < 0)
                 return fd;
         r = io_pwritev_all(io, fd, copy, n_iov, 0, NULL, NULL);
-        /* Without this the rename could reach the disk before the bytes do. */
-        if (r >= 0)
-                r = io->fsync(io, fd);
-        c = io->close(io, fd);
-        if (r >= 0)
-                r = c;
-        if (r >= 0)
-                r = io->renameat(io, dirfd, temporary, dirfd, name);
         if (r < 0) {
-                (void)io->unlinkat(io, dirfd, temporary);
+                io->close(io, fd);
+                (void)io->unlinkat(io, dirfd, name);
                 return r;
         }
-        return io->fsync(io, dirfd);
+        return fd;
+}
+
+static int sync_and_close(Io *io, int fd)
+{
+        int r = io->fsync(io, fd);
+        int c = io->close(io, fd);
+
+        return r < 0 ? r : c;
+}
+
+int io_write_files_atomic(Io *io, int dirfd, const char *const *names, size_t n_names, const struct iovec *iov, int n_iov,
+                          mode_t mode)
+{
+        char temporary[IO_NAMES_MAX][NAME_MAX];
+        int fds[IO_NAMES_MAX], r = 0;
+        size_t n_written = 0, n_renamed = 0;
+
+        assert(n_names <= IO_NAMES_MAX);
+        for (; n_written < n_names && r >= 0; n_written += r >= 0) {
+                r = snprintf(temporary[n_written], NAME_MAX, ".%s.tmp", names[n_written]);
+                if (r >= NAME_MAX)
+                        r = -ENAMETOOLONG;
+                if (r >= 0)
+                        r = fds[n_written] = write_temporary(io, dirfd, temporary[n_written], iov, n_iov, mode);
+        }
+        /* Without this a rename could reach the disk before the bytes do. */
+        for (size_t i = 0; i < n_written; i++) {
+                int k = sync_and_close(io, fds[i]);
+
+                r = r < 0 ? r : k;
+        }
+        for (; n_renamed < n_names && r >= 0; n_renamed += r >= 0)
+                r = io->renameat(io, dirfd, temporary[n_renamed], dirfd, names[n_renamed]);
+        if (r >= 0)
+                return io->fsync(io, dirfd);
+        for (size_t i = n_renamed; i < n_written; i++)
+                (void)io->unlinkat(io, dirfd, temporary[i]);
+        return r;
+}
+
+int io_write_file_atomic(Io *io, int dirfd, const char *name, const struct iovec *iov, int n_iov, mode_t mode)
+{
+        return io_write_files_atomic(io, dirfd, &name, 1, iov, n_iov, mode);
 }
 
 int io_open_directory(Io *io, int dirfd, const char *name, mode_t mode)

@@ -51,5 +51,10 @@ int io_pread_all(Io *io, int fd, void *buffer, size_t size, off_t offset);
  * fsync of the folder. */
 int io_write_file_atomic(Io *io, int dirfd, const char *name, const struct iovec *iov, int n_iov, mode_t mode);
 
+/* The same bytes under several names, which appear in this order. */
+#define IO_NAMES_MAX 2u
+int io_write_files_atomic(Io *io, int dirfd, const char *const *names, size_t n_names, const struct iovec *iov, int n_iov,
+                          mode_t mode);
+
 /* Opens a folder below dirfd, making it (mode, and fsync of the parent) when it is missing. */
 int io_open_directory(Io *io, int dirfd, const char *name, mode_t mode);

@@ -243,7 +243,8 @@ int manifest_write(Io *io, int dirfd, const char *name, const FormatManifest *he
                    const char *user, const Bytes *state, const void *entries, uint64_t *ret_size,
                    uint8_t ret_digest[static STORE_DIGEST_SIZE])
 {
-        static const char *const suffixes[] = { MANIFEST_SUFFIX_TWIN, MANIFEST_SUFFIX };
+        char twin[NAME_MAX], file[NAME_MAX];
+        const char *names[] = { twin, file };
         FormatManifest h = *header;
         struct iovec iov[6];
         uint64_t size = 0;
@@ -269,15 +270,8 @@ int manifest_write(Io *io, int dirfd, const char *name, const FormatManifest *he
         }
         digest_finish(d, ret_digest);
         digest_free(d);
-        for (unsigned i = 0; i < ELEMENTSOF(suffixes); i++) {
-                char file[NAME_MAX];
-                int r;
-
-                snprintf(file, sizeof(file), "%s%s", name, suffixes[i]);
-                r = io_write_file_atomic(io, dirfd, file, iov, ELEMENTSOF(iov), 0600);
-                if (r < 0)
-                        return r;
-        }
+        snprintf(twin, sizeof(twin), "%s%s", name, MANIFEST_SUFFIX_TWIN);
+        snprintf(file, sizeof(file), "%s%s", name, MANIFEST_SUFFIX);
         *ret_size = size + DIGEST_SIZE;
-        return 0;
+        return io_write_files_atomic(io, dirfd, names, ELEMENTSOF(names), iov, ELEMENTSOF(iov), 0600);
 }

@@ -55,7 +55,7 @@ Manifest *manifest_free(Manifest *m);
 DEFINE_CLEANUP(Manifest *, manifest_free)
 #define _cleanup_manifest_ _cleanup_(manifest_freep)
 
-/* Writes header (completed here), texts, state and entries to NAME.twin and NAME.snap, each atomically. */
+/* Writes header (completed here), texts, state and entries to NAME.twin and NAME.snap, each atomically, with one sync of the folder. */
 int manifest_write(Io *io, int dirfd, const char *name, const FormatManifest *header, const char *reason,
                    const char *user, const Bytes *state, const void *entries, uint64_t *ret_size,
                    uint8_t ret_digest[static STORE_DIGEST_SIZE]);
