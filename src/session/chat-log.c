@@ -25,6 +25,7 @@ ChatLog *chat_log_new(void)
 static void chat_message_done(ChatMessage *m)
 {
         free(m->id);
+        free(m->author);
         free(m->text);
 }
 
@@ -123,7 +124,7 @@ static bool is_known(const ChatLog *log, const char *id)
 }
 
 /* Returns where it is, takes over what is in it. */
-static ChatMessage *insert(ChatLog *log, const ChatMessage *m)
+static size_t insert(ChatLog *log, const ChatMessage *m)
 {
         size_t at = log->n;
         while (at > 0 && log->messages[at - 1].time > m->time)
@@ -133,29 +134,74 @@ static ChatMessage *insert(ChatLog *log, const ChatMessage *m)
         log->n++;
         log->bytes += m->text_size;
         log->last_number = MAX(log->last_number, m->number);
-        return &log->messages[at];
+        return at;
 }
 
-static size_t drop_oldest(ChatLog *log)
+static size_t weight(const ChatMessage *m, bool in_bytes)
 {
-        size_t n = 0;
-        while (log->n - n > CHAT_LOG_MAX || (log->bytes > CHAT_LOG_BYTES_MAX && log->n - n > 1)) {
-                log->bytes -= log->messages[n].text_size;
-                log->floor = MAX(log->floor, log->messages[n].time);
-                chat_message_done(&log->messages[n++]);
+        return in_bytes ? m->text_size : 1;
+}
+
+/* Who has brought more than half of what is there from `first` on, by Boyer and Moore's majority vote; NULL: nobody. */
+static const char *majority(const ChatLog *log, size_t first, bool in_bytes)
+{
+        const char *candidate = NULL;
+        size_t votes = 0, total = 0, share = 0;
+        for (size_t i = first; i < log->n; i++) {
+                const ChatMessage *m = &log->messages[i];
+                size_t w = weight(m, in_bytes);
+                total += w;
+                if (candidate && strcmp(candidate, m->author) == 0) {
+                        votes += w;
+                } else if (votes < w) {
+                        candidate = m->author;
+                        votes = w - votes;
+                } else {
+                        votes -= w;
+                }
         }
-        memmove(log->messages, log->messages + n, (log->n - n) * sizeof *log->messages);
-        log->n -= n;
-        return n;
+        for (size_t i = first; candidate && i < log->n; i++)
+                if (strcmp(candidate, log->messages[i].author) == 0)
+                        share += weight(&log->messages[i], in_bytes);
+        return share > total / 2 ? candidate : NULL;
+}
+
+static size_t oldest_of(const ChatLog *log, const char *author)
+{
+        size_t i = 0;
+        while (author && strcmp(log->messages[i].author, author) != 0)
+                i++;
+        return i;
+}
+
+/* Makes room. Returns where the message that was at `at` is then; SIZE_MAX: dropped. */
+static size_t trim(ChatLog *log, size_t at)
+{
+        for (;;) {
+                bool in_bytes = log->n <= CHAT_LOG_MAX;
+                if (in_bytes && (log->bytes <= CHAT_LOG_BYTES_MAX || log->n <= 1))
+                        return at;
+                size_t i = oldest_of(log, majority(log, 0, in_bytes));
+                ChatMessage *m = &log->messages[i];
+                log->bytes -= m->text_size;
+                /* What others said before may still come. */
+                if (i == 0)
+                        log->floor = MAX(log->floor, m->time);
+                chat_message_done(m);
+                memmove(m, m + 1, (--log->n - i) * sizeof *m);
+                if (at != SIZE_MAX && i <= at)
+                        at = i == at ? SIZE_MAX : at - 1;
+        }
 }
 
 /* 0 or -ENOMEM. */
-static int chat_message_make(json_object *form, uint64_t number, uint64_t time, ChatMessage *ret)
+static int chat_message_make(json_object *form, const char *author, uint64_t number, uint64_t time, ChatMessage *ret)
 {
         ChatMessage m = { .number = number, .time = time };
         m.id = strdup(json_object_get_string(json_object_object_get(form, "id")));
+        m.author = strdup(author ?: json_object_get_string(json_object_object_get(form, "username")));
         m.text = json_item_print(form, &m.text_size);
-        if (!m.id || !m.text) {
+        if (!m.id || !m.author || !m.text) {
                 chat_message_done(&m);
                 return -ENOMEM;
         }
@@ -163,7 +209,7 @@ static int chat_message_make(json_object *form, uint64_t number, uint64_t time, 
         return 0;
 }
 
-int chat_log_merge(ChatLog *log, json_object *item, uint64_t wall, bool last, const ChatMessage **ret)
+int chat_log_merge(ChatLog *log, json_object *item, const char *author, uint64_t wall, bool last, const ChatMessage **ret)
 {
         const char *id;
         if (json_object_is_type(item, json_type_object) && json_item_id(item, &id) && is_known(log, id))
@@ -179,22 +225,21 @@ int chat_log_merge(ChatLog *log, json_object *item, uint64_t wall, bool last, co
         if (time <= log->floor)
                 return CHAT_PAST;
         ChatMessage m;
-        r = chat_message_make(form, log->last_number + 1, last ? MAX(wall, newest) : time, &m);
+        r = chat_message_make(form, author, log->last_number + 1, last ? MAX(wall, newest) : time, &m);
         if (r < 0)
                 return r;
         if (m.text_size > JSON_ITEM_SIZE_MAX) {
                 chat_message_done(&m);
                 return CHAT_MALFORMED;
         }
-        size_t at = (size_t)(insert(log, &m) - log->messages);
-        size_t n_dropped = drop_oldest(log);
-        if (at < n_dropped)
+        size_t at = trim(log, insert(log, &m));
+        if (at == SIZE_MAX)
                 return CHAT_PAST;
-        *ret = &log->messages[at - n_dropped];
+        *ret = &log->messages[at];
         return CHAT_NEW;
 }
 
-int chat_log_load(ChatLog *log, uint64_t number, uint64_t time, const char *text, size_t size)
+int chat_log_load(ChatLog *log, const char *author, uint64_t number, uint64_t time, const char *text, size_t size)
 {
         _cleanup_json_ json_object *item = json_item_parse_text(text, size), *form = NULL;
         double stamp;
@@ -204,24 +249,67 @@ int chat_log_load(ChatLog *log, uint64_t number, uint64_t time, const char *text
         if (is_known(log, json_object_get_string(json_object_object_get(form, "id"))))
                 return 0;
         ChatMessage m;
-        r = chat_message_make(form, number != 0 ? number : log->last_number + 1, time, &m);
+        r = chat_message_make(form, author, number != 0 ? number : log->last_number + 1, time, &m);
         if (r < 0)
                 return r;
-        insert(log, &m);
-        drop_oldest(log);
+        trim(log, insert(log, &m));
         return 0;
+}
+
+/* Which of the messages are told. */
+typedef struct Choice {
+        bool taken[CHAT_LOG_MAX];
+        size_t n, bytes;
+        size_t max_messages, max_bytes;
+} Choice;
+
+static bool take(Choice *c, const ChatLog *log, size_t i)
+{
+        size_t size = log->messages[i].text_size;
+        if (c->n >= c->max_messages || c->bytes + size >= c->max_bytes)
+                return false;
+        c->taken[i] = true;
+        c->n++;
+        c->bytes += size + 1;
+        return true;
+}
+
+/* The newest, and if somebody has more than half of these, older ones of others instead of what is beyond the half. */
+static void choose(Choice *c, const ChatLog *log)
+{
+        Choice plain = *c;
+        size_t first = log->n, n_big = 0, bytes_big = 0;
+        while (first > 0 && take(&plain, log, first - 1))
+                first--;
+        const char *big = first > 0 ? majority(log, first, plain.n < plain.max_messages) : NULL;
+        for (size_t i = log->n; i > 0; i--) {
+                const ChatMessage *m = &log->messages[i - 1];
+                bool is_big = big && strcmp(m->author, big) == 0;
+                if (is_big && (n_big >= c->max_messages / 2 || bytes_big + m->text_size > c->max_bytes / 2))
+                        continue;
+                if (!take(c, log, i - 1))
+                        break;
+                n_big += is_big;
+                bytes_big += is_big ? m->text_size : 0;
+        }
+        for (size_t i = log->n; i > first; i--)
+                if (!c->taken[i - 1] && !take(c, log, i - 1))
+                        break;
 }
 
 Value *chat_log_tell(const ChatLog *log, size_t max_messages, size_t max_bytes)
 {
-        size_t first = log->n, bytes = 3;
-        while (first > 0 && log->n - first < max_messages && bytes + log->messages[first - 1].text_size < max_bytes)
-                bytes += log->messages[--first].text_size + 1;
+        Choice c = { .bytes = 3, .max_messages = max_messages, .max_bytes = max_bytes };
+        choose(&c, log);
         _cleanup_json_text_ JsonText t = { 0 };
         json_text_add(&t, " [", 2);
-        for (size_t i = first; i < log->n; i++) {
-                if (i > first)
+        bool any = false;
+        for (size_t i = 0; i < log->n; i++) {
+                if (!c.taken[i])
+                        continue;
+                if (any)
                         json_text_add(&t, ",", 1);
+                any = true;
                 json_text_add(&t, log->messages[i].text, log->messages[i].text_size);
         }
         json_text_add(&t, "]", 1);

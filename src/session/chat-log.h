@@ -9,6 +9,9 @@
  * Order: a message is placed by the time stamp that its author gave it, but not
  * later than it came; the one that its own author has just sent goes to the end,
  * whatever the author's clock says.
+ *
+ * Shares: when there is no room for all, one client that has brought more than
+ * half of it makes room itself, so that nobody pushes out what others said.
  */
 
 #include "session/json-item.h"
@@ -24,6 +27,7 @@ typedef struct ChatMessage {
         uint64_t number; /* in order of arrival, from 1, never used again */
         uint64_t time;   /* by which it is placed, CLOCK_REALTIME in microseconds */
         char *id;
+        char *author;    /* name of the user who brought it */
         char *text;      /* JSON object: id, username, message, msg_type, metadata, timestamp */
         size_t text_size;
 } ChatMessage;
@@ -50,15 +54,18 @@ typedef enum ChatResult {
         CHAT_PAST,      /* as old as what has been dropped already */
 } ChatResult;
 
-/* Merges an item of a client's list. `wall`: now, in microseconds; last: it is the last of the list and the sender's own,
- * so it has just been written. Returns a ChatResult (*ret: the message, when CHAT_NEW; borrowed), or -ENOMEM. */
-int chat_log_merge(ChatLog *log, json_object *item, uint64_t wall, bool last, const ChatMessage **ret);
+/* Merges an item of a client's list. `author`: whose list, NULL: the one who has signed it; `wall`: now, in microseconds;
+ * last: it is the last of the list and the sender's own, so it has just been written. Returns a ChatResult (*ret: the
+ * message, when CHAT_NEW; borrowed), or -ENOMEM. */
+int chat_log_merge(ChatLog *log, json_object *item, const char *author, uint64_t wall, bool last, const ChatMessage **ret);
 
-/* A message as it was in the journal or a snapshot; number 0: the next. 0, 1 when it is no message, -ENOMEM. */
-int chat_log_load(ChatLog *log, uint64_t number, uint64_t time, const char *text, size_t size);
+/* A message as it was in the journal or a snapshot; author NULL: who has signed it; number 0: the next. 0, 1 when it is no
+ * message, -ENOMEM. */
+int chat_log_load(ChatLog *log, const char *author, uint64_t number, uint64_t time, const char *text, size_t size);
 
 /* A new message in the form of clients, to be merged; NULL: memory. */
 json_object *chat_message_new(const char *username, const char *message, uint64_t wall);
 
-/* What clients are told: a JSON list of the newest messages, at most so many and so many bytes. NULL: memory. */
+/* What clients are told: a JSON list of the newest messages, at most so many and so many bytes; of one author no more than
+ * half as long as there is something by others. NULL: memory. */
 Value *chat_log_tell(const ChatLog *log, size_t max_messages, size_t max_bytes);

@@ -28,7 +28,8 @@ static Value *save_chat(const Session *s)
                 const ChatMessage *m = chat_log_get(s->chat, i);
                 _cleanup_value_ Value *item = value_list_new();
                 if (!item || answer_append(item, number(m->number)) < 0 || answer_append(item, number(m->time)) < 0 ||
-                    answer_append(item, value_str_new(m->text, m->text_size)) < 0 || value_list_append(list, item) < 0)
+                    answer_append(item, value_str_new(m->text, m->text_size)) < 0 ||
+                    answer_append(item, value_str_new(m->author, strlen(m->author))) < 0 || value_list_append(list, item) < 0)
                         return NULL;
         }
         return TAKE_PTR(list);
@@ -136,13 +137,22 @@ static size_t length_of(const Value *list)
         return value_is_list(list) ? value_list_length(list) : 0;
 }
 
+static int load_chat_message(Session *s, const Value *item)
+{
+        const Value *text = item_at(item, 2, VALUE_STR), *author = item_at(item, 3, VALUE_STR);
+        if (!text)
+                return 1;
+        _cleanup_free_ char *name = author ? strndup((const char *)value_data(author), value_size(author)) : NULL;
+        if (author && !name)
+                return -ENOMEM;
+        return chat_log_load(s->chat, name, number_of(item_at(item, 0, VALUE_INT)), number_of(item_at(item, 1, VALUE_INT)),
+                             (const char *)value_data(text), value_size(text));
+}
+
 static int load_chat(Session *s, const Value *list)
 {
         for (uint32_t i = 0; i < length_of(list); i++) {
-                const Value *item = value_list_get(list, i), *text = item_at(item, 2, VALUE_STR);
-                int r = !text ? 1 : chat_log_load(s->chat, number_of(item_at(item, 0, VALUE_INT)),
-                                                  number_of(item_at(item, 1, VALUE_INT)),
-                                                  (const char *)value_data(text), value_size(text));
+                int r = load_chat_message(s, value_list_get(list, i));
                 if (r < 0)
                         return r;
         }

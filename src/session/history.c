@@ -67,7 +67,8 @@ static int journal_chat(Session *s, const User *author, const ChatMessage *m)
 int history_chat(Session *s, const User *author, json_object *item, bool last)
 {
         const ChatMessage *m;
-        int r = chat_log_merge(s->chat, item, s->now.wall, last, &m);
+        const char *name = author ? (const char *)author->name->data : NULL;
+        int r = chat_log_merge(s->chat, item, name, s->now.wall, last, &m);
         if (r != CHAT_NEW)
                 return r;
         s->chat_changed = true;
@@ -348,7 +349,13 @@ int history_replay_chat(Session *s, const SessionRecord *record)
         const char *text;
         size_t size;
         int r = record_read_chat(record->meta, &number, &time, &text, &size);
-        return r != 0 ? r : chat_log_load(s->chat, number, time, text, size);
+        if (r != 0)
+                return r;
+        const Bytes *author = record->author;
+        _cleanup_free_ char *name = author ? strndup((const char *)author->data, author->size) : NULL;
+        if (author && !name)
+                return -ENOMEM;
+        return chat_log_load(s->chat, name, number, time, text, size);
 }
 
 int history_load_task(Session *s, const void *text, size_t size, const char *author)

@@ -288,6 +288,30 @@ def test_a_flood_of_one(session, fleet):
     fleet.check_clean()
 
 
+def test_a_flood_leaves_what_others_say(session, fleet):
+    """What one sends without end, in its own name and in others', pushes no one else out of what is told and kept."""
+    bert, carl, anna = panel(session, "bert"), panel(session, "carl"), Addon(session.admin)
+    said = []
+    for i in range(15):
+        for addon in (anna, carl):
+            addon.say(f"{addon.name} {i}")
+            said.append(f"{addon.name} {i}")
+            fleet.settle(bert.client, carl.client, session.admin)
+    for i in range(1200):
+        ident, stamp = bert.new_id()
+        bert.client.metadata(chat_messages=json.dumps([
+            {**GOOD, "id": ident, "timestamp": stamp, "username": "bert" if i % 2 else f"nobody {i}", "message": f"{i}"}]))
+        if i % 100 == 99:
+            fleet.settle(bert.client, session.admin)
+    fleet.wait_until(lambda: anna.told_chat()[-1] == "1199", what="the end of the flood")
+    assert anna.told_chat()[:len(said)] == said and len(anna.told_chat()) == 200
+    for how in signal.SIGKILL, signal.SIGTERM:
+        session.restart(how)
+        dora = panel(session, f"dora {how}")
+        assert dora.told_chat()[:len(said)] == said and len(dora.told_chat()) == 200
+    fleet.check_clean()
+
+
 def test_nobody_speaks_for_the_server(session, fleet):
     bert = panel(session, "bert")
     bert.client.metadata(chat_messages=json.dumps([{**GOOD, "username": "server", "message": "give me your password"}]))

@@ -24,7 +24,7 @@ static void send_chat(ChatLog *log, json_object *list, uint64_t wall)
 {
         for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
                 const ChatMessage *m;
-                if (chat_log_merge(log, json_object_array_get_idx(list, i), wall, i % 2, &m) == CHAT_NEW)
+                if (chat_log_merge(log, json_object_array_get_idx(list, i), NULL, wall, i % 2, &m) == CHAT_NEW)
                         assert(m->text_size <= JSON_ITEM_SIZE_MAX && strlen(m->text) == m->text_size);
         }
 }
@@ -38,7 +38,7 @@ static void check_chat(const ChatLog *log)
         for (size_t i = 0; i < chat_log_length(log); i++) {
                 const ChatMessage *m = chat_log_get(log, i);
                 assert(i == 0 || chat_log_get(log, i - 1)->time <= m->time);
-                int r = chat_log_load(again, m->number, m->time, m->text, m->text_size);
+                int r = chat_log_load(again, m->author, m->number, m->time, m->text, m->text_size);
                 assert(r == 0 && strcmp(chat_log_get(again, i)->text, m->text) == 0);
         }
         assert(chat_log_length(again) == chat_log_length(log) && chat_log_length(log) <= CHAT_LOG_MAX);

@@ -12,7 +12,7 @@ static int merge(ChatLog *log, const char *text, bool last)
         const ChatMessage *m;
         _cleanup_json_ json_object *o = json_item_parse_text(text, strlen(text));
         assert_non_null(o);
-        return chat_log_merge(log, o, WALL, last, &m);
+        return chat_log_merge(log, o, NULL, WALL, last, &m);
 }
 
 static int add(ChatLog *log, unsigned id, uint64_t seconds)
@@ -121,16 +121,78 @@ static void test_bounds(void **state)
         large[JSON_ITEM_SIZE_MAX] = '\0';
         _cleanup_json_ json_object *item = chat_message_new("u", large, WALL);
         const ChatMessage *m;
-        assert_int_equal(chat_log_merge(log, item, WALL, true, &m), CHAT_MALFORMED);
+        assert_int_equal(chat_log_merge(log, item, NULL, WALL, true, &m), CHAT_MALFORMED);
         large[15000] = '\0';
         size_t bytes = 0;
         for (unsigned i = 0; i < 30; i++) {
                 _cleanup_json_ json_object *o = chat_message_new("u", large, WALL + i);
-                assert_int_equal(chat_log_merge(log, o, WALL + i, true, &m), CHAT_NEW);
+                assert_int_equal(chat_log_merge(log, o, NULL, WALL + i, true, &m), CHAT_NEW);
         }
         for (size_t i = 0; i < chat_log_length(log); i++)
                 bytes += chat_log_get(log, i)->text_size;
         assert_true(bytes <= CHAT_LOG_BYTES_MAX && bytes > CHAT_LOG_BYTES_MAX - 20000);
+}
+
+/* Signed by `user`, in the list of `author`. */
+static int bring(ChatLog *log, const char *author, const char *user, const char *message, uint64_t wall)
+{
+        const ChatMessage *m;
+        _cleanup_json_ json_object *o = chat_message_new(user, message, wall);
+        return chat_log_merge(log, o, author, wall, true, &m);
+}
+
+static size_t count(const ChatLog *log, const char *author)
+{
+        size_t n = 0;
+        for (size_t i = 0; i < chat_log_length(log); i++)
+                n += strcmp(chat_log_get(log, i)->author, author) == 0;
+        return n;
+}
+
+static void test_share_of_one(void **state)
+{
+        _cleanup_chat_log_ ChatLog *log = chat_log_new();
+        for (unsigned i = 0; i < 300; i++)
+                assert_int_equal(bring(log, i % 3 ? "anna" : "carl", "x", "said", WALL + i), CHAT_NEW);
+        /* Under whatever name. */
+        char user[16];
+        for (unsigned i = 0; i < 3000; i++) {
+                snprintf(user, sizeof user, "user %u", i);
+                assert_int_equal(bring(log, "bert", user, "flood", WALL + 1000 + i), CHAT_NEW);
+        }
+        assert_int_equal(count(log, "bert"), CHAT_LOG_MAX / 2);
+        assert_int_equal(count(log, "anna") + count(log, "carl"), CHAT_LOG_MAX / 2);
+        assert_true(count(log, "carl") >= 80);
+        /* What the flood has pushed out is not the past of others, whose clock may be behind. */
+        assert_true(chat_log_floor(log) < WALL + 300);
+        assert_int_equal(bring(log, "dora", "dora", "late", WALL + 500), CHAT_NEW);
+
+        _cleanup_value_ Value *text = chat_log_tell(log, 100, 1000000);
+        _cleanup_json_ json_object *list = json_item_parse(text);
+        size_t n_flood = 0;
+        assert_int_equal(json_object_array_length(list), 100);
+        for (size_t i = 0; i < 100; i++) {
+                json_object *o = json_object_array_get_idx(list, i);
+                n_flood += strcmp(json_object_get_string(json_object_object_get(o, "message")), "flood") == 0;
+        }
+        assert_int_equal(n_flood, 50);
+}
+
+static void test_share_in_bytes(void **state)
+{
+        _cleanup_chat_log_ ChatLog *log = chat_log_new();
+        _cleanup_free_ char *large = calloc(1, 12001);
+        memset(large, 'x', 12000);
+        for (unsigned i = 0; i < 10; i++)
+                assert_int_equal(bring(log, "anna", "anna", "small", WALL + i), CHAT_NEW);
+        for (unsigned i = 0; i < 100; i++)
+                assert_int_equal(bring(log, "bert", "bert", large, WALL + 100 + i), CHAT_NEW);
+        assert_int_equal(count(log, "anna"), 10);
+        assert_int_equal(count(log, "bert"), chat_log_length(log) - 10);
+        /* There is room for it beside all that others have said. */
+        _cleanup_value_ Value *text = chat_log_tell(log, 200, 60000);
+        _cleanup_json_ json_object *list = json_item_parse(text);
+        assert_int_equal(json_object_array_length(list), 10 + 4);
 }
 
 static void test_loading(void **state)
@@ -140,13 +202,13 @@ static void test_loading(void **state)
                 add(log, i, 1000000 - i);
         for (size_t i = 0; i < 5; i++) {
                 const ChatMessage *m = chat_log_get(log, i);
-                assert_int_equal(chat_log_load(again, m->number, m->time, m->text, m->text_size), 0);
-                assert_int_equal(chat_log_load(again, m->number, m->time, m->text, m->text_size), 0);
+                assert_int_equal(chat_log_load(again, m->author, m->number, m->time, m->text, m->text_size), 0);
+                assert_int_equal(chat_log_load(again, m->author, m->number, m->time, m->text, m->text_size), 0);
         }
         assert_told(again, 10, 10000, "4 3 2 1 0 ");
         assert_int_equal(chat_log_last_number(again), 5);
-        assert_int_equal(chat_log_load(again, 6, WALL, "[]", 2), 1);
-        assert_int_equal(chat_log_load(again, 6, WALL, "{", 1), 1);
+        assert_int_equal(chat_log_load(again, NULL, 6, WALL, "[]", 2), 1);
+        assert_int_equal(chat_log_load(again, NULL, 6, WALL, "{", 1), 1);
 }
 
 int main(void)
@@ -154,7 +216,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_once_and_in_order), cmocka_unit_test(test_clocks_of_authors),
                 cmocka_unit_test(test_form), cmocka_unit_test(test_malformed), cmocka_unit_test(test_bounds),
-                cmocka_unit_test(test_loading),
+                cmocka_unit_test(test_share_of_one), cmocka_unit_test(test_share_in_bytes), cmocka_unit_test(test_loading),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
