@@ -68,12 +68,33 @@ static void describe_version(const Session *s, MessageText version, char *reason
         snprintf(reason, reason_size, "wrong client version (%s != %s)", given, s->config.accepted_versions[0] ?: "");
 }
 
+static bool comes_from(const User *u, const char *address)
+{
+        return u->address && strcmp(u->address, address) == 0;
+}
+
+static bool is_gone(const User *u)
+{
+        return u->away || u->lost[CHANNEL_COMMAND];
+}
+
+/* When it is known after a restart whether the user is still there: clients reconnect by themselves, and one whose
+ * heartbeat alone is heard is knocked at on its command channel. */
+static uint64_t known_at(const User *u)
+{
+        return u->away ? u->away_since + RECONNECT_TIME : u->returned + COMMAND_KNOCK_INTERVAL + RECONNECT_TIME / 2;
+}
+
+static bool may_yet_return(const Session *s, const User *u)
+{
+        return is_gone(u) && s->now.now < known_at(u);
+}
+
 /* The place of a user whose connection is gone is free for who comes from the same address, as a crashed Blender
  * that was started again does. */
 static bool may_take_over(const Session *s, const User *u, const char *address)
 {
-        bool gone = u->away ? s->now.now - u->away_since >= RECONNECT_TIME : u->lost[CHANNEL_COMMAND];
-        return gone && u->address && strcmp(u->address, address) == 0;
+        return is_gone(u) && !may_yet_return(s, u) && comes_from(u, address);
 }
 
 static bool text_is(MessageText text, const Bytes *b)
@@ -183,11 +204,60 @@ static int login_accept(Session *s, const RoutingId *from, const char *address, 
         return r;
 }
 
-int login_auth(Session *s, const RoutingId *from, const char *address, const Message *m)
+#define AUTH_FRAMES 3u
+
+/* Takes the heir's login as if it had just come. */
+static int heir_enter(Session *s, Heir *h)
+{
+        Message m;
+        const char *reason;
+        int r = message_parse(&m, &s->limits, CHANNEL_COMMAND, h->frames->frame, h->frames->n_frames, true, &reason);
+        return session_take(s, CHANNEL_COMMAND, &h->id, NULL, h->address, r, reason, &m, h->frames->frame,
+                            h->frames->n_frames);
+}
+
+int login_tick(Session *s)
+{
+        for (size_t i = 0; i < s->n_users; i++) {
+                User *u = s->users[i];
+                if (!u->heir)
+                        continue;
+                if (may_yet_return(s, u)) {
+                        session_need(s, known_at(u));
+                        continue;
+                }
+                _cleanup_heir_ Heir *h = TAKE_PTR(u->heir);
+                size_t before = s->n_logins;
+                int r = heir_enter(s, h);
+                if (r < 0)
+                        return r;
+                /* It has taken the user's place, and is the last one now. */
+                if (s->n_logins != before)
+                        i--;
+        }
+        return 0;
+}
+
+void login_forget(Session *s, const RoutingId *from)
+{
+        for (size_t i = 0; i < s->n_users; i++) {
+                User *u = s->users[i];
+                if (u->heir && routing_id_equal(&u->heir->id, from))
+                        u->heir = heir_free(u->heir);
+        }
+}
+
+int login_auth(Session *s, const RoutingId *from, const char *address, const Message *m, Bytes *const *frames)
 {
         User *u = session_find_user(s, from);
         if (u)
                 return session_malformed(s, u, address, "is a second login on the same connection");
+        u = session_find_name(s, m->name.data, m->name.size);
+        if (u && !u->heir && may_yet_return(s, u) && comes_from(u, address)) {
+                u->heir = heir_new(from, address, frames, AUTH_FRAMES);
+                session_need(s, known_at(u));
+                return u->heir ? 0 : -ENOMEM;
+        }
         char reason[200];
         bool guilty;
         judge(s, m, address, reason, sizeof reason, &guilty);

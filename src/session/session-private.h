@@ -286,7 +286,11 @@ int session_forbidden(Session *s, User *u, const char *reason, bool honest);
 
 /* ---- login.c ---- */
 
-int login_auth(Session *s, const RoutingId *from, const char *address, const Message *m);
+int login_auth(Session *s, const RoutingId *from, const char *address, const Message *m, Bytes *const *frames);
+/* Decides about the logins that have waited for whether the holder of their name comes back. */
+int login_tick(Session *s);
+/* The peer is gone before it was decided about its login. */
+void login_forget(Session *s, const RoutingId *from);
 int login_server_info(Session *s, const RoutingId *from, User *u);
 /* The user is gone: locks, journal, table, save. reason fits behind "NAME has left: ". */
 int login_leave(Session *s, User *u, const char *reason);

@@ -273,7 +273,7 @@ static int session_command(Session *s, User *u, const RoutingId *from, const cha
         case MESSAGE_SERVER_INFO:
                 return login_server_info(s, from, u);
         case MESSAGE_AUTH:
-                return login_auth(s, from, address, m);
+                return login_auth(s, from, address, m, frames);
         case MESSAGE_SNAPSHOT:
                 return join_message(s, u, m);
         case MESSAGE_SERVER_SNAPSHOT:
@@ -466,8 +466,11 @@ int session_outbox_drained(Session *s, SessionTime t, const RoutingId *peer, Eff
 int session_peer_lost(Session *s, SessionTime t, Channel channel, const RoutingId *peer, EffectList *effects)
 {
         User *u = session_find_user(s, peer);
-        if (!u)
+        if (!u) {
+                if (channel == CHANNEL_COMMAND)
+                        login_forget(s, peer);
                 return 0;
+        }
         if (channel == CHANNEL_COMMAND)
                 u->found_loading = false;
         session_enter(s, t, effects);
@@ -508,6 +511,8 @@ int session_tick(Session *s, SessionTime t, EffectList *effects, uint64_t *ret_n
         session_enter(s, t, effects);
         s->next_tick = UINT64_MAX;
         int r = init_step(s);
+        if (r == 0 && !s->loading)
+                r = login_tick(s);
         if (r == 0)
                 r = presence_tick(s);
         r = session_leave(s, r);

@@ -47,6 +47,7 @@ User *user_free(User *u)
         bytes_unref(u->metadata_kept);
         task_holder_done(&u->tasks);
         free(u->address);
+        heir_free(u->heir);
         free(u);
         return NULL;
 }

@@ -9,6 +9,7 @@
 #include "base/frames.h"
 #include "base/routing-id.h"
 #include "base/u64-map.h"
+#include "session/heir.h"
 #include "session/pace.h"
 #include "session/task-sync.h"
 
@@ -59,6 +60,7 @@ typedef struct User {
         RoutingId id;
         Bytes *name;     /* a NUL follows */
         char *address;   /* may be NULL after a restart */
+        Heir *heir;      /* who waits for its place; NULL: nobody */
         bool admin;
         UserStatus status;
         uint64_t since_wall;

@@ -7,6 +7,7 @@ import sys
 import time
 
 import tap  # first: it says which packages are missing
+import ctl
 import pytest
 
 from wire import COMMON, Kind
@@ -118,6 +119,9 @@ def test_restarted_blender_gets_its_name_back_at_once(make_session, fleet):
     fleet.wait_until(lambda: session.admin.nodes[session.uuids[0]].owner == "bert")
     bert.crash()
     session.users.remove(bert)
+    # The end of one connection may be heard of after the beginning of another.
+    folder = "--data-dir", session.server.data_dir
+    fleet.wait_until(lambda: ctl.good("status", "--json", *folder).json["away_count"] == 1, what="the loss to be noticed")
     again = session.join("bert")
     fleet.wait_until(lambda: session.admin.nodes[session.uuids[0]].owner == COMMON)
     session.check_same(session.admin, again)

@@ -182,6 +182,26 @@ def test_crashed_while_the_server_was_down(make_session, fleet, number):
     session.check_same()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_new_blender_is_first_after_a_restart(make_session, fleet, number):
+    """Its login is there before anybody can know whether the one before comes back: it waits, and is not refused."""
+    session = make_session(timeout="30s", reconnect_grace="30s")
+    bert = session.join("bert")
+    bert.lock(session.uuids[0])
+    fleet.wait_until(lambda: session.admin.nodes[session.uuids[0]].owner == "bert")
+    session.server.guarded = False
+    (session.server.kill if number == signal.SIGKILL else session.server.stop)()
+    bert.disconnect()
+    session.users.remove(bert)
+    again = session.connect("bert")
+    session.server.start()
+    session.server.guarded = True
+    again.wait_state("active")
+    fleet.wait_until(lambda: session.admin.nodes[session.uuids[0]].owner == COMMON)
+    assert again.answers == ["RUNNING"]
+    session.check_same(session.admin, again)
+
+
 def test_down_for_three_seconds(make_session, fleet, rng):
     """Within the patience of the clients, who wait six."""
     session = make_session()

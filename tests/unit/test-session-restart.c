@@ -50,6 +50,58 @@ static void test_restart_without_everybody(void **state)
         done(&t);
 }
 
+/* The first connection starts the server, and may be that of somebody whose Blender was started anew meanwhile. */
+static void test_restart_and_a_new_blender(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_right(t.anna, "a", "anna");
+        sim_run(&t.sim, SIM_SEC);
+        sim_stop(&t.sim);
+        sim_leave(t.anna, false);
+        sim_start(&t.sim);
+        sim_enter(t.anna);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_LOGIN_REFUSED], 0);
+        assert_true(owner_is(t.bert, "a", "COMMON"));
+        assert_int_equal(value_table_length(t.bert->users), 3);
+        sim_run(&t.sim, 20 * SIM_SEC);
+        assert_int_equal(t.anna->state, SIM_ACTIVE);
+        done(&t);
+}
+
+/* Who is still there keeps the place, also from somebody at the same address. */
+static void test_restart_and_a_namesake(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_stop(&t.sim);
+        sim_start(&t.sim);
+        SimClient *twin = sim_client(&t.sim, "anna", false);
+        snprintf(twin->address, sizeof twin->address, "%s", t.anna->address);
+        sim_login(twin, NULL);
+        sim_run(&t.sim, 2 * SIM_SEC);
+        assert_int_equal(twin->state, SIM_OUT);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_LOGIN_REFUSED], 1);
+        assert_int_equal(t.anna->state, SIM_ACTIVE);
+        done(&t);
+}
+
+/* Who gives up waiting for a place does not get it. */
+static void test_restart_and_an_impatient_blender(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_stop(&t.sim);
+        sim_leave(t.anna, false);
+        sim_start(&t.sim);
+        sim_login(t.anna, NULL);
+        sim_run(&t.sim, 500 * SIM_MSEC);
+        sim_leave(t.anna, false);
+        sim_run(&t.sim, 20 * SIM_SEC);
+        assert_int_equal(value_table_length(t.bert->users), 2);
+        done(&t);
+}
+
 /* Blender has crashed, its heartbeat process goes on: it answers to the new server as it did to the old one. */
 static void test_restart_and_a_ghost(void **state)
 {
@@ -306,6 +358,9 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_restart),
                 cmocka_unit_test(test_restart_without_everybody),
+                cmocka_unit_test(test_restart_and_a_new_blender),
+                cmocka_unit_test(test_restart_and_a_namesake),
+                cmocka_unit_test(test_restart_and_an_impatient_blender),
                 cmocka_unit_test(test_restart_and_a_ghost),
                 cmocka_unit_test(test_client_that_was_faster_than_the_restart),
                 cmocka_unit_test(test_silent_client_is_sought),
