@@ -105,6 +105,11 @@ void executor_set_digest(Executor *e, Bytes *payload, const uint8_t digest[stati
         memcpy(e->digest, digest, sizeof e->digest);
 }
 
+bool executor_is_holding(const Executor *e)
+{
+        return e->held;
+}
+
 size_t executor_held_bytes(const Executor *e)
 {
         return e->held_bytes;

@@ -49,6 +49,8 @@ int executor_run(Executor *e);
 
 /* Bytes of messages that wait for the disk. */
 size_t executor_held_bytes(const Executor *e);
+/* Something waits for the disk: nobody is sent anything but heartbeats. */
+bool executor_is_holding(const Executor *e);
 
 /* Updates for users of the session that there was no way to: there must be none. */
 uint64_t executor_n_undelivered(const Executor *e);

@@ -37,6 +37,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
         Manager *m = userdata;
         uint64_t next;
         m->tick_at = 0;
+        session_sends_wait(m->session, executor_is_holding(m->executor));
         int k = session_tick(m->session, manager_time(), executor_effects(m->executor), &next);
         return manager_check(m, k < 0 ? k : manager_turn(m));
 }

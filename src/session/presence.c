@@ -27,6 +27,9 @@
  * as soon as it has been. What the network side has told once it does not tell
  * again unless asked (emit_open), so whoever waits asks.
  *
+ * Time in which this process did not listen counts against nobody; nor does,
+ * for who is sought or away, that in which messages waited for the disk.
+ *
  * Data of an earlier connection (`old_data`) may lie on a slow line for long
  * after that connection has ended here; a client opens the next one when it has
  * read all of it. Until then no Delete goes to it that could overtake.
@@ -480,16 +483,18 @@ static uint64_t put_off(const Session *s, uint64_t since, uint64_t gap)
         return MIN(since + gap, s->now.now);
 }
 
-/* Time in which nobody was listened to does not count against anybody. */
+/* Time in which nobody was listened to does not count against anybody, nor that in which nobody could be sought. */
 static void forgive_gap(Session *s)
 {
         uint64_t gap = s->last_tick != 0 ? s->now.now - s->last_tick : 0;
         s->last_tick = s->now.now;
-        if (gap < TICK_GAP)
+        bool listened = gap < TICK_GAP;
+        if (listened && !s->sends_wait)
                 return;
         for (size_t i = 0; i < s->n_users; i++) {
                 User *u = s->users[i];
-                u->ttl_heard = put_off(s, u->ttl_heard, gap);
+                if (!listened)
+                        u->ttl_heard = put_off(s, u->ttl_heard, gap);
                 u->lost_since = put_off(s, u->lost_since, gap);
                 u->away_since = put_off(s, u->away_since, gap);
         }

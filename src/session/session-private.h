@@ -190,6 +190,7 @@ struct Session {
         size_t next_early_right;
 
         uint64_t last_tick;
+        bool sends_wait; /* for the disk */
         uint64_t next_tick; /* when something is due next */
         uint64_t last_wall;    /* newest of a loaded state or record: what the process before has seen last */
         U64Map loaded_changes; /* while loading: keyed hash of uuid -> wall time of the node's last change */

@@ -506,6 +506,11 @@ int session_kick(Session *s, SessionTime t, const char *name, const char *reason
         return session_leave(s, login_kick(s, u, reason));
 }
 
+void session_sends_wait(Session *s, bool wait)
+{
+        s->sends_wait = wait;
+}
+
 int session_tick(Session *s, SessionTime t, EffectList *effects, uint64_t *ret_next)
 {
         session_enter(s, t, effects);

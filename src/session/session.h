@@ -135,6 +135,10 @@ const TaskBoard *session_tasks(const Session *s);
 
 /* ---- time ---- */
 
+/* To be said before each tick: whether what is to be sent waits for the disk. A client that is sought cannot be found
+ * then, so that time does not count against it. */
+void session_sends_wait(Session *s, bool wait);
+
 /* Heartbeats, timeouts, latency, and everything else that waits for its time. *ret_next is the CLOCK_MONOTONIC time at
  * which it wants to be called again; any other call may bring that nearer, see session_next_tick(). */
 int session_tick(Session *s, SessionTime t, EffectList *effects, uint64_t *ret_next);

@@ -288,6 +288,23 @@ static void test_restart_and_a_delete_for_one_who_only_watches(void **state)
         done(&t);
 }
 
+/* Who has lost its connection is found by what it is sent: not while that waits for a slow disk. */
+static void test_nobody_is_missed_while_the_disk_is_slow(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_leave(t.anna, true);
+        session_sends_wait(t.sim.session, true);
+        sim_run(&t.sim, 30 * SIM_SEC);
+        assert_int_equal(value_table_length(t.bert->users), 3);
+        session_sends_wait(t.sim.session, false);
+        sim_run(&t.sim, 4 * SIM_SEC);
+        assert_int_equal(value_table_length(t.bert->users), 3);
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_int_equal(value_table_length(t.bert->users), 2);
+        done(&t);
+}
+
 static void test_restart_during_init(void **state)
 {
         Sim sim;
@@ -369,6 +386,7 @@ int main(void)
                 cmocka_unit_test(test_restart_and_a_new_node_on_a_slow_line),
                 cmocka_unit_test(test_delete_behind_a_lost_connection),
                 cmocka_unit_test(test_restart_and_a_delete_for_one_who_only_watches),
+                cmocka_unit_test(test_nobody_is_missed_while_the_disk_is_slow),
                 cmocka_unit_test(test_restart_during_init),
                 cmocka_unit_test(test_restart_during_join),
                 cmocka_unit_test(test_pings_after_restart),
