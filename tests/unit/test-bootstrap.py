@@ -218,7 +218,7 @@ def what_tests_want_cannot_be_had():
     m = Machine("fedora", "check", missing=["ShellCheck"], unknown=[lacking])
     if f"{lacking} could not be installed" not in m.output or f"Going on without {lacking}" not in m.output or \
             "dnf -y install ShellCheck" not in m.calls or "end-to-end tests: left out" not in m.output or \
-            "== gcc-tests: make -C build/gcc -j2 check e2e_tests= ctl_tests=" not in m.output:
+            "== gcc-tests: make -C build/gcc -j3 check e2e_tests= ctl_tests=" not in m.output:
         yield m.describe()
 
 
