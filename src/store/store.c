@@ -354,7 +354,10 @@ static void explain(const Store *s, int error, char **ret_error)
                         "new session begins.",
                         s->path);
         else
-                n = asprintf(ret_error, "Cannot open the store in %s: %s.", s->path, strerror(-error));
+                n = asprintf(ret_error, "Cannot open the store in %s: %s.%s", s->path, strerror(-error),
+                             error == -ENOENT ? " The folder above it must be there: make it, or name another one." :
+                             error == -EACCES || error == -EPERM ?
+                             " It must belong to the user that the server runs as." : "");
         if (n < 0)
                 *ret_error = NULL;
 }

@@ -296,6 +296,12 @@ def test_port_in_use(configured):
     assert str(first.ports[0]) in output and "in use" in output, output
 
 
+def test_data_folder_in_one_that_is_not_there(configured):
+    server = configured(start=False, data_dir=False, options=["--port", "@PORT@", "--data-dir", "@DATA@/a/b"])
+    status, text = server.run()
+    assert status == 1 and "The folder above it must be there" in text
+
+
 def test_data_folder_in_use(configured):
     """Two daemons can never open one store."""
     first = configured(options=["-p", "@PORT@"])
