@@ -339,7 +339,7 @@ static bool is_lost(Store *s, const StoreRecord *record)
 {
         Journal *j = &s->journal;
 
-        if (!j->degraded || !j->unwritten || (j->write && !j->hole))
+        if (!j->degraded || !j->unwritten || (!j->hole && (j->write || j->degraded_level < STORE_ERROR)))
                 return false;
         if (j->hole && j->hole_sequence > j->valid)
                 return true;
