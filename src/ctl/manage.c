@@ -130,7 +130,13 @@ ExitStatus verb_save(Ctl *ctl)
         ExitStatus status;
         char size[FORMAT_SIZE_MAX];
 
+        if (ctl->n_arguments > 0 && !ctl_has(ctl, OPT_PIN)) {
+                json_object_put(arguments);
+                return ctl_fail(ctl, CTL_USAGE, "a name is for a snapshot that is kept: save --pin %s", ctl->arguments[0]);
+        }
         json_object_object_add(arguments, "pin", json_object_new_boolean(ctl_has(ctl, OPT_PIN)));
+        if (ctl->n_arguments > 0)
+                json_object_object_add(arguments, "pin_name", json_object_new_string(ctl->arguments[0]));
         status = act(ctl, "save", arguments, &o);
         if (o)
                 printf("Saved as %s (%llu nodes, %s)%s.\n", answer_text_of(o, "name"),
@@ -144,8 +150,12 @@ ExitStatus verb_save(Ctl *ctl)
 static ExitStatus set_pin(Ctl *ctl, const char *verb, const char *yes, const char *already)
 {
         json_object *o;
-        ExitStatus status = act(ctl, verb, arguments_new("snapshot", ctl->arguments[0]), &o);
+        json_object *arguments = arguments_new("snapshot", ctl->arguments[0]);
+        ExitStatus status;
 
+        if (ctl->n_arguments > 1)
+                json_object_object_add(arguments, "pin_name", json_object_new_string(ctl->arguments[1]));
+        status = act(ctl, verb, arguments, &o);
         if (o)
                 printf("Snapshot %s %s.\n", ctl->arguments[0], answer_bool(o, "changed") ? yes : already);
         json_object_put(o);

@@ -167,7 +167,7 @@ static void on_taken(void *userdata, const StoreSnapshotResult *result)
                 snprintf(t->name, sizeof(t->name), "%s", result->info.name);
 }
 
-static int submit(Salvage *s, StoreSnapshot *snapshot, bool pinned)
+static int submit(Salvage *s, StoreSnapshot *snapshot, bool pinned, const char *pin_name)
 {
         Taken taken = {.error = -EIO};
         int r;
@@ -176,7 +176,7 @@ static int submit(Salvage *s, StoreSnapshot *snapshot, bool pinned)
         worker_drain(s->worker, false);
         r = taken.error;
         if (r == 0 && pinned)
-                r = store_snapshot_pin(s->to, taken.name, true);
+                r = store_snapshot_pin(s->to, taken.name, true, *pin_name ? pin_name : NULL);
         return MIN(r, 0);
 }
 
@@ -207,7 +207,7 @@ static int fill_snapshot(Salvage *s, StoreLoad *load, const StoreSnapshotInfo *i
                 store_snapshot_free(snapshot);
                 return r;
         }
-        return submit(s, snapshot, info->pinned);
+        return submit(s, snapshot, info->pinned, info->pin_name);
 }
 
 static int put_snapshot(Salvage *s, const StoreSnapshotInfo *info)

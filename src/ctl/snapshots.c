@@ -41,6 +41,7 @@ static json_object *snapshot_json(const Snapshots *l, size_t k)
         json_add_int(o, "new_bytes", l->new_bytes[k]);
         json_add_int(o, "manifest_bytes", i->manifest_bytes);
         json_add_bool(o, "pinned", i->pinned);
+        json_add_text(o, "pin_name", *i->pin_name ? i->pin_name : NULL);
         json_add_bool(o, "intact", i->intact);
         json_add_time(o, "verified", verified_usec(l, k));
         return o;
@@ -59,7 +60,10 @@ static int print_table(const Ctl *ctl, const Snapshots *l)
                 table_row(t);
                 table_cell(t, "%llu", (unsigned long long)s->number);
                 table_time(t, s->time_usec);
-                table_cell(t, "%s", s->reason);
+                if (*s->pin_name)
+                        table_cell(t, "%s (%s)", s->pin_name, s->reason);
+                else
+                        table_cell(t, "%s", s->reason);
                 table_cell(t, "%llu", (unsigned long long)s->node_count);
                 table_size(t, s->payload_bytes);
                 table_size(t, l->new_bytes[i]);

@@ -26,9 +26,9 @@ const Verb verbs[] = {
         {"tasks", "[add|done|rm TASK]", 0, 2, OPT_BIT(OPT_STATUS) | OPT_BIT(OPT_ASSIGNED), "Show or change the tasks",
          verb_tasks},
         /* history */
-        {"save", "", 0, 0, OPT_BIT(OPT_PIN), "Take a snapshot now", verb_save},
+        {"save", "[--pin [NAME]]", 0, 1, OPT_BIT(OPT_PIN), "Take a snapshot now", verb_save},
         {"snapshots", "", 0, 0, 0, "List the snapshots, newest first", verb_snapshots},
-        {"pin", "SNAPSHOT", 1, 1, 0, "Keep a snapshot whatever its age", verb_pin},
+        {"pin", "SNAPSHOT [NAME]", 1, 2, 0, "Keep a snapshot whatever its age", verb_pin},
         {"unpin", "SNAPSHOT", 1, 1, 0, "Let a snapshot go when its time has come", verb_unpin},
         {"prune", "", 0, 0, OPT_BIT(OPT_DRY_RUN), "Let go of snapshots beyond retention now",
          verb_prune},

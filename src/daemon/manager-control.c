@@ -233,11 +233,25 @@ static void on_pinned(void *userdata, int result)
         free(p);
 }
 
+static void refuse_pin_name(ControlCall *call, const char *pin_name, int error)
+{
+        if (error == -EEXIST)
+                control_refuse(call, CONTROL_ERROR_REFUSED,
+                               "another snapshot has the name \"%s\": unpin that one first, or choose another name", pin_name);
+        else
+                control_refuse(call, CONTROL_ERROR_USAGE,
+                               "\"%s\" is no name for a snapshot: begin with a letter, go on with letters, digits, \".\", "
+                               "\"_\" and \"-\", at most %d in all",
+                               pin_name, STORE_PIN_NAME_MAX - 1);
+}
+
 /* Takes the answer over. */
-static void begin_pin(ManagerControl *c, ControlCall *call, const char *name, bool pinned, json_object *answer)
+static void begin_pin(ManagerControl *c, ControlCall *call, const char *name, bool pinned, const char *pin_name,
+                      json_object *answer)
 {
         Pinning *p = calloc(1, sizeof *p);
-        int k = p && answer ? store_snapshot_pin_begin(c->manager->store, name, pinned, on_pinned, p) : -ENOMEM;
+        int k = p && answer ? store_snapshot_pin_begin(c->manager->store, name, pinned, pin_name, on_pinned, p) :
+                             -ENOMEM;
 
         if (k > 0) {
                 *p = (Pinning){call, answer};
@@ -252,6 +266,8 @@ static void begin_pin(ManagerControl *c, ControlCall *call, const char *name, bo
         if (k == -ENOENT)
                 control_refuse(call, CONTROL_ERROR_NOT_FOUND, "there is no snapshot \"%s\": see `scenekeepctl snapshots`",
                                name);
+        else if (k == -EINVAL || k == -EEXIST)
+                refuse_pin_name(call, pin_name, k);
         else
                 control_refuse(call, CONTROL_ERROR_FAILED, "the snapshot's pin cannot be written: %s", strerror(-k));
         json_object_put(answer);
@@ -282,7 +298,7 @@ static void answer_save(ManagerControl *c, const ControlSave *save, int error)
         json_object_object_add(o, "bytes", json_object_new_uint64(info.payload_bytes));
         json_object_object_add(o, "pinned", json_object_new_boolean(save->pin || info.pinned));
         if (save->pin)
-                begin_pin(c, save->call, info.name, true, o);
+                begin_pin(c, save->call, info.name, true, *save->pin_name ? save->pin_name : NULL, o);
         else
                 control_answer(save->call, o);
         store_snapshot_info_done(&info);
@@ -308,7 +324,7 @@ void control_refuse_loading(ControlCall *call)
         control_refuse(call, CONTROL_ERROR_REFUSED, "the session is still being loaded, or is being stopped");
 }
 
-int control_save(ManagerControl *c, ControlCall *call, const char *reason, bool pin)
+int control_save(ManagerControl *c, ControlCall *call, const char *reason, bool pin, const char *pin_name)
 {
         int k;
 
@@ -319,13 +335,31 @@ int control_save(ManagerControl *c, ControlCall *call, const char *reason, bool 
         k = manager_save(c->manager, reason);
         if (k < 0)
                 return k;
-        c->saves[c->n_saves++] = (ControlSave){call, pin};
+        ControlSave *save = &c->saves[c->n_saves++];
+        *save = (ControlSave){.call = call, .pin = pin};
+        snprintf(save->pin_name, sizeof(save->pin_name), "%s", pin_name ?: "");
         return 0;
 }
 
 static int on_save(void *userdata, ControlCall *call, json_object *arguments)
 {
-        return control_save(userdata, call, "manual", control_flag(arguments, "pin"));
+        ManagerControl *c = userdata;
+        const char *pin_name = control_text(arguments, "pin_name");
+        StoreSnapshotInfo holder;
+        int k = 0;
+
+        /* Before anything is saved. */
+        if (pin_name && !store_pin_name_is_valid(pin_name))
+                k = -EINVAL;
+        else if (pin_name && store_snapshot_find(c->manager->store, pin_name, &holder) == 0) {
+                store_snapshot_info_done(&holder);
+                k = -EEXIST;
+        }
+        if (k < 0) {
+                refuse_pin_name(call, pin_name, k);
+                return 0;
+        }
+        return control_save(c, call, "manual", control_flag(arguments, "pin"), pin_name);
 }
 
 static int set_pin(ManagerControl *c, ControlCall *call, json_object *arguments, bool pinned)
@@ -337,7 +371,7 @@ static int set_pin(ManagerControl *c, ControlCall *call, json_object *arguments,
                 return refuse_without(call, "snapshot");
         o = json_object_new_object();
         json_object_object_add(o, "changed", json_object_new_boolean(true));
-        begin_pin(c, call, name, pinned, o);
+        begin_pin(c, call, name, pinned, control_text(arguments, "pin_name"), o);
         return 0;
 }
 

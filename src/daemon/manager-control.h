@@ -10,6 +10,7 @@
 typedef struct ControlSave {
         ControlCall *call;
         bool pin;
+        char pin_name[STORE_PIN_NAME_MAX]; /* "": none */
 } ControlSave;
 
 struct ManagerControl {
@@ -30,7 +31,7 @@ json_object *control_status(const ManagerControl *c);
 /* Asks for a snapshot and answers when it is there. */
 /* Refuses what needs a session that is being served. */
 void control_refuse_loading(ControlCall *call);
-int control_save(ManagerControl *c, ControlCall *call, const char *reason, bool pin);
+int control_save(ManagerControl *c, ControlCall *call, const char *reason, bool pin, const char *pin_name);
 
 /* A text or number among the arguments; NULL or 0 when it is not there. */
 const char *control_text(json_object *arguments, const char *key);

@@ -19,7 +19,7 @@
 #define MANIFEST_SUFFIX ".snap"      /* a snapshot */
 #define MANIFEST_SUFFIX_BASE ".base" /* not a snapshot any more, but others build on it */
 #define MANIFEST_SUFFIX_TWIN ".twin" /* the same bytes again */
-#define MANIFEST_SUFFIX_PIN ".pin"   /* empty: keep this snapshot */
+#define MANIFEST_SUFFIX_PIN ".pin"   /* keep this snapshot, see pin.h */
 
 typedef struct Manifest {
         uint8_t *data;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 
 #include "store/internal.h"
@@ -59,7 +58,7 @@ int store_snapshot_find(Store *s, const char *name, StoreSnapshotInfo *ret)
                 if (item->base)
                         continue;
                 if (latest || (by_number && item->info.number == number) ||
-                    strcmp(item->info.name, name) == 0) {
+                    strcmp(item->info.name, name) == 0 || (*name && strcmp(item->info.pin_name, name) == 0)) {
                         r = store_snapshot_info_copy(item, ret);
                         break;
                 }
@@ -68,30 +67,8 @@ int store_snapshot_find(Store *s, const char *name, StoreSnapshotInfo *ret)
         return r;
 }
 
-/* The presence of an empty file says it, so that pinning never touches a manifest and survives a copy of the
- * folder. */
-static int write_pin(Store *s, const char *name, bool pinned)
-{
-        char file[STORE_SNAPSHOT_NAME_MAX + sizeof(MANIFEST_SUFFIX_PIN)];
-        int fd, r;
-
-        snprintf(file, sizeof(file), "%s%s", name, MANIFEST_SUFFIX_PIN);
-        if (pinned) {
-                fd = s->io->openat(s->io, s->snapshots_dirfd, file, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
-                if (fd < 0)
-                        return fd;
-                r = s->io->fsync(s->io, fd);
-                s->io->close(s->io, fd);
-        } else {
-                r = s->io->unlinkat(s->io, s->snapshots_dirfd, file);
-                if (r == -ENOENT)
-                        r = 0;
-        }
-        return r < 0 ? r : s->io->fsync(s->io, s->snapshots_dirfd);
-}
-
 /* Before the file is there, so that retention cannot come between. */
-static int note_pin(Store *s, uint64_t number, bool pinned)
+static int note_pin(Store *s, uint64_t number, const Pin *pin)
 {
         SnapshotItem *item;
         bool found;
@@ -100,7 +77,7 @@ static int note_pin(Store *s, uint64_t number, bool pinned)
         item = snapshot_table_find(&s->snapshots, number);
         found = item && !item->leaving;
         if (found)
-                item->info.pinned = pinned;
+                snapshot_item_set_pin(item, *pin);
         store_unlock(s);
         return found ? 0 : -ENOENT;
 }
@@ -111,7 +88,7 @@ typedef struct PinJob {
         StorePinFunc func;
         void *userdata;
         uint64_t number;
-        bool pinned;
+        Pin was, pin;
         char name[STORE_SNAPSHOT_NAME_MAX];
 } PinJob;
 
@@ -119,7 +96,7 @@ static int pin_run(WorkerJob *job)
 {
         PinJob *p = CONTAINER_OF(job, PinJob, job);
 
-        return write_pin(p->store, p->name, p->pinned);
+        return pin_write(p->store, p->name, &p->pin);
 }
 
 static void pin_done(WorkerJob *job, int result)
@@ -127,43 +104,65 @@ static void pin_done(WorkerJob *job, int result)
         PinJob *p = CONTAINER_OF(job, PinJob, job);
 
         if (result < 0)
-                (void)note_pin(p->store, p->number, !p->pinned);
+                (void)note_pin(p->store, p->number, &p->was);
         p->func(p->userdata, result);
         free(p);
 }
 
-/* Notes it, and makes the job that writes it down. Returns 0 if it was so already. */
-static int prepare_pin(Store *s, const char *name, bool pinned, PinJob **ret)
+/* Fills in what it is and what it becomes. Returns 0 if it is so already. */
+static int plan_pin(Store *s, const char *name, bool pinned, const char *pin_name, PinJob *p)
 {
-        _cleanup_free_ PinJob *p = NULL;
-        StoreSnapshotInfo info;
-        bool was;
+        StoreSnapshotInfo info, holder;
         int r;
 
-        p = calloc(1, sizeof(PinJob));
-        if (!p)
-                return -ENOMEM;
+        if (pin_name && !store_pin_name_is_valid(pin_name))
+                return -EINVAL;
         r = store_snapshot_find(s, name, &info);
         if (r < 0)
                 return r;
-        was = info.pinned;
+        p->number = info.number;
+        p->was.pinned = info.pinned;
+        memcpy(p->was.name, info.pin_name, sizeof(p->was.name));
+        memcpy(p->name, info.name, sizeof(p->name));
+        store_snapshot_info_done(&info);
+        p->pin.pinned = pinned;
+        if (pinned)
+                snprintf(p->pin.name, sizeof(p->pin.name), "%s", pin_name ?: p->was.name);
+        if (pinned && pin_name && store_snapshot_find(s, pin_name, &holder) == 0) {
+                bool other = holder.number != p->number;
+
+                store_snapshot_info_done(&holder);
+                if (other)
+                        return -EEXIST;
+        }
+        return p->was.pinned != pinned || strcmp(p->was.name, p->pin.name) != 0;
+}
+
+/* Notes it, and makes the job that writes it down. */
+static int prepare_pin(Store *s, const char *name, bool pinned, const char *pin_name, PinJob **ret)
+{
+        _cleanup_free_ PinJob *p = calloc(1, sizeof(PinJob));
+        int changes, r;
+
+        if (!p)
+                return -ENOMEM;
         p->job = (WorkerJob){ .run = pin_run, .done = pin_done };
         p->store = s;
-        p->number = info.number;
-        p->pinned = pinned;
-        snprintf(p->name, sizeof(p->name), "%s", info.name);
-        store_snapshot_info_done(&info);
-        r = note_pin(s, p->number, pinned);
-        if (r < 0 || was == pinned)
+        changes = plan_pin(s, name, pinned, pin_name, p);
+        if (changes < 0)
+                return changes;
+        r = note_pin(s, p->number, &p->pin);
+        if (r < 0 || changes == 0)
                 return r;
         *ret = TAKE_PTR(p);
         return 1;
 }
 
-int store_snapshot_pin_begin(Store *s, const char *name, bool pinned, StorePinFunc func, void *userdata)
+int store_snapshot_pin_begin(Store *s, const char *name, bool pinned, const char *pin_name, StorePinFunc func,
+                             void *userdata)
 {
         PinJob *p;
-        int r = prepare_pin(s, name, pinned, &p);
+        int r = prepare_pin(s, name, pinned, pin_name, &p);
 
         if (r <= 0)
                 return r;
@@ -177,10 +176,10 @@ static void ignore_result(void *userdata, int result)
 {
 }
 
-int store_snapshot_pin(Store *s, const char *name, bool pinned)
+int store_snapshot_pin(Store *s, const char *name, bool pinned, const char *pin_name)
 {
         PinJob *p;
-        int r = prepare_pin(s, name, pinned, &p);
+        int r = prepare_pin(s, name, pinned, pin_name, &p);
 
         if (r <= 0)
                 return r;

@@ -34,6 +34,12 @@ SnapshotItem *snapshot_table_find(SnapshotTable *t, uint64_t number)
         return NULL;
 }
 
+void snapshot_item_set_pin(SnapshotItem *item, Pin pin)
+{
+        item->info.pinned = pin.pinned;
+        memcpy(item->info.pin_name, pin.name, sizeof(pin.name));
+}
+
 int snapshot_table_add(SnapshotTable *t, const SnapshotItem *item)
 {
         SnapshotItem *items = reallocarray(t->items, t->n_items + 1, sizeof(SnapshotItem));
@@ -169,7 +175,7 @@ static int read_entry(Store *s, const char *file, unsigned pass)
         if (pass == PASS_PINS) {
                 item = snapshot_table_find(&s->snapshots, number);
                 if (item && strcmp(suffix, MANIFEST_SUFFIX_PIN) == 0)
-                        item->info.pinned = true;
+                        snapshot_item_set_pin(item, pin_read(s, file));
                 return 0;
         }
         s->snapshots.next_number = MAX(s->snapshots.next_number, number + 1);

@@ -4,6 +4,7 @@
 /* SnapshotTable: the manifests in snapshots/, ascending by number. Under the store's mutex. */
 
 #include "store/manifest.h"
+#include "store/pin.h"
 #include "store/snapshot.h"
 
 typedef enum SnapshotCondition {
@@ -28,6 +29,7 @@ typedef struct SnapshotTable {
 
 void snapshot_table_done(SnapshotTable *t);
 SnapshotItem *snapshot_table_find(SnapshotTable *t, uint64_t number);
+void snapshot_item_set_pin(SnapshotItem *item, Pin pin);
 /* Takes the info's texts over, on success. */
 int snapshot_table_add(SnapshotTable *t, const SnapshotItem *item);
 void snapshot_table_remove(SnapshotTable *t, uint64_t number);

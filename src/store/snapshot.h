@@ -14,6 +14,7 @@
 typedef struct StoreSnapshot StoreSnapshot; /* one being made */
 
 #define STORE_SNAPSHOT_NAME_MAX 32 /* "20261123T141500Z-00042", without ".snap" */
+#define STORE_PIN_NAME_MAX 48 /* with its NUL */
 
 typedef struct StoreSnapshotInfo {
         char name[STORE_SNAPSHOT_NAME_MAX];
@@ -27,6 +28,7 @@ typedef struct StoreSnapshotInfo {
         char *reason;            /* "auto-save", "user_disconnect:NAME", ... */
         char *user;              /* who asked for it; "" for nobody */
         bool pinned;
+        char pin_name[STORE_PIN_NAME_MAX]; /* "": none */
         bool intact; /* digest of the manifest, and of the ones it builds on, held when it was last read */
 } StoreSnapshotInfo;
 
@@ -108,21 +110,26 @@ StoreSnapshot *store_snapshot_free(StoreSnapshot *sn);
  * manifests' heads. */
 int store_snapshot_list(Store *s, StoreSnapshotInfo **ret, size_t *ret_n);
 
-/* By name, by number ("42", "00042") or "latest". -ENOENT. */
+/* By name, by number ("42", "00042"), by the name of its pin, or "latest". -ENOENT. */
 int store_snapshot_find(Store *s, const char *name, StoreSnapshotInfo *ret);
 
 /* For each of a list as above: bytes of the payloads that the next older one in the list does not have. Reads all their
  * manifests, so that `intact` says how each of them is now. Items of damaged ones are 0. */
 int store_snapshot_new_bytes(Store *s, StoreSnapshotInfo *list, size_t n, uint64_t *ret_bytes);
 
-/* A pinned snapshot is never removed by retention. Returns 1 if that changed something, 0 if not, -ENOENT. Waits for the
- * disk. */
-int store_snapshot_pin(Store *s, const char *name, bool pinned);
+/* A letter, then letters, digits, '.', '_' and '-', fewer than STORE_PIN_NAME_MAX in all; neither "now" nor "latest". */
+bool store_pin_name_is_valid(const char *name);
+
+/* A pinned snapshot is never removed by retention, and may have a name of its own by which it is found (pin_name NULL: the
+ * one it has, if any). Returns 1 if that changed something, 0 if not, -ENOENT, -EINVAL when the name is not valid, -EEXIST
+ * when another pinned snapshot has it. Waits for the disk. */
+int store_snapshot_pin(Store *s, const char *name, bool pinned, const char *pin_name);
 
 /* The same in the worker: func is called with 0 or a negative errno when it is on the disk or has failed, but only if 1 is
  * returned. */
 typedef void (*StorePinFunc)(void *userdata, int result);
-int store_snapshot_pin_begin(Store *s, const char *name, bool pinned, StorePinFunc func, void *userdata);
+int store_snapshot_pin_begin(Store *s, const char *name, bool pinned, const char *pin_name, StorePinFunc func,
+                             void *userdata);
 
 /* Retention of the options can be changed while running (SIGHUP); it is applied after the next snapshot. */
 void store_set_retention(Store *s, const RetentionPolicy *retention);

@@ -141,6 +141,21 @@ def test_save_and_pins(session):
     assert "retention" in ctl.good("unpin", pinned["name"], *folder).text
     assert pins() == {saved["name"]}
     ctl.refused(ctl.NOT_FOUND, "no snapshot", "pin", "4711", "--json", *folder)
+
+    def names():
+        return {s["name"]: s["pin_name"] for s in ctl.good("snapshots", "--json", *folder).json["snapshots"]}
+    session.admin.edit(session.uuids[0], lambda data: data.update(more=2))
+    session.fleet.wait_until(lambda: status(session.server)["updates"] > 1, what="the edit to be taken")
+    ctl.refused(ctl.USAGE, "save --pin early", "save", "early", *folder)
+    ctl.refused(ctl.USAGE, "begin with a letter", "save", "--pin", "1st", *folder)
+    assert len(names()) == 2
+    named = ctl.good("save", "--pin", "early", "--json", *folder).json["name"]
+    assert names()[named] == "early"
+    ctl.refused(ctl.REFUSED, "another name", "save", "--pin", "early", *folder)
+    ctl.refused(ctl.REFUSED, "another name", "pin", saved["name"], "early", *folder)
+    assert "is kept" in ctl.good("pin", saved["name"], "older", *folder).text
+    assert names()[saved["name"]] == "older" and "early (" in ctl.good("snapshots", *folder).text
+    assert ctl.good("show", "early", "--json", *folder).json
     assert "Saved as" in ctl.good("save", *folder).text
 
 

@@ -408,7 +408,7 @@ void scenario_run(Scenario *sc)
                         if (i == 2)
                                 restore_snapshot(sc);
                         if (i == 1 && !stopped(sc))
-                                (void)store_snapshot_pin(sc->fixture.store, "latest", life == 0);
+                                (void)store_snapshot_pin(sc->fixture.store, "latest", life == 0, life == 0 ? "first" : NULL);
                 }
                 change_some(sc, 3);
                 sync_all(sc);

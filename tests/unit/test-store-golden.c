@@ -150,7 +150,7 @@ static void make_snapshots(Store *s, Worker *worker, StoreLocation *a, StoreLoca
         assert_int_equal(store_snapshot_add(sn, &e), 0);
         store_snapshot_submit(sn, NULL, NULL, NULL);
         worker_drain(worker, true);
-        assert_int_equal(store_snapshot_pin(s, "latest", true), 1);
+        assert_int_equal(store_snapshot_pin(s, "latest", true, NULL), 1);
 
         memset(pixels, 'g', 600);
         pixels[600] = '\0';

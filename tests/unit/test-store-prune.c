@@ -95,7 +95,7 @@ static void test_prune(void **state)
         assert_int_equal(p.n_gone, 0);
         assert_int_equal(p.n_kept, 8);
         assert_int_equal(p.n_bytes, 0);
-        assert_int_equal(store_snapshot_pin(f.store, "2", true), 1);
+        assert_int_equal(store_snapshot_pin(f.store, "2", true, NULL), 1);
         store_set_retention(f.store, &policy);
         p = prune(&f, true);
         assert_int_equal(p.n_gone, 3);

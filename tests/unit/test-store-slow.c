@@ -251,10 +251,10 @@ static void test_pinning_hangs(void **state)
         submit(&f);
         fixture_drain(&f);
         assert_int_equal(f.snapshot_error, 0);
-        assert_int_equal(store_snapshot_pin_begin(f.store, "7", true, on_pinned, &result), -ENOENT);
-        assert_int_equal(store_snapshot_pin_begin(f.store, "latest", false, on_pinned, &result), 0);
+        assert_int_equal(store_snapshot_pin_begin(f.store, "7", true, NULL, on_pinned, &result), -ENOENT);
+        assert_int_equal(store_snapshot_pin_begin(f.store, "latest", false, NULL, on_pinned, &result), 0);
         set_hanging(&h, true);
-        assert_int_equal(store_snapshot_pin_begin(f.store, "latest", true, on_pinned, &result), 1);
+        assert_int_equal(store_snapshot_pin_begin(f.store, "latest", true, NULL, on_pinned, &result), 1);
         assert_int_equal(result, 1);
         set_hanging(&h, false);
         fixture_drain(&f);

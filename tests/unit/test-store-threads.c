@@ -202,7 +202,7 @@ static void live(void)
                         verify();
                 }
                 if (stage->n_saved > 3 && round % 100 == 60)
-                        (void)store_snapshot_pin(stage->f.store, "latest", round % 200 == 60);
+                        (void)store_snapshot_pin(stage->f.store, "latest", round % 200 == 60, NULL);
                 read_one(round * 13 % NODES);
                 store_get_stats(stage->f.store, &stats);
                 worker_dispatch(stage->f.worker);
@@ -218,7 +218,7 @@ static void unpin_all(Store *store)
 
         assert_int_equal(store_snapshot_list(store, &list, &n), 0);
         for (size_t i = 0; i < n; i++) {
-                assert_true(store_snapshot_pin(store, list[i].name, false) >= 0);
+                assert_true(store_snapshot_pin(store, list[i].name, false, NULL) >= 0);
                 store_snapshot_info_done(&list[i]);
         }
         free(list);

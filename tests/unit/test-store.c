@@ -364,6 +364,83 @@ static size_t count_snapshots(Fixture *f)
 }
 
 /* max_backups, pins, and manifests that stay only because others build on them. */
+static void put_file(const char *path, const char *bytes, size_t size)
+{
+        FILE *file = fopen(path, "w");
+
+        assert_non_null(file);
+        assert_int_equal(fwrite(bytes, 1, size, file), size);
+        assert_int_equal(fclose(file), 0);
+}
+
+/* With these bytes in the pin's file the newest snapshot is kept all the same, without a name, and it is told. */
+static void check_damaged_pin(Fixture *f, const char *path, const char *bytes, size_t size)
+{
+        StoreSnapshotInfo info;
+
+        put_file(path, bytes, size);
+        f->n_problems[STORE_WARNING] = 0;
+        fixture_open(f);
+        assert_int_equal(store_snapshot_find(f->store, "latest", &info), 0);
+        assert_true(info.pinned);
+        assert_string_equal(info.pin_name, "");
+        assert_int_equal(f->n_problems[STORE_WARNING], 1);
+        store_snapshot_info_done(&info);
+        fixture_close(f);
+}
+
+static void check_rot_of_pin(Fixture *f, const char *snapshot)
+{
+        char path[160], good[200], bad[200];
+        size_t size;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/snapshots/%s.pin", f->path, snapshot);
+        file = fopen(path, "r");
+        assert_non_null(file);
+        size = fread(good, 1, sizeof(good), file);
+        fclose(file);
+        assert_int_equal(size, strlen("before.the-deadline_2") + 1 + 64 + 1);
+        for (size_t i = 0; i < size; i++) {
+                memcpy(bad, good, size);
+                bad[i] ^= 0x11;
+                check_damaged_pin(f, path, bad, size);
+                if (i > 0)
+                        check_damaged_pin(f, path, good, i);
+        }
+        put_file(path, good, size);
+        f->n_problems[STORE_WARNING] = 0;
+}
+
+/* The newest snapshots of the store, the third among them, are not pinned. */
+static void check_pin_names(Fixture *f)
+{
+        static const char *const bad[] = { "", "1st", "-x", "now", "latest", "a b", "a/b",
+                                           "a23456789012345678901234567890123456789012345678" };
+        StoreSnapshotInfo info;
+        char snapshot[STORE_SNAPSHOT_NAME_MAX];
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                assert_int_equal(store_snapshot_pin(f->store, "latest", true, bad[i]), -EINVAL);
+        assert_int_equal(store_snapshot_pin(f->store, "latest", true, "first"), 1);
+        assert_int_equal(store_snapshot_pin(f->store, "latest", true, "first"), 0);
+        assert_int_equal(store_snapshot_pin(f->store, "first", true, NULL), 0);
+        assert_int_equal(store_snapshot_pin(f->store, "first", true, "before.the-deadline_2"), 1);
+        assert_int_equal(store_snapshot_find(f->store, "first", &info), -ENOENT);
+        assert_int_equal(store_snapshot_pin(f->store, "3", true, "before.the-deadline_2"), -EEXIST);
+        fixture_close(f);
+        fixture_open(f);
+        assert_int_equal(store_snapshot_find(f->store, "before.the-deadline_2", &info), 0);
+        assert_true(info.pinned);
+        memcpy(snapshot, info.name, sizeof(snapshot));
+        store_snapshot_info_done(&info);
+        fixture_close(f);
+        check_rot_of_pin(f, snapshot);
+        fixture_open(f);
+        assert_int_equal(store_snapshot_pin(f->store, "before.the-deadline_2", false, NULL), 1);
+        assert_int_equal(store_snapshot_find(f->store, "before.the-deadline_2", &info), -ENOENT);
+}
+
 static void test_retention(void **state)
 {
         char pinned[STORE_SNAPSHOT_NAME_MAX], value[32];
@@ -394,8 +471,8 @@ static void test_retention(void **state)
                 assert_int_equal(fixture_submit(&f, sn, NULL), 0);
                 if (i == 2) {
                         memcpy(pinned, f.snapshot_name, sizeof(pinned));
-                        assert_int_equal(store_snapshot_pin(f.store, pinned, true), 1);
-                        assert_int_equal(store_snapshot_pin(f.store, "latest", true), 0);
+                        assert_int_equal(store_snapshot_pin(f.store, pinned, true, NULL), 1);
+                        assert_int_equal(store_snapshot_pin(f.store, "latest", true, NULL), 0);
                 }
         }
         assert_int_equal(count_snapshots(&f), 5);
@@ -411,7 +488,8 @@ static void test_retention(void **state)
                 assert_non_null(strstr(text, "node k02 owner COMMON 7:value 2\n"));
                 assert_non_null(strstr(text, "node k03 owner COMMON 7:value 0\n"));
         }
-        assert_int_equal(store_snapshot_pin(f.store, "3", false), 1);
+        assert_int_equal(store_snapshot_pin(f.store, "3", false, NULL), 1);
+        check_pin_names(&f);
         assert_int_equal(store_snapshot_find(f.store, "99", &info), -ENOENT);
         assert_int_equal(f.n_problems[STORE_WARNING] + f.n_problems[STORE_ERROR], 0);
         fixture_done(&f);
