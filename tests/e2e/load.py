@@ -69,13 +69,15 @@ class Load:
             if user.state != "active":
                 continue
             own = [u for u in self.own[user] if u in user.nodes]
+            # When both a node and its Delete go into a connection that breaks, only its author has it, for ever.
+            arrived = [u for u in own if u in self.added]
             choice = self.rng.random()
             if choice < 0.04 or not own:
                 self.add(user)
             elif choice < 0.06:
                 self.add(user, {**mesh("big", self.rng, vertices=20_000), "edits": {user.name: 0}})
-            elif choice < 0.08 and len(own) > 3:
-                self.delete(user, self.rng.choice(own))
+            elif choice < 0.08 and len(arrived) > 3:
+                self.delete(user, self.rng.choice(arrived))
             elif choice < 0.2:
                 user.metadata(frame_current=self.edits)
             elif choice < 0.5 and self.shared:
