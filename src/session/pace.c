@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/macros.h"
 
 static void advance(Pace *p, uint64_t second)
@@ -24,6 +23,11 @@ void pace_note_data(Pace *p, uint64_t now)
         p->second[p->newest % PACE_SECONDS].n_data++;
 }
 
+void pace_note_found(Pace *p, uint64_t now)
+{
+        p->found = now;
+}
+
 void pace_doubt(Pace *p, uint64_t now)
 {
         advance(p, now / USEC_PER_SEC);
@@ -40,7 +44,7 @@ unsigned pace_lacks(const Pace *p, uint64_t now, uint64_t heard)
 {
         uint64_t second = now / USEC_PER_SEC, oldest = second >= PACE_SECONDS ? second - PACE_SECONDS + 1 : 0;
         /* What was sent in the second before it spoke may have been on its way to it. */
-        uint64_t proved = heard / USEC_PER_SEC;
+        uint64_t proved = p->found != 0 && heard < p->found + PACE_OLD_NEWS ? 0 : heard / USEC_PER_SEC;
         if (proved > 1)
                 oldest = MAX(oldest, proved - 1);
         int64_t lacks = 0, most = 0;

@@ -12,13 +12,18 @@
 
 #include <stdint.h>
 
+#include "base/clock.h"
+
 /* Seconds that are looked back. A client that was busy for longer may handle a command too early. */
 #define PACE_SECONDS 32u
 /* At most so many go before: the client handles one in a millisecond. */
 #define PACE_MAX 1000u
+/* So long after a connection was found again, what a client says may have waited for that. */
+#define PACE_OLD_NEWS (3 * USEC_PER_SEC)
 
 typedef struct Pace {
         uint64_t newest; /* second, CLOCK_MONOTONIC */
+        uint64_t found;  /* when its connection was found again; 0: it has not been */
         struct {
                 uint32_t n_data, n_commands;
         } second[PACE_SECONDS]; /* of newest at newest % PACE_SECONDS */
@@ -27,6 +32,9 @@ typedef struct Pace {
 /* Messages that are sent, at that time in microseconds. */
 void pace_note_data(Pace *p, uint64_t now);
 void pace_note_command(Pace *p, uint64_t now);
+
+/* A connection of the client was found again: what comes over it first the client may have said long ago. */
+void pace_note_found(Pace *p, uint64_t now);
 
 /* Nobody knows how much data was sent before. */
 void pace_doubt(Pace *p, uint64_t now);

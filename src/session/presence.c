@@ -182,6 +182,7 @@ static int user_is_back(Session *s, User *u, Channel by)
         u->away = false;
         u->returned = s->now.now;
         u->old_data = u->data_heard == 0;
+        pace_note_found(u->pace, s->now.now);
         pace_doubt(u->pace, s->now.now);
         for (size_t i = 0; i < ELEMENTSOF(u->lost); i++)
                 u->lost[i] = false;
@@ -246,6 +247,7 @@ static int old_data_read(Session *s, User *u)
         if (!u->old_data)
                 return 0;
         u->old_data = false;
+        pace_note_found(u->pace, s->now.now);
         order_drained(s, u);
         if (u->lost[CHANNEL_DATA])
                 return 0;
@@ -263,8 +265,10 @@ int presence_found(Session *s, User *u, Channel channel)
         if (r < 0 || !u->lost[channel])
                 return r;
         u->lost[channel] = false;
-        if (channel != CHANNEL_TTL)
+        if (channel != CHANNEL_TTL) {
+                pace_note_found(u->pace, s->now.now);
                 begin_return(s, u, u->lost_doubt[channel]);
+        }
         return 0;
 }
 

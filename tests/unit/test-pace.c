@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "test.h"
+
+#include "session/pace.h"
+
+#define START (1000 * USEC_PER_SEC)
+
+static void test_as_many_commands_as_data(void **state)
+{
+        Pace p = {};
+        for (unsigned i = 0; i < 5; i++)
+                pace_note_data(&p, START);
+        assert_int_equal(pace_lacks(&p, START, 0), 5);
+        for (unsigned i = 0; i < 3; i++)
+                pace_note_command(&p, START + USEC_PER_SEC);
+        assert_int_equal(pace_lacks(&p, START + USEC_PER_SEC, 0), 2);
+        assert_int_equal(pace_lacks(&p, START + (PACE_SECONDS + 1) * USEC_PER_SEC, 0), 0);
+}
+
+static void test_who_speaks_is_not_busy(void **state)
+{
+        Pace p = {};
+        pace_note_data(&p, START);
+        assert_int_equal(pace_lacks(&p, START + 5 * USEC_PER_SEC, START + USEC_PER_SEC), 1);
+        assert_int_equal(pace_lacks(&p, START + 5 * USEC_PER_SEC, START + 2 * USEC_PER_SEC), 0);
+}
+
+static void test_old_news_prove_nothing(void **state)
+{
+        Pace p = {};
+        uint64_t now = START + 10 * USEC_PER_SEC;
+        pace_note_data(&p, START);
+        pace_note_found(&p, START + USEC_PER_SEC);
+        pace_doubt(&p, START + USEC_PER_SEC);
+        assert_int_equal(pace_lacks(&p, now, START + USEC_PER_SEC + PACE_OLD_NEWS - 1), PACE_MAX);
+        assert_int_equal(pace_lacks(&p, now, START + USEC_PER_SEC + PACE_OLD_NEWS), 0);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_as_many_commands_as_data),
+                cmocka_unit_test(test_who_speaks_is_not_busy),
+                cmocka_unit_test(test_old_news_prove_nothing),
+        };
+        return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+}
