@@ -37,7 +37,8 @@ bool backup_is_local(const char *destination)
 /* What only says that it came to an end. */
 static bool is_aftermath(const char *line)
 {
-        return strncmp(line, "rsync error:", 12) == 0 || strstr(line, "connection unexpectedly closed");
+        return strncmp(line, "rsync error:", 12) == 0 || strstr(line, "connection unexpectedly closed") ||
+                strstr(line, "Broken pipe");
 }
 
 /* The last line it has said that gives a reason. */

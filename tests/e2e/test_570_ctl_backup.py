@@ -218,6 +218,15 @@ def test_what_stands_in_the_way_elsewhere(session, fake_ssh, tmp_path):
     at = ("--json", "--data-dir", session.server.data_dir)
     ctl.refused(ctl.FAILED, "Could not resolve hostname nowhere", "backup", "nowhere:/srv/backup", *at,
                 environment=fake_ssh.environment)
+    # Whether rsync still tries to write when ssh has ended is a matter of luck.
+    unlucky = tmp_path / "unlucky"
+    unlucky.mkdir()
+    (unlucky / "rsync").write_text("#!/bin/sh\necho 'ssh: Could not resolve hostname nowhere' >&2\n"
+                                   "echo 'rsync: [Receiver] safe_write failed to write 6 bytes to fd 4: Broken pipe (32)' >&2\n"
+                                   "echo 'rsync error: error in rsync protocol data stream (code 12)' >&2\nexit 12\n")
+    (unlucky / "rsync").chmod(0o755)
+    ctl.refused(ctl.FAILED, "Could not resolve hostname nowhere", "backup", "nowhere:/srv/backup", *at,
+                environment={"PATH": f"{unlucky}:{os.environ['PATH']}"})
     port = free_ports()[0]
     ctl.refused(ctl.FAILED, "Connection refused", "backup", f"rsync://127.0.0.1:{port}/backup", *at)
     (tmp_path / "empty").mkdir()
