@@ -31,7 +31,9 @@ void pace_note_found(Pace *p, uint64_t now)
 void pace_doubt(Pace *p, uint64_t now)
 {
         advance(p, now / USEC_PER_SEC);
-        p->second[p->newest % PACE_SECONDS].n_data += PACE_MAX;
+        /* As much as is made up for at most: what is known of besides adds nothing to it. */
+        memset(p->second, 0, sizeof p->second);
+        p->second[p->newest % PACE_SECONDS].n_data = PACE_MAX;
 }
 
 void pace_note_command(Pace *p, uint64_t now)

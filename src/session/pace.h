@@ -19,7 +19,7 @@
 /* At most so many go before: the client handles one in a millisecond. */
 #define PACE_MAX 1000u
 /* So long after a connection was found again, what a client says may have waited for that. */
-#define PACE_OLD_NEWS (3 * USEC_PER_SEC)
+#define PACE_OLD_NEWS (2 * USEC_PER_SEC)
 
 typedef struct Pace {
         uint64_t newest; /* second, CLOCK_MONOTONIC */

@@ -36,12 +36,26 @@ static void test_old_news_prove_nothing(void **state)
         assert_int_equal(pace_lacks(&p, now, START + USEC_PER_SEC + PACE_OLD_NEWS), 0);
 }
 
+/* A return is doubted when the client is back, and again when its data channel is. */
+static void test_doubt_does_not_add_up(void **state)
+{
+        Pace p = {};
+        pace_note_data(&p, START);
+        pace_doubt(&p, START + USEC_PER_SEC);
+        pace_doubt(&p, START + USEC_PER_SEC);
+        pace_note_data(&p, START + USEC_PER_SEC);
+        for (unsigned i = 0; i < PACE_MAX; i++)
+                pace_note_command(&p, START + 2 * USEC_PER_SEC);
+        assert_int_equal(pace_lacks(&p, START + 2 * USEC_PER_SEC, 0), 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_as_many_commands_as_data),
                 cmocka_unit_test(test_who_speaks_is_not_busy),
                 cmocka_unit_test(test_old_news_prove_nothing),
+                cmocka_unit_test(test_doubt_does_not_add_up),
         };
         return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
 }
