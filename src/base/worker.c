@@ -21,7 +21,7 @@ struct Worker {
         JobList queues[_WORKER_PRIORITY_MAX];
         JobList finished;
         WorkerJob *running;
-        WorkerJob *awaited; /* the owner, in worker_wait(), takes its result itself */
+        WorkerJob *awaited; /* the owner, in worker_submit_and_wait(), takes its result itself */
         unsigned n_pending;
         bool threaded;
         bool closing; /* low jobs end with -ECANCELED instead of being queued again */

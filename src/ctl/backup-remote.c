@@ -226,6 +226,7 @@ static size_t prefix;
 static int add_sum(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
         uint8_t digest[DIGEST_SIZE];
+        char text[DIGEST_TEXT_SIZE];
         void *data = NULL;
         int fd;
 
@@ -242,9 +243,7 @@ static int add_sum(const char *path, const struct stat *st, int type, struct FTW
         digest_buffer(data ?: "", (size_t)st->st_size, digest);
         if (data)
                 munmap(data, (size_t)st->st_size);
-        for (size_t i = 0; i < sizeof(digest); i++)
-                fprintf(sums, "%02x", digest[i]);
-        fprintf(sums, "  %s\n", path + prefix);
+        fprintf(sums, "%s  %s\n", digest_format(digest, text), path + prefix);
         return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/macros.h"
@@ -66,4 +67,11 @@ Digest *digest_free(Digest *d)
                 free(d);
         }
         return NULL;
+}
+
+const char *digest_format(const uint8_t digest[static DIGEST_SIZE], char text[static DIGEST_TEXT_SIZE])
+{
+        for (size_t i = 0; i < DIGEST_SIZE; i++)
+                snprintf(text + 2 * i, 3, "%02x", digest[i]);
+        return text;
 }

@@ -8,10 +8,14 @@
  * process: a store that cannot hash must not go on. */
 
 #define DIGEST_SIZE 32
+#define DIGEST_TEXT_SIZE (2 * DIGEST_SIZE + 1)
 
 typedef struct Digest Digest;
 
 void digest_buffer(const void *data, size_t size, uint8_t ret[static DIGEST_SIZE]);
+
+/* As hexadecimal digits; returns text. */
+const char *digest_format(const uint8_t digest[static DIGEST_SIZE], char text[static DIGEST_TEXT_SIZE]);
 
 Digest *digest_new(void);
 void digest_update(Digest *d, const void *data, size_t size);

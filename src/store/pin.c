@@ -8,8 +8,7 @@
 #include "store/digest.h"
 #include "store/internal.h"
 
-#define HEX_SIZE (2u * DIGEST_SIZE)
-#define FILE_MAX (STORE_PIN_NAME_MAX + HEX_SIZE + 2u)
+#define FILE_MAX (STORE_PIN_NAME_MAX + DIGEST_TEXT_SIZE + 1u)
 
 static bool is_letter(char c)
 {
@@ -31,12 +30,10 @@ bool store_pin_name_is_valid(const char *name)
 static size_t format(const char *name, char text[static FILE_MAX + 1])
 {
         uint8_t digest[DIGEST_SIZE];
-        size_t n = (size_t)snprintf(text, FILE_MAX + 1, "%s\n", name);
+        char hex[DIGEST_TEXT_SIZE];
 
         digest_buffer(name, strlen(name), digest);
-        for (size_t i = 0; i < sizeof(digest); i++)
-                n += (size_t)snprintf(text + n, FILE_MAX + 1 - n, "%02x", digest[i]);
-        return n + (size_t)snprintf(text + n, FILE_MAX + 1 - n, "\n");
+        return (size_t)snprintf(text, FILE_MAX + 1, "%s\n%s\n", name, digest_format(digest, hex));
 }
 
 static int write_empty(Store *s, const char *file)
