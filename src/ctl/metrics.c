@@ -138,6 +138,11 @@ static double sync_of(json_object *o)
         return (double)answer_int(json_object_object_get(o, "store"), "sync_usec_max") / 1e6;
 }
 
+static double turn_of(json_object *o)
+{
+        return (double)answer_int(json_object_object_get(o, "loop"), "longest_turn_usec") / 1e6;
+}
+
 static double scrubbed_of(json_object *o)
 {
         return (double)answer_time(json_object_object_get(o, "store"), "scrub_finished") / 1e6;
@@ -151,6 +156,7 @@ static const struct {
         {"scenekeep_last_save_timestamp_seconds", "When a snapshot was last taken", saved_of},
         {"scenekeep_start_timestamp_seconds", "When the daemon was started", started_of},
         {"scenekeep_sync_max_seconds", "The slowest fdatasync so far", sync_of},
+        {"scenekeep_loop_turn_max_seconds", "The longest turn of the event loop of late (10 to 20 s), in which everybody waits", turn_of},
         {"scenekeep_scrub_timestamp_seconds", "When everything was last verified", scrubbed_of},
 };
 
@@ -172,11 +178,11 @@ static void put_values(FILE *f, const Sessions *s)
         }
 }
 
-static void put_histogram(FILE *f, const char *name, const char *key, const char *help, const Sessions *s)
+static void put_histogram(FILE *f, const char *name, const char *section, const char *key, const char *help, const Sessions *s)
 {
         put_family(f, name, "histogram", help);
         for (size_t i = 0; i < s->n; i++) {
-                json_object *h = json_object_object_get(json_object_object_get(s->status[i], "store"), key);
+                json_object *h = json_object_object_get(json_object_object_get(s->status[i], section), key);
                 json_object *buckets = json_object_object_get(h, "buckets");
 
                 for (size_t k = 0; buckets && k < json_object_array_length(buckets); k++) {
@@ -221,8 +227,10 @@ static void put_metrics(FILE *f, const Sessions *s)
         for (size_t i = 0; i < ELEMENTSOF(metrics); i++)
                 put_metric(f, &metrics[i], s);
         put_values(f, s);
-        put_histogram(f, "scenekeep_durable_lag_seconds", "durable_lag", "Time from accepting a record to its being durable", s);
-        put_histogram(f, "scenekeep_save_seconds", "save_seconds", "Time that snapshots took", s);
+        put_histogram(f, "scenekeep_durable_lag_seconds", "store", "durable_lag",
+                      "Time from accepting a record to its being durable", s);
+        put_histogram(f, "scenekeep_save_seconds", "store", "save_seconds", "Time that snapshots took", s);
+        put_histogram(f, "scenekeep_loop_turn_seconds", "loop", "turns", "Time that turns of the event loop took", s);
         put_users(f, s);
         fputs("# EOF\n", f);
 }

@@ -173,6 +173,15 @@ static json_object *store_json(const Manager *m)
         return o;
 }
 
+static json_object *loop_json(const Manager *m)
+{
+        json_object *o = json_object_new_object();
+
+        add_histogram(o, "turns", &m->turns.seconds);
+        add_int(o, "longest_turn_usec", turns_longest(&m->turns, clock_monotonic_usec()));
+        return o;
+}
+
 json_object *control_status(const ManagerControl *c)
 {
         const Manager *m = c->manager;
@@ -217,5 +226,6 @@ json_object *control_status(const ManagerControl *c)
         json_object_object_add(o, "users", users_json(m));
         json_object_object_add(o, "network", network_json(m));
         json_object_object_add(o, "store", store_json(m));
+        json_object_object_add(o, "loop", loop_json(m));
         return o;
 }

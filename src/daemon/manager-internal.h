@@ -14,6 +14,7 @@
 #include "daemon/report.h"
 #include "daemon/restore.h"
 #include "daemon/saver.h"
+#include "daemon/turns.h"
 
 typedef struct ManagerControl ManagerControl;
 
@@ -30,6 +31,7 @@ struct Manager {
         ManagerState state;
 
         sd_event *event;
+        Turns turns;
         Report *report;
         Worker *worker;
         Worker *checker; /* large messages; it never waits for a disk */

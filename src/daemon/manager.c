@@ -368,7 +368,7 @@ int manager_new(Manager **ret, const ManagerParameters *parameters)
 
 int manager_run(Manager *m)
 {
-        return sd_event_loop(m->event);
+        return turns_run(&m->turns, m->event);
 }
 
 Manager *manager_free(Manager *m)

@@ -89,9 +89,12 @@ def test_metrics(session):
     assert value(families, "scenekeep_records", "scenekeep_records_total") > 9
     assert value(families, "scenekeep_user_backlog_bytes", user='ber"ta\\') >= 0
     wanted = {"updates": "counter", "received_bytes": "counter", "drops": "counter", "backlog_bytes": "gauge",
-              "durable_lag_seconds": "histogram", "save_seconds": "histogram", "scrub_damaged": "gauge", "users": "gauge",
+              "durable_lag_seconds": "histogram", "save_seconds": "histogram", "loop_turn_seconds": "histogram",
+              "loop_turn_max_seconds": "gauge", "scrub_damaged": "gauge", "users": "gauge",
               "joins": "counter", "failed_logins": "counter", "restarts_survived": "counter"}
     assert {n: families["scenekeep_" + n].kind for n in wanted} == wanted
+    assert 0 < value(families, "scenekeep_loop_turn_max_seconds") <= value(families, "scenekeep_loop_turn_seconds",
+                                                                           "scenekeep_loop_turn_seconds_sum")
     assert families["scenekeep_save_seconds"].unit == "seconds" and families["scenekeep_log_bytes"].unit == "bytes"
 
 
