@@ -157,6 +157,9 @@ static int expected(const ConfigKey *key, char **ret)
                              key->max);
                 break;
         case CONFIG_TEXT:
+                n = asprintf(ret, "a text of %" PRIu64 " to %" PRIu64 " bytes in quotes, without line breaks and the like",
+                             key->min, key->max);
+                break;
         case CONFIG_PASSWORD:
                 n = asprintf(ret, "a text of %" PRIu64 " to %" PRIu64 " bytes in quotes", key->min, key->max);
                 break;
@@ -203,12 +206,21 @@ static int list_parse(const char *text, char ***ret, size_t *ret_n)
         return 0;
 }
 
+/* It would break the lines and fields that it is shown in. */
+static bool has_control(const char *text)
+{
+        for (; *text; text++)
+                if (iscntrl((unsigned char)*text))
+                        return true;
+        return false;
+}
+
 static int set_text(Config *c, const ConfigKey *key, const char *text, char **ret_expected)
 {
         char **field = config_field(c, key), *copy = NULL;
         size_t size = strlen(text);
 
-        if (size < key->min || size > key->max)
+        if (size < key->min || size > key->max || (key->type == CONFIG_TEXT && has_control(text)))
                 return expected(key, ret_expected);
         if (size > 0 || key->default_text) {
                 copy = strdup(text);

@@ -54,6 +54,17 @@ void config_loader_unknown_key(ConfigLoader *l, const char *origin, const char *
                 config_loader_fault(l, origin, "'%s' is not a setting; scenekeep.conf(5) lists them all", name);
 }
 
+/* Each fault is a line of its own. */
+static char *on_one_line(const char *text)
+{
+        char *copy = strdup(text);
+
+        for (char *s = copy; s && *s; s++)
+                if (iscntrl((unsigned char)*s))
+                        *s = '?';
+        return copy;
+}
+
 int config_loader_set(ConfigLoader *l, const ConfigKey *key, ConfigRank rank, const char *origin, const char *text)
 {
         _cleanup_free_ char *right = NULL;
@@ -64,10 +75,12 @@ int config_loader_set(ConfigLoader *l, const ConfigKey *key, ConfigRank rank, co
                 return 0;
         r = config_value_set(l->config, key, text, &right);
         if (r == -EINVAL) {
+                _cleanup_free_ char *shown = on_one_line(text);
+
                 if (key->type == CONFIG_PASSWORD)
                         config_loader_fault(l, origin, "'%s' must be %s", key->name, right);
                 else
-                        config_loader_fault(l, origin, "'%s' must be %s, not \"%s\"", key->name, right, text);
+                        config_loader_fault(l, origin, "'%s' must be %s, not \"%s\"", key->name, right, shown ?: "");
                 return 0;
         }
         if (r == 0)

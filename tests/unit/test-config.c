@@ -184,6 +184,12 @@ static void test_faults_say_where_and_what(void **state)
         assert_refused(s, "allow = [ \"10.0.0.0/33\" ];",
                        ":1: 'allow' must be a list of addresses or networks, such as [ \"192.168.0.5\", \"10.0.0.0/8\" ], "
                        "not \"10.0.0.0/33\"");
+        assert_refused(s, "port = 5555;\nsession_name = \"two\\nlines\";",
+                       ":2: 'session_name' must be a text of 1 to 64 bytes in quotes, without line breaks and the like, "
+                       "not \"two?lines\"");
+        assert_refused(s, "log_file = \"/var/log/a\\x7f\";",
+                       ":1: 'log_file' must be a text of 0 to 4000 bytes in quotes, without line breaks and the like, "
+                       "not \"/var/log/a?\"");
         assert_refused(s, "store : { port = 1; };",
                        ":1: 'store' is not a setting; scenekeep.conf(5) lists them all");
 }
