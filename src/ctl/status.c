@@ -110,11 +110,17 @@ static ExitStatus status_stopped(const Ctl *ctl)
         ExitStatus status = source_open_store(ctl, &store);
         StoreStats stats;
         Restarts restarts;
+        _cleanup_free_ char *reason = NULL;
+        uint64_t when = 0;
         bool saved;
 
         if (status != CTL_OK)
                 return status;
         saved = store_snapshot_find(store, "latest", &info) == 0;
+        if (saved && store_last_save(store, &info, &when, &reason) < 0) {
+                store_snapshot_info_done(&info);
+                return ctl_fail(ctl, CTL_FAILED, "out of memory");
+        }
         store_get_stats(store, &stats);
         restarts_read(&restarts, ctl->data_dir);
         if (ctl->json) {
@@ -125,8 +131,8 @@ static ExitStatus status_stopped(const Ctl *ctl)
                 json_add_text(o, "data_dir", ctl->data_dir);
                 json_add_int(o, "node_count", info.node_count);
                 json_add_int(o, "bytes", info.payload_bytes);
-                json_add_time(o, "last_save", info.time_usec);
-                json_add_text(o, "last_save_reason", info.reason);
+                json_add_time(o, "last_save", when);
+                json_add_text(o, "last_save_reason", reason);
                 json_add_int(o, "log_bytes", stats.log_bytes);
                 json_add_int(o, "snapshots", stats.n_snapshots);
                 json_add_int(o, "restarts_survived", restarts.n_survived);
@@ -136,8 +142,8 @@ static ExitStatus status_stopped(const Ctl *ctl)
                 if (saved)
                         printf("%-12s %llu nodes, %s\n", "Scene", (unsigned long long)info.node_count,
                                format_size(size, sizeof(size), info.payload_bytes));
-                print_since("Saved", info.time_usec);
-                printf("%s%s\n", saved ? ", " : "", saved ? info.reason : "");
+                print_since("Saved", when);
+                printf("%s%s\n", saved ? ", " : "", saved ? reason : "");
                 printf("%-12s %s in the log, %llu snapshots\n", "Disk", format_size(size, sizeof(size), stats.log_bytes),
                        (unsigned long long)stats.n_snapshots);
                 print_restarts(restarts.n_survived);

@@ -89,6 +89,17 @@ static void format_bytes(uint64_t n, char *buffer, size_t size)
         snprintf(buffer, size, i == 0 || value >= 10 ? "%.0f %s" : "%.1f %s", value, units[i]);
 }
 
+/* The day is told when it is another one. */
+static void format_time(uint64_t usec, char *buffer, size_t size)
+{
+        time_t now = (time_t)(clock_realtime_usec() / USEC_PER_SEC), then = (time_t)(usec / USEC_PER_SEC);
+        struct tm today, tm;
+        localtime_r(&now, &today);
+        localtime_r(&then, &tm);
+        bool same = tm.tm_year == today.tm_year && tm.tm_yday == today.tm_yday;
+        strftime(buffer, size, same ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm);
+}
+
 void manager_format_status(const Manager *m, char *buffer, size_t size)
 {
         SessionStatus status;
@@ -98,10 +109,8 @@ void manager_format_status(const Manager *m, char *buffer, size_t size)
         const char *reason;
         uint64_t when = saver_last_saved(m->saver, &reason);
         if (when > 0) {
-                time_t seconds = (time_t)(when / USEC_PER_SEC);
-                struct tm tm;
-                char text[16];
-                strftime(text, sizeof text, "%H:%M:%S", localtime_r(&seconds, &tm));
+                char text[32];
+                format_time(when, text, sizeof text);
                 snprintf(saved, sizeof saved, "saved %s (%.128s)", text, reason);
         }
         char away[32] = "";

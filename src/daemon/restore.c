@@ -60,6 +60,7 @@ Restore *restore_free(Restore *r)
         }
         store_load_free(r->load);
         sd_event_source_disable_unref(r->defer);
+        free(r->result.save_reason);
         free(r);
         return NULL;
 }
@@ -327,8 +328,12 @@ static int load_state(Restore *r)
         if (k < 0)
                 return k;
         const StoreSnapshotInfo *info = store_load_snapshot(r->load);
-        if (info)
+        if (info) {
                 snprintf(r->result.snapshot, sizeof r->result.snapshot, "%s", info->name);
+                k = store_last_save(r->store, info, &r->result.saved, &r->result.save_reason);
+                if (k < 0)
+                        return k;
+        }
         Bytes *state = store_load_snapshot_state(r->load);
         if (state) {
                 k = session_load_state(r->session, state);

@@ -17,6 +17,8 @@ typedef struct Restore Restore;
 
 typedef struct RestoreResult {
         char snapshot[64]; /* name, "" when there was none */
+        uint64_t saved;    /* CLOCK_REALTIME microseconds of the last save, 0: there was none */
+        char *save_reason; /* borrowed */
         uint64_t n_records; /* journal records after it */
         size_t n_repaired;  /* nodes of which an older version had to be used */
         size_t n_lost;      /* nodes of which none was left */

@@ -323,6 +323,17 @@ uint64_t saver_last_saved(const Saver *s, const char **ret_reason)
         return s->last_saved;
 }
 
+int saver_note_saved(Saver *s, uint64_t usec, const char *reason)
+{
+        char *copy = strdup(reason);
+        if (!copy)
+                return -ENOMEM;
+        free(s->last_reason);
+        s->last_reason = copy;
+        s->last_saved = usec;
+        return 0;
+}
+
 const Histogram *saver_seconds(const Saver *s)
 {
         return &s->seconds;

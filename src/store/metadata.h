@@ -3,8 +3,6 @@
 
 #include "store/internal.h"
 
-struct json_object;
-
 typedef struct Metadata {
         const StoreSnapshotInfo *info; /* of the newest snapshot */
         uint64_t time_usec;            /* of the save, which may have found nothing to write */
@@ -16,6 +14,3 @@ typedef struct Metadata {
 
 /* Writes session_metadata.json, for people and scripts. In the worker. */
 int metadata_write(Store *s, const Metadata *m);
-
-/* An instant as in that file: ISO 8601, UTC. */
-struct json_object *metadata_time(uint64_t usec);

@@ -106,6 +106,10 @@ StoreSnapshot *store_snapshot_free(StoreSnapshot *sn);
 
 /* ---- the ones there are ---- */
 
+/* The last save that this snapshot stands for: its own, or a later one that found nothing changed, as session_metadata.json
+ * says. CLOCK_REALTIME; the reason is the caller's to free. Returns 0 or -ENOMEM. */
+int store_last_save(Store *s, const StoreSnapshotInfo *snapshot, uint64_t *ret_usec, char **ret_reason);
+
 /* Newest first. The array and its items (store_snapshot_info_done()) belong to the caller. Reads the
  * manifests' heads. */
 int store_snapshot_list(Store *s, StoreSnapshotInfo **ret, size_t *ret_n);

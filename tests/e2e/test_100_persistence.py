@@ -3,9 +3,12 @@
 """Saving, and finding everything again."""
 
 import os
+import re
 import signal
+import socket
 import stat
 import sys
+import time
 
 import tap  # first: it says which packages are missing
 import pytest
@@ -97,6 +100,56 @@ def test_shutdown_saves(session, fleet, number):
     carl = session.connect("carl").wait_state("active")
     assert carl.answers == ["RUNNING"], "nobody has to press Init again"
     assert carl.scene() == expected
+
+
+class StatusLines:
+    """Stands in for systemd: the status lines that the daemon has sent it."""
+
+    def __init__(self, folder):
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(folder / "notify"))
+        self._socket.setblocking(False)
+        self.environment = {"NOTIFY_SOCKET": str(folder / "notify")}
+        self._lines = []
+
+    def read(self):
+        try:
+            while True:
+                self._lines += re.findall("^STATUS=(.*)$", self._socket.recv(65536).decode(), re.M)
+        except BlockingIOError:
+            return self._lines
+
+    def close(self):
+        self._socket.close()
+
+
+def test_status_after_a_restart_tells_the_last_save(make_session, fleet, tmp_path):
+    """Of the life before, be it that it had nothing to write."""
+    lines = StatusLines(tmp_path)
+    server = make_session(environment=lines.environment).server
+    assert "not saved yet" in lines.read()[0]
+    for number, reason in ((signal.SIGTERM, "shutdown"), (signal.SIGTERM, "shutdown"), (signal.SIGKILL, "shutdown")):
+        if number == signal.SIGKILL:
+            mark = server.mark()
+            server.send_signal(signal.SIGUSR1)
+            reason = "manual"
+            saved(server, reason, mark)
+        server.guarded = False
+        n_lines = len(lines.read())
+        server.restart(number)
+        server.guarded = True
+        first = next(line for line in lines.read()[n_lines:] if " nodes, " in line)
+        when = time.strftime("%H:%M:%S", time.localtime(server.metadata()["timestamp"]))
+        assert first.endswith(f"saved {when} ({reason})"), first
+    lines.close()
+
+
+def test_metadata_is_a_text_file(session):
+    """Of whole lines, as `cat` and scripts want it."""
+    session.server.guarded = False
+    session.server.stop()
+    with open(os.path.join(session.server.data_dir, "session_metadata.json"), "rb") as stream:
+        assert stream.read().endswith(b"}\n")
 
 
 def test_sigusr1_saves(session, fleet):
