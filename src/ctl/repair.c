@@ -18,7 +18,7 @@
 
 #define PROBLEMS_MAX 20u
 
-static void on_problem(void *userdata, StoreLevel level, const char *text)
+static void on_problem(void *userdata, StoreLevel level, const char *damaged, const char *text)
 {
         Repair *r = userdata;
 
@@ -109,7 +109,7 @@ static void look_for_parts(Repair *r)
                 if (!path || access(path, F_OK) == 0 || asprintf(&text, "%s is missing.", path) < 0)
                         text = NULL;
                 if (text)
-                        on_problem(r, STORE_ERROR, text);
+                        on_problem(r, STORE_ERROR, NULL, text);
         }
 }
 

@@ -24,7 +24,7 @@ typedef struct Verification {
         bool ended;
 } Verification;
 
-static void on_problem(void *userdata, StoreLevel level, const char *text)
+static void on_problem(void *userdata, StoreLevel level, const char *damaged, const char *text)
 {
         Verification *v = userdata;
 

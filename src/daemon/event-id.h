@@ -9,29 +9,31 @@
 #define EVENT_SESSION_READY "67d2cf8894174b2e813a2c3914af3da1"
 /* The daemon has saved and leaves */
 #define EVENT_SESSION_STOPPED "74ffd36059f54989b120582b5d0b7d16"
-/* SCENEKEEP_USER= */
+/* SCENEKEEP_USER=, SCENEKEEP_NODES= */
 #define EVENT_INIT_STARTED "64390958bfff4bd2a26a0a9544174860"
 /* A user has filled the empty session; SCENEKEEP_USER=, SCENEKEEP_NODES= */
 #define EVENT_SESSION_INITIALIZED "0202701da45647d0a948f32a3ad0bb77"
-/* The initiator vanished midway; SCENEKEEP_USER= */
+/* The initiator vanished midway; SCENEKEEP_USER=, SCENEKEEP_REASON= */
 #define EVENT_INIT_ABANDONED "ad87871e9bc940c398706990e58c5a94"
 /* State read back from disk; SCENEKEEP_SNAPSHOT=, SCENEKEEP_NODES= */
 #define EVENT_SESSION_RESTORED "1dc5e563705d474ead9c7b6b5c94c79e"
 /* SCENEKEEP_REASON=, SCENEKEEP_SNAPSHOT=, SCENEKEEP_NODES=, SCENEKEEP_BYTES= */
 #define EVENT_SESSION_SAVED "82e78120aff1439d944c60d67a3838fc"
-/* SCENEKEEP_REASON=, ERRNO= */
+/* SCENEKEEP_REASON= */
 #define EVENT_SAVE_FAILED "b3eb3dae26704426927182999cb63c7d"
-/* Writing fails, the session goes on in memory; ERRNO= */
+/* Writing fails, the session goes on in memory; SCENEKEEP_REASON= */
 #define EVENT_STORE_DEGRADED "85e830712d204d50971e7796b08f8037"
 /* The disk takes longer than updates wait for it, nothing has failed; SCENEKEEP_REASON= */
 #define EVENT_STORE_SLOW "5394e163d51d41dfa86461fdb39ce32b"
 /* Writing works again and nothing is owed to the disk */
 #define EVENT_STORE_RECOVERED "b21a67296f5f4a9cb0eeb0acdab27e04"
-/* Data that fails its digest was set aside; SCENEKEEP_FILE= */
+/* Data that fails its digest was set aside; SCENEKEEP_FILE=, and SCENEKEEP_NODE= where it is one's */
 #define EVENT_STORE_DAMAGED "7d8d3820cafa40a0b3c1f77a31906817"
+/* Something else about the data folder needs a look; the message says what */
+#define EVENT_STORE_PROBLEM "5e8d0b6059e04eff879d1ffa1042c6fc"
 /* The data folder cannot be used; the daemon does not start over it */
 #define EVENT_STORE_REFUSED "3fcb68fb2369428ba4354b415a30b083"
-/* A scrub went through; SCENEKEEP_BYTES= */
+/* A scrub went through; SCENEKEEP_BYTES=, SCENEKEEP_DAMAGED= */
 #define EVENT_STORE_VERIFIED "4289063f33354bd6ac394d37a8a3c9d8"
 /* SCENEKEEP_USER=, SCENEKEEP_ADDRESS= */
 #define EVENT_USER_LOGIN "7c55883567f542229bd673730baf5a13"
@@ -47,7 +49,7 @@
 #define EVENT_USER_CAUGHT_UP "0fa92a443d614a6ea171f43111bd31aa"
 /* SCENEKEEP_USER=, SCENEKEEP_ADMIN= */
 #define EVENT_USER_KICKED "c7b3289a01ef471fb37e30aa3e152763"
-/* Over its backlog for too long, was told and dropped; SCENEKEEP_USER=, SCENEKEEP_BYTES= */
+/* Over its backlog for too long, was told and dropped; SCENEKEEP_USER=, SCENEKEEP_ADDRESS=, SCENEKEEP_BYTES= */
 #define EVENT_USER_TOO_SLOW "ed211237c1ec4af7be4e9a8c08d4ca8a"
 /* Less than min_free_space is left; SCENEKEEP_BYTES= */
 #define EVENT_DISK_LOW "46ca8224931a49e1b283be7055adc362"
@@ -55,7 +57,7 @@
 #define EVENT_USER_FILLS_DISK "55c314a90f38430c99fc0d537c6a9c4e"
 /* SCENEKEEP_USER=, SCENEKEEP_ADDRESS=, SCENEKEEP_REASON= */
 #define EVENT_LOGIN_REFUSED "1cb01e4adb4f45adb33b22da1c03e6d0"
-/* Malformed or forbidden traffic; SCENEKEEP_ADDRESS=, SCENEKEEP_USER=, SCENEKEEP_REASON= */
+/* Malformed or forbidden traffic; SCENEKEEP_ADDRESS=, SCENEKEEP_REASON=, and SCENEKEEP_USER= of one who is logged in */
 #define EVENT_PEER_REFUSED "a876646ed2cc4146bcd9ebfedf5d2759"
 /* SCENEKEEP_ADDRESS= */
 #define EVENT_PEER_BANNED "f04c4393e2fc4285ad4c398941e97492"

@@ -98,7 +98,8 @@ static void report_reload(const ConfigDiff *diff)
                 log_event(LOG_NOTICE, EVENT_CONFIG_RELOADED, LOG_FIELDS(LOG_TEXT("KEYS", &keys[0])),
                           "Configuration reloaded; applied: %s", keys);
         } else
-                log_event(LOG_NOTICE, EVENT_CONFIG_RELOADED, NULL, "Configuration reloaded; nothing to apply");
+                log_event(LOG_NOTICE, EVENT_CONFIG_RELOADED, LOG_FIELDS(LOG_TEXT("KEYS", "none")),
+                          "Configuration reloaded; nothing to apply");
         if (diff->n_restart > 0) {
                 join_keys(diff->restart, diff->n_restart, keys, sizeof keys);
                 log_event(LOG_WARNING, EVENT_CONFIG_NEEDS_RESTART, LOG_FIELDS(LOG_TEXT("KEYS", &keys[0])),

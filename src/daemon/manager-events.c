@@ -170,9 +170,9 @@ const ExecutorFuncs manager_executor_funcs = {
 
 /* ---- store ---- */
 
-static void on_problem(void *userdata, StoreLevel level, const char *text)
+static void on_problem(void *userdata, StoreLevel level, const char *damaged, const char *text)
 {
-        report_problem(level, text);
+        report_problem(level, damaged, text);
 }
 
 static void on_written(void *userdata)

@@ -131,12 +131,13 @@ static int drop_slow_peers(Manager *m, SessionTime t)
                 if (net_peer_status(m->net, &peer, &status) != 0 || status.backlog_since == 0 ||
                     t.now - status.backlog_since < m->config->backlog_timeout)
                         continue;
+                const char *name = session_user_name(m->session, &peer) ?: "somebody";
                 log_event(LOG_WARNING, EVENT_USER_TOO_SLOW,
-                          LOG_FIELDS(LOG_TEXT("ADDRESS", status.address),
+                          LOG_FIELDS(LOG_TEXT("USER", name), LOG_TEXT("ADDRESS", status.address),
                                      LOG_NUMBER("BYTES", status.queued + status.in_flight)),
-                          "The client at %s has not taken its updates for %" PRIu64
+                          "The client of %s at %s has not taken its updates for %" PRIu64
                           " seconds and is disconnected. Its network is slower than the session",
-                          status.address, (t.now - status.backlog_since) / USEC_PER_SEC);
+                          name, status.address, (t.now - status.backlog_since) / USEC_PER_SEC);
                 int k = session_disconnect(m->session, t, &peer,
                                            "your connection is too slow for this session",
                                            executor_effects(m->executor));

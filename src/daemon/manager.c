@@ -135,7 +135,7 @@ static int begin_serving(Manager *m, const RestoreResult *result)
         SessionTime t = manager_time();
         int k = session_load_done(m->session, t, executor_effects(m->executor));
         if (k >= 0 && result->saved > 0)
-                k = saver_note_saved(m->saver, result->saved, result->save_reason);
+                k = saver_note_saved(m->saver, result->snapshot, result->saved, result->save_reason);
         if (k < 0)
                 return k;
         SessionStatus status;

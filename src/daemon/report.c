@@ -84,10 +84,18 @@ void report_session(Report *r, const Effect *log)
         const char *address = log->log.address ?: "";
         if (event->limited && !admit(r, *address ? address : (log->log.user ?: "unknown peer")))
                 return;
-        log_event(priorities[log->log.level], event->id,
-                  LOG_FIELDS(LOG_TEXT("USER", log->log.user), LOG_TEXT("ADDRESS", address),
-                             LOG_TEXT("REASON", log->log.text)),
-                  "%s", log->log.text);
+        const LogField all[] = {
+                LOG_TEXT("USER", log->log.user),     LOG_TEXT("ADDRESS", address),
+                LOG_TEXT("REASON", log->log.reason), LOG_TEXT("NODE", log->log.node),
+                LOG_TEXT("ADMIN", log->log.admin),   LOG_NUMBER("NODES", log->log.n_nodes),
+        };
+        LogField fields[ELEMENTSOF(all) + 1];
+        size_t n = 0;
+        for (size_t i = 0; i < ELEMENTSOF(all); i++)
+                if (all[i].value ? all[i].value[0] != 0 : all[i].number != 0)
+                        fields[n++] = all[i];
+        fields[n] = (LogField){ .name = NULL };
+        log_event(priorities[log->log.level], event->id, fields, "%s", log->log.text);
 }
 
 void report_bad_peer(Report *r, const char *address, NetBadPeer what)
@@ -106,10 +114,13 @@ void report_banned(const char *address, uint64_t ban_usec)
                   ban_usec / USEC_PER_SEC);
 }
 
-void report_problem(StoreLevel level, const char *text)
+void report_problem(StoreLevel level, const char *damaged, const char *text)
 {
         int priority = level == STORE_ERROR ? LOG_ERR : level == STORE_WARNING ? LOG_WARNING : LOG_NOTICE;
-        log_event(priority, level == STORE_NOTICE ? NULL : EVENT_STORE_DAMAGED, NULL, "%s", text);
+        if (damaged)
+                log_event(priority, EVENT_STORE_DAMAGED, LOG_FIELDS(LOG_TEXT("FILE", damaged)), "%s", text);
+        else
+                log_event(priority, level == STORE_NOTICE ? NULL : EVENT_STORE_PROBLEM, NULL, "%s", text);
 }
 
 void report_degraded(StoreLevel level, const char *reason, bool always)

@@ -19,7 +19,7 @@ DEFINE_CLEANUP(Report *, report_free)
 void report_session(Report *r, const Effect *log); /* an EFFECT_LOG */
 void report_bad_peer(Report *r, const char *address, NetBadPeer what);
 void report_banned(const char *address, uint64_t ban_usec);
-void report_problem(StoreLevel level, const char *text);
+void report_problem(StoreLevel level, const char *damaged, const char *text); /* as in StoreEvents */
 /* reason NULL: well again; always: sync = "always". */
 void report_degraded(StoreLevel level, const char *reason, bool always);
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -119,6 +121,23 @@ static int step_entries(Restore *r)
 
 /* ---- damaged ones ---- */
 
+_printf_(5, 6) static void log_damage(int priority, const StoreLocation *blob, const void *key, size_t key_size,
+                                      const char *format, ...)
+{
+        char file[32], node[STORE_KEY_MAX + 1];
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        snprintf(file, sizeof file, "log/%010" PRIu64 ".seg", blob->segment);
+        snprintf(node, sizeof node, "%.*s", (int)key_size, (const char *)key);
+        if (text)
+                log_event(priority, EVENT_STORE_DAMAGED, LOG_FIELDS(LOG_TEXT("FILE", &file[0]), LOG_TEXT("NODE", &node[0])),
+                          "%s", text);
+}
+
 static int record_from_view(const StoreRecordView *view, SessionRecord *ret)
 {
         SessionRecord record = { .kind = view->kind, .refused = view->flags & STORE_RECORD_REFUSED };
@@ -156,10 +175,10 @@ static int drop_node(Restore *r, const Damaged *d)
 {
         SessionRecord record = { .kind = RECORD_DELETE, .key = d->key };
         int k = session_load_record(r->session, &record, 0, NULL);
-        log_event(LOG_ERR, EVENT_STORE_DAMAGED, NULL,
-                  "Node %.*s is damaged on disk and no older version of it is intact: it is left out. Run "
-                  "'scenekeepctl verify --all' and restore it from a backup",
-                  (int)d->key->size, (const char *)d->key->data);
+        log_damage(LOG_ERR, &d->blob, d->key->data, d->key->size,
+                   "Node %.*s is damaged on disk and no older version of it is intact: it is left out. Run "
+                   "'scenekeepctl verify --all' and restore it from a backup",
+                   (int)d->key->size, (const char *)d->key->data);
         r->result.n_lost++;
         return k == -ENOMEM ? k : 0;
 }
@@ -176,9 +195,9 @@ static int repair_node(Restore *r, const Damaged *d)
                 return k;
         if (k == 0)
                 return drop_node(r, d);
-        log_event(LOG_WARNING, EVENT_STORE_DAMAGED, NULL,
-                  "Node %.*s is damaged on disk: its newest intact version, of record %llu, is used instead",
-                  (int)d->key->size, (const char *)d->key->data, (unsigned long long)sequence);
+        log_damage(LOG_WARNING, &d->blob, d->key->data, d->key->size,
+                   "Node %.*s is damaged on disk: its newest intact version, of record %llu, is used instead",
+                   (int)d->key->size, (const char *)d->key->data, (unsigned long long)sequence);
         r->result.n_repaired++;
         return k == 1 ? MIN(load_node(r, &entry), 0) : load_record(r, &view);
 }
@@ -238,11 +257,11 @@ static int skip_damaged(Restore *r, const StoreRecordView *view)
         bool known = scene_find(session_scene(r->session), view->key, view->key_size) != NULL;
         if (view->kind != RECORD_NODE && view->kind != RECORD_COMMIT)
                 return 0;
-        log_event(LOG_ERR, EVENT_STORE_DAMAGED, NULL,
-                  "Record %llu in the journal is damaged on disk: node %.*s %s. Run 'scenekeepctl verify --all', and "
-                  "see `scenekeepctl log` for who can make that change again",
-                  (unsigned long long)view->sequence, (int)view->key_size, (const char *)view->key,
-                  known ? "stays as it was before that change" : "is left out");
+        log_damage(LOG_ERR, &view->blob, view->key, view->key_size,
+                   "Record %llu in the journal is damaged on disk: node %.*s %s. Run 'scenekeepctl verify --all', and "
+                   "see `scenekeepctl log` for who can make that change again",
+                   (unsigned long long)view->sequence, (int)view->key_size, (const char *)view->key,
+                   known ? "stays as it was before that change" : "is left out");
         if (known)
                 r->result.n_repaired++;
         else

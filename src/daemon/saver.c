@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -42,6 +43,7 @@ struct Saver {
         uint64_t begun; /* CLOCK_MONOTONIC, the one under way */
         Histogram seconds;
         char *last_reason;
+        char last_snapshot[STORE_SNAPSHOT_NAME_MAX]; /* which stands for it */
 };
 
 /* A node whose bytes are not in the log, and what the worker makes them of when it has been edited. */
@@ -117,10 +119,12 @@ static int remove_node(void *userdata, const char *uuid, size_t uuid_size)
 
 static void log_saved(Saver *s, const StoreSnapshotResult *result)
 {
+        if (!result->unchanged)
+                memcpy(s->last_snapshot, result->info.name, sizeof s->last_snapshot);
         for (size_t i = 0; i < s->doing.n; i++)
                 log_event(LOG_INFO, EVENT_SESSION_SAVED,
                           LOG_FIELDS(LOG_TEXT("REASON", s->doing.text[i]),
-                                     LOG_TEXT("SNAPSHOT", result->unchanged ? "" : result->info.name),
+                                     LOG_TEXT("SNAPSHOT", s->last_snapshot),
                                      LOG_NUMBER("NODES", result->info.node_count),
                                      LOG_NUMBER("BYTES", result->written_bytes)),
                           "Session saved to disk (reason: %s)", s->doing.text[i]);
@@ -323,7 +327,7 @@ uint64_t saver_last_saved(const Saver *s, const char **ret_reason)
         return s->last_saved;
 }
 
-int saver_note_saved(Saver *s, uint64_t usec, const char *reason)
+int saver_note_saved(Saver *s, const char *snapshot, uint64_t usec, const char *reason)
 {
         char *copy = strdup(reason);
         if (!copy)
@@ -331,6 +335,7 @@ int saver_note_saved(Saver *s, uint64_t usec, const char *reason)
         free(s->last_reason);
         s->last_reason = copy;
         s->last_saved = usec;
+        snprintf(s->last_snapshot, sizeof s->last_snapshot, "%s", snapshot);
         return 0;
 }
 

@@ -38,8 +38,8 @@ uint64_t saver_sequence(const Saver *s);
 /* CLOCK_REALTIME microseconds of the last save that went well, 0: none; and its reason. */
 uint64_t saver_last_saved(const Saver *s, const char **ret_reason);
 
-/* Tells of the last one by a process before this. Returns 0 or -ENOMEM. */
-int saver_note_saved(Saver *s, uint64_t usec, const char *reason);
+/* Tells of the last one by a process before this, and of the snapshot that stands for it. Returns 0 or -ENOMEM. */
+int saver_note_saved(Saver *s, const char *snapshot, uint64_t usec, const char *reason);
 
 /* How long saves took, from the first look at the scene to the manifest on disk. */
 const Histogram *saver_seconds(const Saver *s);

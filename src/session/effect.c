@@ -19,6 +19,9 @@ static void effect_done(Effect *e)
         case EFFECT_LOG:
                 free(e->log.user);
                 free(e->log.address);
+                free(e->log.reason);
+                free(e->log.node);
+                free(e->log.admin);
                 free(e->log.text);
                 break;
         case EFFECT_PENALTY:

@@ -101,6 +101,10 @@ typedef struct Effect {
                         SessionEvent event;
                         char *user;    /* owned, may be NULL */
                         char *address; /* owned, may be NULL */
+                        char *reason;  /* likewise: why */
+                        char *node;    /* likewise: uuid */
+                        char *admin;   /* likewise: who did it to the user */
+                        uint64_t n_nodes; /* 0: it is not about a number of them */
                         char *text;    /* owned */
                 } log;
                 struct {

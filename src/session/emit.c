@@ -82,9 +82,16 @@ int emit_close(Session *s, const RoutingId *id)
         return 0;
 }
 
-int emit_log(Session *s, LogLevel level, SessionEvent event, const User *u, const char *address, const char *format,
-             ...)
+static int copy_text(const char *text, char **ret)
 {
+        *ret = text ? strdup(text) : NULL;
+        return text && !*ret ? -ENOMEM : 0;
+}
+
+int emit_log(Session *s, LogLevel level, SessionEvent event, const User *u, const LogDetails *details,
+             const char *format, ...)
+{
+        static const LogDetails none = {};
         Effect *e = effect_list_push(s->effects, EFFECT_LOG);
         if (!e)
                 return -ENOMEM;
@@ -96,11 +103,18 @@ int emit_log(Session *s, LogLevel level, SessionEvent event, const User *u, cons
         va_end(args);
         if (n < 0)
                 e->log.text = NULL;
-        if (!address && u)
-                address = u->address;
-        e->log.user = u ? strndup((const char *)u->name->data, u->name->size) : NULL;
-        e->log.address = address ? strdup(address) : NULL;
-        return e->log.text && (!u || e->log.user) && (!address || e->log.address) ? 0 : -ENOMEM;
+        const LogDetails *d = details ?: &none;
+        e->log.n_nodes = d->n_nodes;
+        int r = e->log.text ? 0 : -ENOMEM;
+        if (r == 0)
+                r = copy_text(u ? (const char *)u->name->data : d->user, &e->log.user);
+        if (r == 0)
+                r = copy_text(d->address || !u ? d->address : u->address, &e->log.address);
+        if (r == 0)
+                r = copy_text(d->reason, &e->log.reason);
+        if (r == 0)
+                r = copy_text(d->node, &e->log.node);
+        return r < 0 ? r : copy_text(d->admin, &e->log.admin);
 }
 
 int emit_penalty(Session *s, const char *address, unsigned weight)

@@ -192,7 +192,8 @@ static int init_drop(Session *s, const User *u, const char *reason)
 {
         s->init = init_free(s->init);
         int r = journal_state(s, u, RECORD_STATE_ABANDONED);
-        return r < 0 ? r : emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_INIT_ROLLED_BACK, u, NULL,
+        return r < 0 ? r : emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_INIT_ROLLED_BACK, u,
+                                    &(LogDetails){ .reason = reason },
                                     "The init by %s was given up: %s. Nothing of it is kept.",
                                     (const char *)u->name->data, reason);
 }
@@ -215,7 +216,8 @@ static int init_accept(Session *s, User *u)
                 r = journal_user(s, u);
         if (r == 0)
                 r = init_answer(s, u, "ACCEPTED");
-        return r < 0 ? r : emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_INIT_STARTED, u, NULL,
+        return r < 0 ? r : emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_INIT_STARTED, u,
+                                    &(LogDetails){ .n_nodes = s->init->n_nodes },
                                     "%s fills the session with %zu nodes.", (const char *)u->name->data,
                                     s->init->n_nodes);
 }
@@ -306,7 +308,8 @@ static int init_complete(Session *s)
                 if (r == 0)
                         r = stale_send(s, s->users[i]);
         }
-        return r < 0 ? r : emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_INIT_DONE, u, NULL,
+        return r < 0 ? r : emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_INIT_DONE, u,
+                                    &(LogDetails){ .n_nodes = scene_n_nodes(s->scene) },
                                     "%s has filled the session: %zu nodes.", (const char *)u->name->data,
                                     scene_n_nodes(s->scene));
 }

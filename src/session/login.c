@@ -136,19 +136,21 @@ static int login_refuse(Session *s, const RoutingId *from, const char *address, 
                         bool guilty)
 {
         bool clean = message_text_is_clean(name.data, name.size, s->limits.max_name);
+        char *shown = clean ? strndup((const char *)name.data, name.size) : strdup("?");
         char text[256];
         s->n_failed_logins++;
         snprintf(text, sizeof text, "FAILED: %s", reason);
         _cleanup_frames_ Frames *frames = NULL;
-        int r = answer_new(s, MESSAGE_AUTH, value_string_new(text), &frames);
+        int r = shown ? answer_new(s, MESSAGE_AUTH, value_string_new(text), &frames) : -ENOMEM;
         if (r == 0)
                 r = emit_send_guest(s, from, CHANNEL_COMMAND, frames);
         if (r == 0 && guilty)
                 r = emit_penalty(s, address, 1);
         if (r == 0)
-                r = emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_LOGIN_REFUSED, NULL, address,
-                             "A login from %s as \"%.*s\" was refused: %s.", address, clean ? (int)name.size : 1,
-                             clean ? (const char *)name.data : "?", reason);
+                r = emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_LOGIN_REFUSED, NULL,
+                             &(LogDetails){ .user = shown, .address = address, .reason = reason },
+                             "A login from %s as \"%s\" was refused: %s.", address, shown, reason);
+        free(shown);
         Guest *g = r == 0 ? guest_find(s, from) : NULL;
         if (g)
                 g->has_ttl = false;
@@ -276,8 +278,8 @@ int login_auth(Session *s, const RoutingId *from, const char *address, const Mes
 
 int login_leave(Session *s, User *u, const char *reason)
 {
-        int r = emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_LEFT, u, NULL, "%s has left: %s.",
-                         (const char *)u->name->data, reason);
+        int r = emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_LEFT, u, &(LogDetails){ .reason = reason },
+                         "%s has left: %s.", (const char *)u->name->data, reason);
         if (r == 0)
                 r = init_abandon(s, u, reason);
         if (r == 0)
@@ -321,7 +323,8 @@ int login_kick_message(Session *s, User *u, const Message *m)
         if (!target)
                 return emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_NONE, u, NULL,
                                 "%s wanted to kick somebody who is not there.", (const char *)u->name->data);
-        int r = emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_KICKED, target, NULL, "%s has been kicked by %s.",
+        int r = emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_KICKED, target,
+                         &(LogDetails){ .admin = (const char *)u->name->data }, "%s has been kicked by %s.",
                          (const char *)target->name->data, (const char *)u->name->data);
         return r < 0 ? r : login_kick(s, target, "kicked by admin");
 }

@@ -219,8 +219,15 @@ int emit_command_all(Session *s, MessageType type, const User *except, Value *da
 int emit_frames_all(Session *s, const User *except, SendClass class, Frames *frames);
 int emit_open(Session *s, User *u);
 int emit_close(Session *s, const RoutingId *id);
-int emit_log(Session *s, LogLevel level, SessionEvent event, const User *u, const char *address, const char *format,
-             ...) _printf_(6, 7);
+/* What a message tells in fields of its own; NULL or 0: nothing. */
+typedef struct LogDetails {
+        const char *user;    /* when it is none who is logged in */
+        const char *address; /* when it is not the user's */
+        const char *reason, *node, *admin;
+        size_t n_nodes;
+} LogDetails;
+int emit_log(Session *s, LogLevel level, SessionEvent event, const User *u, const LogDetails *details,
+             const char *format, ...) _printf_(6, 7);
 int emit_penalty(Session *s, const char *address, unsigned weight);
 int emit_save(Session *s, const char *reason);
 int emit_encode(Session *s, Node *n);

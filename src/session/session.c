@@ -232,7 +232,8 @@ int session_malformed(Session *s, const User *u, const char *address, const char
         int r = emit_penalty(s, address, 1);
         if (r < 0)
                 return r;
-        return emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_MALFORMED, u, address,
+        return emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_MALFORMED, u,
+                        &(LogDetails){ .address = address, .reason = reason },
                         "%s sent a message that %s; it was ignored.", u ? (const char *)u->name->data : address, reason);
 }
 
@@ -243,7 +244,8 @@ int session_forbidden(Session *s, User *u, const char *reason, bool honest)
         int r = honest ? 0 : emit_penalty(s, u->address ?: "", 1);
         if (r < 0)
                 return r;
-        return emit_log(s, honest ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, SESSION_EVENT_FORBIDDEN, u, NULL,
+        return emit_log(s, honest ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, SESSION_EVENT_FORBIDDEN, u,
+                        &(LogDetails){ .reason = reason },
                         "%s %s; it was refused.", (const char *)u->name->data, reason);
 }
 
@@ -610,6 +612,12 @@ void session_get_status(const Session *s, SessionStatus *ret)
 bool session_has_user(const Session *s, const RoutingId *id)
 {
         return session_find_user(s, id) != NULL;
+}
+
+const char *session_user_name(const Session *s, const RoutingId *id)
+{
+        const User *u = session_find_user(s, id);
+        return u ? (const char *)u->name->data : NULL;
 }
 
 int session_get_user(const Session *s, size_t i, SessionUserInfo *ret)

@@ -227,6 +227,8 @@ typedef struct SessionUserInfo {
 
 /* Whether somebody with this id is in the session. */
 bool session_has_user(const Session *s, const RoutingId *id);
+/* Its name, borrowed as above; NULL: it is not. */
+const char *session_user_name(const Session *s, const RoutingId *id);
 
 /* The i-th user in order of login: 0, or -ENOENT when i is not below n_users of the status. */
 int session_get_user(const Session *s, size_t i, SessionUserInfo *ret);

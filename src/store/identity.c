@@ -167,10 +167,10 @@ int identity_open(Store *s, char **ret_error)
         if (r == -ENOENT && (s->flags & STORE_OPEN_EXISTING))
                 return r;
         if (r == -EUCLEAN || r == -EIO) {
-                store_problem(s, STORE_WARNING,
-                              "%s/%s is damaged: it is kept in aside/ and made anew, and the store gets a "
-                              "new id.",
-                              s->path, FORMAT_IDENTITY_NAME);
+                store_damage(s, STORE_WARNING, NULL, FORMAT_IDENTITY_NAME,
+                             "%s/%s is damaged: it is kept in aside/ and made anew, and the store gets a "
+                             "new id.",
+                             s->path, FORMAT_IDENTITY_NAME);
                 store_set_aside(s, s->dirfd, FORMAT_IDENTITY_NAME, false);
                 r = -ENOENT;
         }

@@ -92,6 +92,9 @@ void store_unlock(Store *s);
 
 /* Says something to the user; main thread only. */
 _printf_(3, 4) void store_problem(Store *s, StoreLevel level, const char *format, ...);
+/* The same of a file, or of what else has that name, that is not as it was written. folder: "log" or "snapshots"; NULL: it
+ * lies beside them. */
+_printf_(5, 6) void store_damage(Store *s, StoreLevel level, const char *folder, const char *name, const char *format, ...);
 
 
 /* ---- segments (segment-table.c); all lock by themselves ---- */

@@ -237,14 +237,14 @@ static void report(Store *s, const Scan *scan)
 
         for (size_t i = 0; i < result->n_items; i++) {
                 if (result->items[i].gap)
-                        store_problem(s, STORE_ERROR,
+                        store_damage(s, STORE_ERROR, NULL, "log",
                                       "Records %" PRIu64 " to %" PRIu64 " of the journal in %s are lost: "
                                       "the disk has damaged them. Everything else is kept; check the disk.",
                                       previous + 1, result->items[i].sequence - 1, s->path);
                 previous = result->items[i].sequence;
         }
         if (result->missing_last > 0)
-                store_problem(s, STORE_ERROR,
+                store_damage(s, STORE_ERROR, NULL, "log",
                               "The last records, %" PRIu64 " to %" PRIu64 ", of the journal in %s are lost: "
                               "the disk has damaged them. Everything before is kept; check the disk.",
                               previous + 1, result->missing_last, s->path);
@@ -270,7 +270,7 @@ static void report(Store *s, const Scan *scan)
                                               d->end - d->start, s->path, name);
                         continue;
                 }
-                store_problem(s, STORE_ERROR,
+                store_damage(s, STORE_ERROR, "log", name,
                               "%s/log/%s is damaged from byte %" PRIu64 " to %" PRIu64 ". It is kept in "
                               "aside/; check the disk.",
                               s->path, name, d->start, d->end);

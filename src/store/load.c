@@ -68,7 +68,7 @@ static int adopt_set(StoreLoad *l, ManifestSet *set)
                         return -ENOMEM;
         }
         if (set->n_entries != m->header.node_count)
-                store_problem(s, STORE_WARNING,
+                store_damage(s, STORE_WARNING, "snapshots", l->info.name,
                               "Snapshot %s in %s lists %zu nodes but says that there are %" PRIu64
                               ". All that are listed are used.",
                               l->info.name, s->path, set->n_entries, m->header.node_count);
@@ -200,7 +200,7 @@ static void report_payload(Store *s, const RecordHead *head, uint64_t segment)
         char name[SEGMENT_NAME_SIZE];
 
         segment_name(segment, name);
-        store_problem(s, STORE_ERROR,
+        store_damage(s, STORE_ERROR, "log", name,
                       "The payload of record %" PRIu64 " (node %.*s) in %s/log is damaged. %s is kept in "
                       "aside/; check the disk.",
                       head->header.sequence, (int)head->header.key_size, (const char *)head->key, s->path,

@@ -96,9 +96,9 @@ Pin pin_read(Store *s, const char *file)
                     memcmp(text, expected, (size_t)n) == 0)
                         return pin;
         }
-        store_problem(s, STORE_WARNING,
-                      "The name in %s/snapshots/%s cannot be read or is damaged; the snapshot is kept, without a name. "
-                      "Name it again with `scenekeepctl pin`",
-                      s->path, file);
+        store_damage(s, STORE_WARNING, "snapshots", file,
+                     "The name in %s/snapshots/%s cannot be read or is damaged; the snapshot is kept, without a name. "
+                     "Name it again with `scenekeepctl pin`",
+                     s->path, file);
         return (Pin){ .pinned = true };
 }

@@ -223,17 +223,20 @@ static int scrub_run(WorkerJob *job)
 
 static void report(Store *s, const Finding *f)
 {
-        if (f->segment == 0)
-                store_problem(s, STORE_ERROR,
-                              "Verification: a file of snapshot %s in %s/snapshots is damaged. Its twin is "
-                              "used if that is intact; check the disk.",
-                              f->snapshot, s->path);
-        else
-                store_problem(s, STORE_ERROR,
-                              "Verification: %s/log/%010" PRIu64 ".seg is damaged from byte %" PRIu64
-                              " to %" PRIu64
-                              ". The file is kept in aside/; take a snapshot and check the disk.",
-                              s->path, f->segment, f->offset, f->end);
+        char name[SEGMENT_NAME_SIZE];
+
+        if (f->segment == 0) {
+                store_damage(s, STORE_ERROR, "snapshots", f->snapshot,
+                             "Verification: a file of snapshot %s in %s/snapshots is damaged. Its twin is "
+                             "used if that is intact; check the disk.",
+                             f->snapshot, s->path);
+                return;
+        }
+        segment_name(f->segment, name);
+        store_damage(s, STORE_ERROR, "log", name,
+                     "Verification: %s/log/%s is damaged from byte %" PRIu64 " to %" PRIu64
+                     ". The file is kept in aside/; take a snapshot and check the disk.",
+                     s->path, name, f->offset, f->end);
 }
 
 static void scrub_finished(WorkerJob *job, int result)

@@ -72,11 +72,13 @@ static int read_segment(Store *s, uint64_t number, char **ret_error)
                 *ret_error = NULL;
         if (r < 0)
                 return r;
-        if (!segment->header_intact)
-                store_problem(s, STORE_WARNING,
-                              "The header of %s/log/%010" PRIu64 ".seg is damaged; its records are "
-                              "read all the same.",
-                              s->path, number);
+        if (!segment->header_intact) {
+                char name[SEGMENT_NAME_SIZE];
+
+                segment_name(number, name);
+                store_damage(s, STORE_WARNING, "log", name,
+                             "The header of %s/log/%s is damaged; its records are read all the same.", s->path, name);
+        }
         r = insert_locked(s, segment);
         if (r >= 0)
                 segment = NULL;

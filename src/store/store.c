@@ -24,21 +24,34 @@
 #define QUEUE_LIMIT_DEFAULT (UINT64_C(1) << 30)
 #define DIRECT_BYTES_DEFAULT (UINT64_C(2) << 20) /* a millisecond */
 
-void store_problem(Store *s, StoreLevel level, const char *format, ...)
+static void tell(Store *s, StoreLevel level, const char *damaged, const char *format, va_list ap)
 {
         char *text;
-        va_list ap;
-        int n;
 
-        if (!s->events.problem)
+        if (!s->events.problem || vasprintf(&text, format, ap) < 0)
                 return;
-        va_start(ap, format);
-        n = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (n < 0)
-                return;
-        s->events.problem(s->events.userdata, level, text);
+        s->events.problem(s->events.userdata, level, damaged, text);
         free(text);
+}
+
+void store_problem(Store *s, StoreLevel level, const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        tell(s, level, NULL, format, ap);
+        va_end(ap);
+}
+
+void store_damage(Store *s, StoreLevel level, const char *folder, const char *name, const char *format, ...)
+{
+        char file[128];
+        va_list ap;
+
+        snprintf(file, sizeof(file), "%s%s%s", folder ?: "", folder ? "/" : "", name);
+        va_start(ap, format);
+        tell(s, level, file, format, ap);
+        va_end(ap);
 }
 
 void store_set_aside(Store *s, int from_dirfd, const char *name, bool move)

@@ -102,8 +102,9 @@ typedef struct StoreEntry {
 typedef enum StoreLevel { STORE_NOTICE, STORE_WARNING, STORE_ERROR } StoreLevel;
 
 typedef struct StoreEvents {
-        /* Something a human should know: a whole sentence, what happened to what and what to do. */
-        void (*problem)(void *userdata, StoreLevel level, const char *text);
+        /* Something a human should know: a whole sentence, what happened to what and what to do. damaged: the file or folder
+         * below the store's in which something is not as it was written, NULL: it is about something else. */
+        void (*problem)(void *userdata, StoreLevel level, const char *damaged, const char *text);
         /* store_written_sequence() may have grown after a store_commit() that returned STORE_WRITING. */
         void (*written)(void *userdata);
         /* Every record up to and including this sequence survives a power cut. */

@@ -39,7 +39,7 @@ static void fail(const char *what, int error)
         exit(EXIT_FAILURE);
 }
 
-static void on_problem(void *userdata, StoreLevel level, const char *text)
+static void on_problem(void *userdata, StoreLevel level, const char *damaged, const char *text)
 {
         fprintf(stderr, "%s\n", text);
 }

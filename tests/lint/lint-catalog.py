@@ -52,6 +52,27 @@ def fields_are_documented():
             yield f"SCENEKEEP_{field}= is not explained in src/man/scenekeepd.8"
 
 
+def comments():
+    """Name of each event -> the fields that its comment names."""
+    text = tap.read("src/daemon/event-id.h")
+    return {name: set(re.findall(r"SCENEKEEP_(\w+)=", comment))
+            for comment, name in re.findall(r"/\*((?:(?!\*/).)*)\*/\n#define EVENT_(\w+) ", text, re.S)}
+
+
+def entries_have_their_fields():
+    """what a catalog entry names is a field of the message, by its comment and by the calls"""
+    told = comments()
+    wanted = {name: set(re.findall(r"@SCENEKEEP_(\w+)@", ENTRIES.get(value, ""))) - {"INSTANCE"}
+              for name, value in EVENTS.items()}
+    for name, fields in wanted.items():
+        for field in fields - told[name]:
+            yield f"the catalog names SCENEKEEP_{field}=, which EVENT_{name} does not have"
+    for path in tap.source_files(".c"):
+        for name, fields in re.findall(r'log_event\([^;"]*?\bEVENT_(\w+),(.*?);', tap.read(path), re.S):
+            for field in wanted[name] - set(re.findall(r'LOG_(?:TEXT|NUMBER)\("(\w+)"', fields)):
+                yield f"{path}: a message of EVENT_{name} lacks SCENEKEEP_{field}="
+
+
 def every_id_is_used():
     """every message id is logged somewhere"""
     code = "".join(tap.read(p) for p in tap.source_files(".c") if p.startswith("src/"))
@@ -60,4 +81,4 @@ def every_id_is_used():
             yield f"EVENT_{name} is never logged"
 
 
-tap.run(well_formed, every_id_has_an_entry, entries_explain, fields_are_documented, every_id_is_used)
+tap.run(well_formed, every_id_has_an_entry, entries_explain, fields_are_documented, entries_have_their_fields, every_id_is_used)

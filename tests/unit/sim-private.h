@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
-/* Between sim.c and sim-client.c. */
+/* Between sim.c, sim-client.c and sim-log.c. */
 
 #include "pickle/value.h"
 #include "sim.h"
@@ -14,6 +14,9 @@ Value *sim_load(Bytes *b);
 Value *sim_put(Value *dict, const char *key, Value *value); /* takes value, returns dict */
 Frames *sim_node_frames(const SimNode *n);
 SimNode *sim_add_node(SimClient *c, Bytes *uuid, Bytes *owner, Value *data, Value *dependencies); /* takes all */
+
+/* Fails unless the message of an EFFECT_LOG has what the catalog names in the entry for its event. */
+void sim_check_log(const Effect *e);
 
 void sim_raise(SimClient *c, const char *what);
 void sim_client_clear(SimClient *c);

@@ -231,6 +231,7 @@ void sim_execute(Sim *sim, EffectList *effects)
                         encode_effect(sim, e);
                         break;
                 case EFFECT_LOG:
+                        sim_check_log(e);
                         sim->n_logs[e->log.event]++;
                         snprintf(sim->last_log, sizeof sim->last_log, "%s", e->log.text);
                         if (getenv("SIM_TRACE"))

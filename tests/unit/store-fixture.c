@@ -55,7 +55,7 @@ void copy_tree(const char *from, const char *to)
         assert_int_equal(nftw(from, copy_one, 16, FTW_PHYS), 0);
 }
 
-static void on_problem(void *userdata, StoreLevel level, const char *text)
+static void on_problem(void *userdata, StoreLevel level, const char *damaged, const char *text)
 {
         Fixture *f = userdata;
 
