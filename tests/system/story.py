@@ -199,6 +199,32 @@ class Story:
         password = session_module.ADMIN_PASSWORD
         assert password not in text, "the admin password is in the journal"
 
+    def journal_queries_answer(self):
+        """every query of README.md and scenekeepd(8) shows what it says"""
+        top = os.path.join(HERE, "..", "..")
+        texts = [open(os.path.join(top, path), encoding="utf-8").read() for path in ("README.md", "src/man/scenekeepd.8")]
+        queries = [re.sub(r" +#.*", "", line).strip() for line in re.findall(r"^ *(journalctl .*)$", "\n".join(texts), re.M)]
+        assert len(queries) > 8, queries
+        # Somebody leaves and somebody is kicked, so that each has something to show; somebody was refused before.
+        guest, victim = (self.session.connect(name).wait_state("active") for name in ("guest", "victim"))
+        self.session.admin.kick("victim")
+        self.fleet.wait_until(lambda: victim.state == "left", 20, "the kick")
+        guest.disconnect()
+        wait_for(lambda: any("user_disconnect:guest" in e["MESSAGE"] for e in self.machine.journal("-u", "scenekeep")),
+                 "the guest to have left", 60, self.fleet.pump)
+        shows = {"-o json": '"SCENEKEEP_REASON":"user_disconnect:guest"', " -f": "Session saved", "Failed to save": "No entries",
+                 "Session saved": "reason: user_disconnect:guest", "joined|left": "guest has left",
+                 "SCENEKEEP_USER": "anna has filled the session", "-p warning": "A login as stranger was refused"}
+        self.machine.try_run("journalctl", "--sync")
+        for query in queries:
+            words = next(value for key, value in shows.items() if key in query)
+            text = self.machine.try_run("timeout", "2", "sh", "-c", query)
+            assert words in text, f"{query}:\n{text}"
+        text = self.machine.run("journalctl", "--no-pager", "-x", "-u", "scenekeep")
+        assert "Subject: victim was removed from the session" in text and "anna has removed the user" in text, text[-3000:]
+        unfilled = re.findall(r"^\W*.*\bSCENEKEEP_[A-Z]+\b.*$", text, re.M)
+        assert not unfilled, f"fields that are missing: {unfilled}"
+
     def reload_applies(self):
         """systemctl reload applies what it can and names what needs a restart"""
         self.machine.write("/etc/scenekeep/scenekeep.conf", 'max_users = 3;\nsegment_size = "32M";\n')
@@ -538,7 +564,7 @@ class Story:
 
 
 DEBIAN_STEPS = ["apt_installs", "only_the_sockets_are_up", "first_connection_starts_it", "users_work",
-                "wrong_password_is_no_admin", "sandbox_holds_while_running", "journal_has_fields", "reload_applies",
+                "wrong_password_is_no_admin", "sandbox_holds_while_running", "journal_has_fields", "journal_queries_answer", "reload_applies",
                 "restart_is_not_noticed", "crash_is_not_noticed", "upgrade_is_not_noticed", "hang_is_caught",
                 "ctl_shows_the_session", "metrics_are_served", "timers_do_their_work", "failure_is_told", "second_session",
                 "idle_session_leaves", "docker_folder_is_taken_over", "many_sessions_cost_nothing", "stop_saves",
