@@ -5,10 +5,9 @@
 #include "ctl/format.h"
 #include "ctl/source.h"
 #include "ctl/table.h"
-#include "pickle/dump.h"
+#include "ctl/value-text.h"
 #include "pickle/reader.h"
 
-#define VALUE_TEXT_MAX 4096u
 #define VALUE_SHOWN 60
 #define CHANGES_MAX 10000u
 
@@ -114,20 +113,6 @@ typedef struct Walk {
         json_object *changes;
 } Walk;
 
-static char *dump(const Value *v)
-{
-        _cleanup_bytes_ Bytes *text = NULL;
-        char *s;
-
-        if (!v)
-                return NULL;
-        if (value_dump(v, VALUE_DUMP_ORDERED, VALUE_TEXT_MAX, &text) == 0 && text->size <= VALUE_SHOWN)
-                return strndup((const char *)text->data, text->size);
-        if (value_type(v) == VALUE_BYTES || value_type(v) == VALUE_STR)
-                return asprintf(&s, "%s of %zu bytes", value_type_to_string(value_type(v)), value_size(v)) < 0 ? NULL : s;
-        return asprintf(&s, "a %s", value_type_to_string(value_type(v))) < 0 ? NULL : s;
-}
-
 /* Takes path over. */
 static int push(Walk *w, const Value *was, const Value *now, char *path)
 {
@@ -150,13 +135,13 @@ static int push(Walk *w, const Value *was, const Value *now, char *path)
 
 static char *join_key(const char *path, const Value *key)
 {
-        _cleanup_free_ char *text = dump(key);
+        _cleanup_free_ char *text = value_key_text(key, VALUE_SHOWN);
         char *s;
 
         if (!text)
                 return NULL;
-        if (value_is_string(key) && strlen(text) >= 3)
-                return asprintf(&s, "%s%s%.*s", path, *path ? "." : "", (int)strlen(text) - 3, text + 2) < 0 ? NULL : s;
+        if (value_is_string(key))
+                return asprintf(&s, "%s%s%s", path, *path ? "." : "", text) < 0 ? NULL : s;
         return asprintf(&s, "%s[%s]", path, text) < 0 ? NULL : s;
 }
 
@@ -198,7 +183,8 @@ static bool is_sequence(const Value *v)
 
 static int add_change(Walk *w, const Pair *p)
 {
-        _cleanup_free_ char *was = dump(p->was), *now = dump(p->now);
+        _cleanup_free_ char *was = p->was ? value_text(p->was, VALUE_SHOWN) : NULL;
+        _cleanup_free_ char *now = p->now ? value_text(p->now, VALUE_SHOWN) : NULL;
         json_object *o;
 
         if ((p->was && !was) || (p->now && !now))

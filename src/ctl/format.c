@@ -10,7 +10,6 @@
 #include "base/macros.h"
 #include "ctl/format.h"
 
-
 char *format_size(char *buffer, size_t size, uint64_t bytes)
 {
         static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -80,6 +79,31 @@ char *format_time_utc(char *buffer, size_t size, uint64_t usec)
                 date[0] = '\0';
         snprintf(buffer, size, "%s.%06" PRIu64 "Z", date, usec % USEC_PER_SEC);
         return buffer;
+}
+
+char *format_cut(const char *text, size_t width)
+{
+        char *cut;
+        size_t n;
+
+        if (format_width(text) <= width)
+                return strdup(text);
+        /* A character has 4 bytes at most: what is behind that need not be measured again and again. */
+        n = strnlen(text, width * 4);
+        cut = malloc(n + sizeof("…"));
+        if (!cut)
+                return NULL;
+        memcpy(cut, text, n);
+        cut[n] = '\0';
+        while (n > 0 && format_width(cut) + 1 > width) {
+                /* whole characters: continuation bytes go with their first byte */
+                do
+                        n--;
+                while (n > 0 && ((unsigned char)cut[n] & 0xc0) == 0x80);
+                cut[n] = '\0';
+        }
+        memcpy(cut + n, "…", sizeof("…"));
+        return cut;
 }
 
 size_t format_width(const char *text)

@@ -22,3 +22,7 @@ char *format_time_utc(char *buffer, size_t size, uint64_t usec);
 
 /* Columns that a UTF-8 text takes on a terminal; a malformed byte counts as one. */
 size_t format_width(const char *text);
+
+/* A copy of the text that takes at most width columns, with an ellipsis at its end when it had more; the caller's. NULL: out of
+ * memory. */
+char *format_cut(const char *text, size_t width);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -46,18 +47,37 @@ void listing_done(Listing *l)
                 node_label_done(&l->items[i].label);
         }
         free(l->items);
+        free(l->by_node);
         *l = (Listing){0};
+}
+
+static int compare_nodes(const void *a, const void *b)
+{
+        uintptr_t x = (uintptr_t)(*(Listed *const *)a)->node, y = (uintptr_t)(*(Listed *const *)b)->node;
+
+        return x < y ? -1 : x > y;
+}
+
+static int listing_sort(Listing *l)
+{
+        l->by_node = calloc(l->n_items + 1, sizeof(*l->by_node));
+        if (!l->by_node)
+                return -ENOMEM;
+        for (size_t i = 0; i < l->n_items; i++)
+                l->by_node[i] = &l->items[i];
+        qsort(l->by_node, l->n_items, sizeof(*l->by_node), compare_nodes);
+        return 0;
 }
 
 int listing_new(Scene *scene, Listing *ret)
 {
         Listing l = {.scene = scene, .items = calloc(scene_n_nodes(scene) ?: 1, sizeof(Listed))};
+        int r;
 
         if (!l.items)
                 return -ENOMEM;
         for (Node *n = scene_first(scene); n; n = scene_next(scene, n)) {
                 Listed *item = &l.items[l.n_items++];
-                int r;
 
                 item->node = n;
                 r = scene_payload(scene, n, SIZE_MAX, &item->payload);
@@ -70,18 +90,21 @@ int listing_new(Scene *scene, Listing *ret)
                         return r;
                 }
         }
+        r = listing_sort(&l);
+        if (r < 0) {
+                listing_done(&l);
+                return r;
+        }
         *ret = l;
         return 0;
 }
 
 Listed *listing_find_uuid(const Listing *l, const void *uuid, size_t size)
 {
-        Node *n = scene_find(l->scene, uuid, size);
+        Listed key = {.node = scene_find(l->scene, uuid, size)}, *pointer = &key;
+        Listed **found = key.node ? bsearch(&pointer, l->by_node, l->n_items, sizeof(*l->by_node), compare_nodes) : NULL;
 
-        for (size_t i = 0; n && i < l->n_items; i++)
-                if (l->items[i].node == n)
-                        return &l->items[i];
-        return NULL;
+        return found ? *found : NULL;
 }
 
 size_t listing_find(const Listing *l, const char *name, Listed **ret)

@@ -25,6 +25,7 @@ typedef struct Listing {
         Scene *scene;
         Listed *items; /* in order of the scene */
         size_t n_items;
+        Listed **by_node; /* by address of the node */
 } Listing;
 
 /* Every node of a scene, with its payload as it is now. */

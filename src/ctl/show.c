@@ -2,16 +2,21 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "ctl/format.h"
 #include "ctl/source.h"
 #include "ctl/table.h"
-#include "pickle/dump.h"
+#include "ctl/value-text.h"
 #include "pickle/reader.h"
 #include "scene/dependencies.h"
 
 #define UUID_SHOWN 8
 #define TREE_DEPTH_MAX 64u
-#define DUMP_MAX 4096u
+#define NAME_MIN 8u   /* columns that a name has at least */
+#define TYPE_MAX 24u
+#define HEAD_WIDTH 10
+#define KEY_MAX 30u
+#define VALUE_MAX ((size_t)200)
 
 static int add_uuid(void *userdata, const void *uuid, size_t size)
 {
@@ -65,6 +70,7 @@ static ExitStatus show_all(Ctl *ctl, const Source *s, const Listing *l)
 /* ---- the tree ---- */
 
 typedef struct Tree {
+        const Ctl *ctl;
         const Listing *listing;
         bool *shown, *is_below; /* by item */
         size_t item;            /* of the node whose dependencies are gone through */
@@ -81,6 +87,15 @@ static int mark_below(void *userdata, const void *uuid, size_t size)
         return 0;
 }
 
+/* Of what does not fit the line, the name is cut. */
+static void print_branch(const Tree *t, unsigned depth, const char *name, const char *rest)
+{
+        size_t indent = MIN((size_t)depth * 2, t->ctl->width / 2), beside = indent + format_width(rest);
+        _cleanup_free_ char *cut = format_cut(name, t->ctl->width > beside + NAME_MIN ? t->ctl->width - beside : NAME_MIN);
+
+        printf("%*s%s%s\n", (int)indent, "", cut ?: "", rest);
+}
+
 static void show_subtree(Tree *t, size_t item, unsigned depth);
 
 static int show_dependency(void *userdata, const void *uuid, size_t size)
@@ -88,11 +103,14 @@ static int show_dependency(void *userdata, const void *uuid, size_t size)
         const Tree *outer = userdata;
         Tree inner = *outer;
         Listed *item = listing_find_uuid(outer->listing, uuid, size);
+        _cleanup_free_ char *missing = NULL;
 
-        if (item)
+        if (item) {
                 show_subtree(&inner, (size_t)(item - outer->listing->items), outer->depth + 1);
-        else
-                printf("%*s(missing %.*s)\n", (int)(outer->depth + 1) * 2, "", (int)size, (const char *)uuid);
+        } else {
+                missing = log_escape(uuid, size);
+                print_branch(outer, outer->depth + 1, missing ?: "", " is missing");
+        }
         return 0;
 }
 
@@ -100,10 +118,13 @@ static void show_subtree(Tree *t, size_t item, unsigned depth)
 {
         const Listed *i = &t->listing->items[item];
         char size[FORMAT_SIZE_MAX];
+        _cleanup_free_ char *type = format_cut(i->label.type, TYPE_MAX), *rest = NULL;
         bool again = t->shown[item];
 
-        printf("%*s%s (%s, %s)%s\n", (int)depth * 2, "", i->label.name, i->label.type,
-               format_size(size, sizeof(size), i->payload ? i->payload->size : 0), again ? " (see above)" : "");
+        if (asprintf(&rest, " (%s, %s)%s", type ?: "", format_size(size, sizeof(size), i->payload ? i->payload->size : 0),
+                     again ? " (see above)" : "") < 0)
+                rest = NULL;
+        print_branch(t, depth, i->label.name, rest ?: "");
         t->shown[item] = true;
         if (again || depth >= TREE_DEPTH_MAX)
                 return;
@@ -115,7 +136,7 @@ static void show_subtree(Tree *t, size_t item, unsigned depth)
 static ExitStatus show_tree(Ctl *ctl, const Listing *l)
 {
         _cleanup_free_ bool *shown = calloc(l->n_items + 1, sizeof(*shown)), *below = calloc(l->n_items + 1, sizeof(*below));
-        Tree t = {.listing = l, .shown = shown, .is_below = below};
+        Tree t = {.ctl = ctl, .listing = l, .shown = shown, .is_below = below};
 
         if (!shown || !below)
                 return ctl_fail(ctl, CTL_FAILED, "out of memory");
@@ -133,16 +154,37 @@ static ExitStatus show_tree(Ctl *ctl, const Listing *l)
 
 /* ---- one node ---- */
 
+static void print_head(const Ctl *ctl, const char *title, const char *text)
+{
+        _cleanup_free_ char *cut = format_cut(text, MAX(ctl->width, (size_t)HEAD_WIDTH + NAME_MIN) - HEAD_WIDTH);
+
+        printf("%-*s%s\n", HEAD_WIDTH, title, cut ?: "");
+}
+
+static void print_value(const Ctl *ctl, const Value *key, const Value *value)
+{
+        _cleanup_free_ char *raw = value_key_text(key, KEY_MAX), *safe = raw ? log_escape(raw, strlen(raw)) : NULL;
+        _cleanup_free_ char *name = safe ? format_cut(safe, KEY_MAX) : NULL, *text = NULL, *cut = NULL;
+        size_t beside = name ? format_width(name) + strlen("  : ") : 0;
+
+        text = value_text(value, MIN(ctl->width, VALUE_MAX) - MIN(beside, ctl->width - NAME_MIN));
+        cut = text ? format_cut(text, MAX(ctl->width, beside + NAME_MIN) - beside) : NULL;
+        printf("  %s: %s\n", name ?: "", cut ?: "");
+}
+
 static ExitStatus show_node(Ctl *ctl, const Listing *l, const Listed *item)
 {
         _cleanup_value_ Value *v = NULL;
         Bytes *owner = node_owner(l->scene, item->node);
+        _cleanup_free_ char *owned = log_escape((const char *)owner->data, owner->size);
         char size[FORMAT_SIZE_MAX], changed[FORMAT_SIZE_MAX];
 
-        printf("Name:     %s\nType:     %s\nUUID:     %s\nOwner:    %.*s\nSize:     %s\nChanged:  %s\n", item->label.name,
-               item->label.type, node_uuid(item->node), (int)owner->size, (const char *)owner->data,
-               format_size(size, sizeof(size), item->payload ? item->payload->size : 0),
-               format_time(changed, sizeof(changed), node_changed(item->node)));
+        print_head(ctl, "Name:", item->label.name);
+        print_head(ctl, "Type:", item->label.type);
+        print_head(ctl, "UUID:", node_uuid(item->node));
+        print_head(ctl, "Owner:", owned ?: "");
+        print_head(ctl, "Size:", format_size(size, sizeof(size), item->payload ? item->payload->size : 0));
+        print_head(ctl, "Changed:", format_time(changed, sizeof(changed), node_changed(item->node)));
         if (!item->payload || pickle_read(item->payload, PICKLE_PROFILE_DATA, &pickle_limits_default, &v, NULL) != 0) {
                 puts("Its data cannot be read.");
                 return CTL_DEGRADED;
@@ -150,20 +192,8 @@ static ExitStatus show_node(Ctl *ctl, const Listing *l, const Listed *item)
         if (!value_is_dict(v))
                 return CTL_OK;
         puts("Data:");
-        for (uint32_t slot = value_table_first(v); slot != VALUE_SLOT_END; slot = value_table_next(v, slot)) {
-                _cleanup_bytes_ Bytes *key = NULL, *value = NULL;
-                int r = value_dump(value_table_key(v, slot), VALUE_DUMP_ORDERED, DUMP_MAX, &key);
-
-                if (r == 0)
-                        r = value_dump(value_dict_value(v, slot), VALUE_DUMP_ORDERED, DUMP_MAX, &value);
-                if (!key)
-                        continue;
-                printf("  %.*s: ", (int)MIN(key->size, 30u), (const char *)key->data);
-                if (value && value->size <= 40)
-                        printf("%.*s\n", (int)value->size, (const char *)value->data);
-                else
-                        printf("%s\n", value_type_to_string(value_type(value_dict_value(v, slot))));
-        }
+        for (uint32_t slot = value_table_first(v); slot != VALUE_SLOT_END; slot = value_table_next(v, slot))
+                print_value(ctl, value_table_key(v, slot), value_dict_value(v, slot));
         return CTL_OK;
 }
 

@@ -49,29 +49,48 @@ static json_object *snapshot_json(const Snapshots *l, size_t k)
 
 static int print_table(const Ctl *ctl, const Snapshots *l)
 {
-        _cleanup_table_ Table *t = table_new(">NO|TIME|~REASON|>NODES|>SIZE|>NEW|VERIFIED|STATE");
+        _cleanup_table_ Table *t = table_new("NO|TIME|~REASON|>NODES|>SIZE|>NEW|VERIFIED");
 
         if (!t)
                 return -ENOMEM;
         for (size_t i = 0; i < l->n_items; i++) {
                 const StoreSnapshotInfo *s = &l->items[i];
-                char verified[FORMAT_SIZE_MAX];
+                char text[FORMAT_SIZE_MAX];
 
                 table_row(t);
-                table_cell(t, "%llu", (unsigned long long)s->number);
-                table_time(t, s->time_usec);
-                if (*s->pin_name)
-                        table_cell(t, "%s (%s)", s->pin_name, s->reason);
-                else
-                        table_cell(t, "%s", s->reason);
+                table_cell(t, "%llu%s", (unsigned long long)s->number, s->pinned ? "*" : "");
+                table_cell(t, "%.16s", format_time(text, sizeof(text), s->time_usec));
+                table_cell(t, "%s%s", s->intact ? "" : "DAMAGED ", s->reason);
                 table_cell(t, "%llu", (unsigned long long)s->node_count);
                 table_size(t, s->payload_bytes);
                 table_size(t, l->new_bytes[i]);
-                table_cell(t, "%.10s", verified_usec(l, i) ? format_time(verified, sizeof(verified), verified_usec(l, i)) : "-");
-                table_cell(t, "%s%s%s", s->intact ? "" : "damaged", !s->intact && s->pinned ? ", " : "",
-                           s->pinned ? "pinned" : "");
+                table_cell(t, "%.10s", verified_usec(l, i) ? format_time(text, sizeof(text), verified_usec(l, i)) : "-");
         }
         return table_print(t, stdout, ctl->width, ctl->colour);
+}
+
+/* Below the table, where there is room for their names. */
+static int print_pinned(const Ctl *ctl, const Snapshots *l)
+{
+        _cleanup_free_ char *line = NULL;
+        size_t size, n = 0;
+        FILE *f = open_memstream(&line, &size);
+
+        if (!f)
+                return -ENOMEM;
+        for (size_t i = 0; i < l->n_items; i++) {
+                const StoreSnapshotInfo *s = &l->items[i];
+
+                if (!s->pinned)
+                        continue;
+                fprintf(f, "%s%llu%s%s", n++ == 0 ? "* pinned: " : ", ", (unsigned long long)s->number,
+                        *s->pin_name ? " " : "", s->pin_name);
+        }
+        if (fclose(f) != 0)
+                return -ENOMEM;
+        if (n > 0)
+                ctl_wrap(ctl, stdout, line);
+        return 0;
 }
 
 static int read_list(Store *store, Snapshots *ret)
@@ -109,6 +128,8 @@ ExitStatus verb_snapshots(Ctl *ctl)
                 puts("There are no snapshots yet: `scenekeepctl save` takes one.");
         } else if (r == 0) {
                 r = print_table(ctl, &l);
+                if (r == 0)
+                        r = print_pinned(ctl, &l);
         }
         for (size_t i = 0; i < l.n_items; i++)
                 store_snapshot_info_done(&l.items[i]);

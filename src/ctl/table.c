@@ -155,32 +155,20 @@ static void measure(const Table *t, size_t limit, size_t widths[])
         }
 }
 
-static void put_cell(FILE *f, const char *text, size_t width, bool right, bool last)
+static int put_cell(FILE *f, const char *text, size_t width, bool right, bool last)
 {
-        size_t have = format_width(text);
+        _cleanup_free_ char *cut = format_cut(text, width);
+        size_t have;
 
-        if (have > width) {
-                _cleanup_free_ char *cut = strdup(text);
-                size_t n = cut ? strlen(cut) : 0;
-
-                while (n > 0 && format_width(cut) > width - 1) {
-                        /* whole characters: continuation bytes go with their first byte */
-                        do
-                                n--;
-                        while (n > 0 && ((unsigned char)cut[n] & 0xc0) == 0x80);
-                        cut[n] = '\0';
-                }
-                fprintf(f, "%s…", cut ?: "");
-                have = (cut ? format_width(cut) : 0) + 1;
-                if (!last)
-                        fprintf(f, "%*s", (int)(width - have), "");
-                return;
-        }
+        if (!cut)
+                return -ENOMEM;
+        have = MIN(format_width(cut), width);
         if (right)
                 fprintf(f, "%*s", (int)(width - have), "");
-        fputs(text, f);
+        fputs(cut, f);
         if (!right && !last)
                 fprintf(f, "%*s", (int)(width - have), "");
+        return 0;
 }
 
 int table_print(const Table *t, FILE *f, size_t width, bool bold)
@@ -198,7 +186,8 @@ int table_print(const Table *t, FILE *f, size_t width, bool bold)
 
                         if (c > 0)
                                 fprintf(f, "%*s", (int)GAP, "");
-                        put_cell(f, text, widths[c], t->columns[c].right, c + 1 == t->n_columns);
+                        if (put_cell(f, text, widths[c], t->columns[c].right, c + 1 == t->n_columns) < 0)
+                                return -ENOMEM;
                 }
                 fputs(r == 0 && bold ? "\033[0m\n" : "\n", f);
         }

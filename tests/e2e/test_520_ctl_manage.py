@@ -154,7 +154,7 @@ def test_save_and_pins(session):
     ctl.refused(ctl.REFUSED, "another name", "save", "--pin", "early", *folder)
     ctl.refused(ctl.REFUSED, "another name", "pin", saved["name"], "early", *folder)
     assert "is kept" in ctl.good("pin", saved["name"], "older", *folder).text
-    assert names()[saved["name"]] == "older" and "early (" in ctl.good("snapshots", *folder).text
+    assert names()[saved["name"]] == "older" and " early, " in ctl.good("snapshots", *folder).text
     assert ctl.good("show", "early", "--json", *folder).json
     assert "Saved as" in ctl.good("save", *folder).text
 

@@ -81,7 +81,7 @@ def test_diff(told):
 def test_diff_of_a_node(told):
     changes = ctl.good("diff", told.before, "now", told.edited, "--json", *told.folder).json["changes"]
     assert {c["path"]: (c["was"], c["now"]) for c in changes} == {
-        "name": ('s"object 0"', 's"changed"'), "props.a": (None, "i1")}
+        "name": ("'object 0'", "'changed'"), "props.a": (None, "1")}
     assert "props.a" in ctl.good("diff", told.before, "now", "changed", *told.folder).text
     ctl.refused(ctl.NOT_FOUND, "no node named", "diff", told.before, "now", "zoe", *told.folder)
 
