@@ -86,14 +86,6 @@ static void print_verb_help(const Verb *v, FILE *f)
         print_options(f, OPT_EVERY);
 }
 
-static const Verb *find_verb(const char *name)
-{
-        for (size_t i = 0; i < n_verbs; i++)
-                if (strcmp(verbs[i].name, name) == 0)
-                        return &verbs[i];
-        return NULL;
-}
-
 static size_t terminal_width(void)
 {
         struct winsize size;
@@ -109,96 +101,172 @@ static bool is_folder(const char *path)
         return access(path, F_OK) == 0 || errno == EACCES;
 }
 
-static int locate(Ctl *ctl)
+static int complain(const Ctl *ctl, const char *problem, const char *what)
 {
-        const char *instance = ctl->value[OPT_INSTANCE];
+        const char *verb = ctl->verb ? ctl->verb->name : NULL;
+
+        ctl_fail(ctl, CTL_USAGE, "%s %s: see `scenekeepctl %s%s--help`", problem, what, verb ?: "", verb ? " " : "");
+        return -EINVAL;
+}
+
+/* Where the session is: -EINVAL after a complaint. */
+static int locate_data(Ctl *ctl)
+{
+        const char *dir = ctl->value[OPT_DATA_DIR];
         int n;
 
-        ctl->instance = instance ?: "default";
+        if (dir) {
+                ctl->data_dir = strdup(dir);
+                return ctl->data_dir ? 0 : -ENOMEM;
+        }
+        n = asprintf(&ctl->data_dir, PKGSTATEDIR "/%s", ctl->instance);
+        if (n < 0) {
+                ctl->data_dir = NULL;
+                return -ENOMEM;
+        }
+        if (!ctl_has(ctl, OPT_INSTANCE) && !is_folder(ctl->data_dir) && is_folder(by_hand)) {
+                free(ctl->data_dir);
+                ctl->data_dir = strdup(by_hand);
+                ctl->by_hand = true;
+                if (!ctl->data_dir)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/* A daemon of systemd's has its socket in /run, one that was started by hand in its folder. */
+static int locate_socket(Ctl *ctl)
+{
+        bool in_folder = ctl_has(ctl, OPT_DATA_DIR) || ctl->by_hand;
+        char *run, *own;
+
+        if (ctl_has(ctl, OPT_SOCKET)) {
+                ctl->socket = strdup(ctl->value[OPT_SOCKET]);
+                return ctl->socket ? 0 : -ENOMEM;
+        }
+        if (asprintf(&own, "%s/control", ctl->data_dir) < 0)
+                return -ENOMEM;
+        if (asprintf(&run, "/run/scenekeep/%s/control", ctl->instance) < 0) {
+                free(own);
+                return -ENOMEM;
+        }
+        /* Where neither is, the usual place is what messages should name. */
+        in_folder = in_folder || (access(run, F_OK) != 0 && access(own, F_OK) == 0);
+        ctl->socket = in_folder ? own : run;
+        free(in_folder ? run : own);
+        return 0;
+}
+
+static int locate(Ctl *ctl)
+{
+        int r;
+
+        ctl->instance = ctl->value[OPT_INSTANCE] ?: "default";
         if (strchr(ctl->instance, '/') || ctl->instance[0] == '.' || ctl->instance[0] == '\0') {
                 ctl_fail(ctl, CTL_USAGE, "\"%s\" is no name of a session: it is the part after @ in scenekeep@NAME.service",
                          ctl->instance);
                 return -EINVAL;
         }
-        if (ctl->value[OPT_DATA_DIR])
-                n = asprintf(&ctl->data_dir, "%s", ctl->value[OPT_DATA_DIR]);
+        for (Opt o = OPT_DATA_DIR; o <= OPT_SOCKET; o++)
+                if (ctl_has(ctl, o) && ctl->value[o][0] == '\0')
+                        return complain(ctl, "there is no path behind", o == OPT_DATA_DIR ? "--data-dir" : "--socket");
+        r = locate_data(ctl);
+        return r < 0 ? r : locate_socket(ctl);
+}
+
+/* The first mistake on the command line; told when all of it has been read, since --json may stand behind it. */
+typedef struct Mistake {
+        const char *problem;
+        char what[40];
+} Mistake;
+
+static void note_mistake(Mistake *m, const char *problem, const char *what)
+{
+        if (m->problem)
+                return;
+        m->problem = problem;
+        snprintf(m->what, sizeof(m->what), "%s", what);
+}
+
+static void take_option(Ctl *ctl, size_t o, Mistake *mistake)
+{
+        ctl->value[o] = optarg ?: "";
+        if (o != OPT_NODE)
+                return;
+        if (ctl->n_nodes == CTL_NODES_MAX)
+                note_mistake(mistake, "too many options", "--node");
         else
-                n = asprintf(&ctl->data_dir, PKGSTATEDIR "/%s", ctl->instance);
-        if (n < 0)
-                return -ENOMEM;
-        if (!ctl->value[OPT_DATA_DIR] && !instance && !is_folder(ctl->data_dir) && is_folder(by_hand)) {
-                free(ctl->data_dir);
-                ctl->data_dir = strdup(by_hand);
-                if (!ctl->data_dir)
-                        return -ENOMEM;
-        }
-        if (ctl->value[OPT_SOCKET]) {
-                n = asprintf(&ctl->socket, "%s", ctl->value[OPT_SOCKET]);
-        } else {
-                n = asprintf(&ctl->socket, "/run/scenekeep/%s/control", ctl->instance);
-                if (n >= 0 && (ctl->value[OPT_DATA_DIR] || access(ctl->socket, F_OK) != 0)) {
-                        _cleanup_free_ char *run = ctl->socket;
-
-                        n = asprintf(&ctl->socket, "%s/control", ctl->data_dir);
-                        /* Not served by hand either: the place where it would be is what messages should name. */
-                        if (n >= 0 && !ctl->value[OPT_DATA_DIR] && access(ctl->socket, F_OK) != 0) {
-                                free(ctl->socket);
-                                ctl->socket = TAKE_PTR(run);
-                        }
-                }
-        }
-        return n < 0 ? -ENOMEM : 0;
+                ctl->nodes[ctl->n_nodes++] = optarg;
 }
 
-static int complain(const char *format, const char *what, const char *verb)
+/* What getopt_long() is to look for. Words that begin with "-" and a digit, as in -1h, are none of our options: the digits
+ * are read as such here, which take the rest of the word, and are arguments. */
+static void describe_options(struct option longs[], char *shorts)
 {
-        fputs("scenekeepctl: ", stderr);
-        fprintf(stderr, "%s %s", format, what);
-        fprintf(stderr, ": see `scenekeepctl %s%s--help`\n", verb ?: "", verb ? " " : "");
-        return -EINVAL;
-}
-
-static int read_options(Ctl *ctl, int argc, char **argv)
-{
-        struct option longs[_OPT_MAX + 1] = {0};
-        char shorts[_OPT_MAX * 2 + 2] = ":";
-        size_t n = 1;
-        int c;
-
+        *shorts++ = '-'; /* arguments, in their order */
+        *shorts++ = ':';
         for (size_t i = 0; i < _OPT_MAX; i++) {
                 longs[i] = (struct option){specs[i].name, specs[i].argument ? required_argument : no_argument, NULL,
                                            (int)(256 + i)};
                 if (specs[i].short_name) {
-                        shorts[n++] = specs[i].short_name;
+                        *shorts++ = specs[i].short_name;
                         if (specs[i].argument)
-                                shorts[n++] = ':';
+                                *shorts++ = ':';
                 }
         }
+        for (char digit = '0'; digit <= '9'; digit++) {
+                *shorts++ = digit;
+                *shorts++ = ':';
+                *shorts++ = ':';
+        }
+        *shorts = '\0';
+}
+
+static bool is_number_word(const char *word, int c)
+{
+        return c >= '0' && c <= '9' && word[0] == '-' && word[1] == c;
+}
+
+/* Fills in the options, and the words that are none: the verb and its arguments. */
+static int read_options(Ctl *ctl, int argc, char **argv)
+{
+        struct option longs[_OPT_MAX + 1] = {0};
+        char shorts[_OPT_MAX * 2 + 10 * 3 + 3];
+        Mistake mistake = {0};
+        int c;
+
+        ctl->words = calloc((size_t)argc + 1, sizeof(*ctl->words));
+        if (!ctl->words)
+                return -ENOMEM;
+        describe_options(longs, shorts);
         optind = 0;
         opterr = 0;
         while ((c = getopt_long(argc, argv, shorts, longs, NULL)) >= 0) {
-                size_t o = _OPT_MAX;
+                size_t o = 0;
 
-                if (c == ':')
-                        return complain("nothing follows", argv[optind - 1], NULL);
-                if (c == '?' && optopt > 0 && optopt < 256)
-                        return complain("there is no option", (char[]){'-', (char)optopt, '\0'}, NULL);
-                if (c == '?')
-                        return complain("there is no option", argv[optind - 1], NULL);
-                if (c >= 256)
-                        o = (size_t)c - 256;
-                else
-                        for (size_t i = 0; i < _OPT_MAX; i++)
-                                if (specs[i].short_name == c)
-                                        o = i;
-                ctl->value[o] = optarg ?: "";
-                if (o == OPT_NODE) {
-                        if (ctl->n_nodes == CTL_NODES_MAX)
-                                return complain("too many options", "--node", NULL);
-                        ctl->nodes[ctl->n_nodes++] = optarg;
+                if (c == 1) {
+                        ctl->words[ctl->n_words++] = optarg;
+                } else if (is_number_word(argv[optind - 1], c)) {
+                        ctl->words[ctl->n_words++] = argv[optind - 1];
+                } else if (c == ':') {
+                        note_mistake(&mistake, "nothing follows", argv[optind - 1]);
+                } else if (c >= 256) {
+                        take_option(ctl, (size_t)c - 256, &mistake);
+                } else if (c == '?' && (optopt == 0 || optopt >= 256)) {
+                        note_mistake(&mistake, "there is no option", argv[optind - 1]);
+                } else {
+                        while (o < _OPT_MAX && specs[o].short_name != c)
+                                o++;
+                        if (o < _OPT_MAX)
+                                take_option(ctl, o, &mistake);
+                        else
+                                note_mistake(&mistake, "there is no option", (char[]){'-', (char)(c == '?' ? optopt : c), '\0'});
                 }
         }
-        return 0;
+        while (optind < argc)
+                ctl->words[ctl->n_words++] = argv[optind++];
+        ctl->json = ctl_has(ctl, OPT_JSON);
+        return mistake.problem ? complain(ctl, mistake.problem, mistake.what) : 0;
 }
 
 static int check_verb(Ctl *ctl)
@@ -210,48 +278,76 @@ static int check_verb(Ctl *ctl)
                         char option[40];
 
                         snprintf(option, sizeof(option), "option --%s", specs[i].name);
-                        return complain("this verb does not take the", option, v->name);
+                        return complain(ctl, "this verb does not take the", option);
                 }
         if (ctl->n_arguments < v->min_arguments)
-                return complain("it needs", v->arguments, v->name);
+                return complain(ctl, "it needs", v->arguments);
         for (int i = 0; i < ctl->n_arguments; i++)
                 if (ctl->arguments[i][0] == '\0')
-                        return complain("an argument is empty, of", v->arguments, v->name);
+                        return complain(ctl, "an argument is empty, of", v->arguments);
         if (ctl->n_arguments > v->max_arguments)
-                return complain("too many arguments, from", ctl->arguments[v->max_arguments], v->name);
+                return complain(ctl, "too many arguments, from", ctl->arguments[v->max_arguments]);
         return 0;
 }
 
-int arguments_parse(Ctl *ctl, int argc, char **argv)
+static int find_verb(Ctl *ctl, const char *name)
 {
-        const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-        int r = read_options(ctl, argc, argv);
+        for (size_t i = 0; i < n_verbs; i++)
+                if (strcmp(verbs[i].name, name) == 0) {
+                        ctl->verb = &verbs[i];
+                        return 0;
+                }
+        return complain(ctl, "there is no verb", name);
+}
 
-        if (r < 0)
-                return r;
+/* 0: something is to be done, by ctl->verb if that was named. 1: all has been said. */
+static int read_words(Ctl *ctl)
+{
+        bool help = ctl_has(ctl, OPT_HELP);
+        int first = 0, r;
+
         if (ctl_has(ctl, OPT_VERSION)) {
                 printf("scenekeepctl %s\n", PACKAGE_VERSION);
                 return 1;
         }
-        if (optind < argc && strcmp(argv[optind], "help") != 0) {
-                ctl->verb = find_verb(argv[optind]);
-                if (!ctl->verb)
-                        return complain("there is no verb", argv[optind], NULL);
-        } else if (!ctl_has(ctl, OPT_HELP) && optind >= argc) {
-                print_help(stderr);
-                return -EINVAL;
+        if (ctl->n_words > 0 && strcmp(ctl->words[0], "help") == 0) {
+                help = true;
+                first = 1;
         }
-        if (ctl_has(ctl, OPT_HELP) || !ctl->verb) {
+        if (first < ctl->n_words) {
+                r = find_verb(ctl, ctl->words[first]);
+                if (r < 0)
+                        return r;
+        }
+        if (help) {
                 if (ctl->verb)
                         print_verb_help(ctl->verb, stdout);
                 else
                         print_help(stdout);
                 return 1;
         }
-        ctl->arguments = argv + optind + 1;
-        ctl->n_arguments = argc - optind - 1;
-        ctl->json = ctl_has(ctl, OPT_JSON);
+        if (ctl->verb) {
+                ctl->arguments = ctl->words + 1;
+                ctl->n_arguments = ctl->n_words - 1;
+                return 0;
+        }
+        if (ctl->json)
+                return complain(ctl, "it needs", "VERB [ARGUMENT]...");
+        print_help(stderr);
+        return -EINVAL;
+}
+
+int arguments_parse(Ctl *ctl, int argc, char **argv)
+{
+        const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+        int r;
+
         ctl->width = terminal_width();
+        r = read_options(ctl, argc, argv);
+        if (r == 0)
+                r = read_words(ctl);
+        if (r != 0)
+                return r;
         ctl->colour = !ctl->json && isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0 &&
                       !(no_colour && *no_colour);
         ctl->progress = !ctl->json && isatty(STDERR_FILENO);
@@ -261,6 +357,7 @@ int arguments_parse(Ctl *ctl, int argc, char **argv)
 
 void arguments_done(Ctl *ctl)
 {
+        free(ctl->words);
         free(ctl->data_dir);
         free(ctl->socket);
 }

@@ -11,6 +11,7 @@
 
 #include "control/protocol.h"
 #include "ctl/time-spec.h"
+#include "pickle/text.h"
 
 /* A descriptor or -errno. */
 static int connect_to(const char *path)
@@ -130,8 +131,13 @@ ExitStatus ctl_call(const Ctl *ctl, const char *verb, json_object *arguments, in
         const char *answered;
         json_object *o = NULL;
         sd_bus *bus = NULL;
-        int fd = connect_to(ctl->socket), r;
+        int fd, r;
 
+        if (!text_is_utf8((const uint8_t *)text, strlen(text))) {
+                json_object_put(arguments);
+                return ctl_fail(ctl, CTL_USAGE, "what was typed is not UTF-8, as all names and texts of a session are");
+        }
+        fd = connect_to(ctl->socket);
         if (fd < 0) {
                 json_object_put(arguments);
                 return explain_connect(ctl, fd);

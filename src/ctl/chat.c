@@ -44,7 +44,7 @@ static bool print_message(const Ctl *ctl, json_object *message)
         if (!safe_user || !safe_text ||
             asprintf(&line, "%s  %s: %s", format_time(time, sizeof(time), stamp_of(message)), safe_user, safe_text) < 0)
                 return false;
-        ctl_wrap(ctl, line);
+        ctl_wrap(ctl, stdout, line);
         return true;
 }
 
@@ -52,12 +52,14 @@ static bool print_message(const Ctl *ctl, json_object *message)
 static ExitStatus print_messages(const Ctl *ctl, json_object *o, uint64_t since, bool follow)
 {
         json_object *messages = json_object_object_get(o, "messages"), *list = json_object_new_array();
+        size_t n = 0;
 
         for (size_t i = 0; i < json_object_array_length(messages); i++) {
                 json_object *m = json_object_array_get_idx(messages, i);
 
                 if (stamp_of(m) < since)
                         continue;
+                n++;
                 if (ctl->json && follow) {
                         ctl_print_json(json_object_get(m));
                 } else if (ctl->json) {
@@ -75,6 +77,8 @@ static ExitStatus print_messages(const Ctl *ctl, json_object *o, uint64_t since,
         } else {
                 json_object_put(list);
         }
+        if (n == 0 && !ctl->json && !follow)
+                puts(since > 0 ? "Nothing has been said since then." : "Nothing has been said yet.");
         return CTL_OK;
 }
 

@@ -104,7 +104,7 @@ static void print_ports(const Ctl *ctl, const char *host, unsigned first, const 
                         continue;
                 text = advice(host, first, first + i, &ports[i]);
                 putchar('\n');
-                ctl_wrap(ctl, text ?: "Out of memory.");
+                ctl_wrap(ctl, stdout, text ?: "Out of memory.");
         }
 }
 
@@ -138,7 +138,7 @@ static void print_server(const Ctl *ctl, const ServerProbe *s, bool ports_ok)
         else if (s->malformed)
                 puts("\nWhat answers on the command port is no Multi-User session server: is the port right?");
         else if (ports_ok)
-                ctl_wrap(ctl, "\nThe ports are open but the session server does not answer: on the server, see "
+                ctl_wrap(ctl, stdout, "\nThe ports are open but the session server does not answer: on the server, see "
                               "`journalctl -u scenekeep`. Are the three ports in order, and those of one session?");
         if (s->answered && !ports_ok)
                 puts("Clients can log in but not work: all three ports must be reachable.");

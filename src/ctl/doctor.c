@@ -66,7 +66,7 @@ static void tell(Doctor *d, const char *check, const char *command, const char *
                 return;
         }
         if (asprintf(&line, "%s %s: %s", command ? "[mend]" : "[ok]", check, text ?: "") >= 0)
-                ctl_wrap(d->ctl, line);
+                ctl_wrap(d->ctl, stdout, line);
         if (command)
                 printf("    $ %s\n", command);
 }
@@ -82,6 +82,16 @@ static char *command_of(const char *format, ...)
         n = vasprintf(&text, format, ap);
         va_end(ap);
         return n < 0 ? NULL : text;
+}
+
+/* Of this program, about the same session. */
+static char *own_command(const Doctor *d, const char *verb)
+{
+        if (ctl_has(d->ctl, OPT_DATA_DIR))
+                return command_of("scenekeepctl -d '%s' %s", d->ctl->data_dir, verb);
+        if (ctl_has(d->ctl, OPT_INSTANCE))
+                return command_of("scenekeepctl -i %s %s", d->ctl->instance, verb);
+        return command_of("scenekeepctl %s", verb);
 }
 
 static char *unit_name(const Doctor *d, const char *stem, const char *suffix)
@@ -222,7 +232,8 @@ static int measure_disk(const char *folder, uint64_t *ret_usec)
 
 static void look_at_disk(Doctor *d)
 {
-        _cleanup_free_ char *device = command_of("smartctl --all \"$(findmnt -no SOURCE --target %s)\"", d->ctl->data_dir);
+        _cleanup_free_ char *device = command_of("smartctl --all \"$(findmnt -no SOURCE --target '%s')\"", d->ctl->data_dir);
+        _cleanup_free_ char *prune = own_command(d, "prune");
         struct statvfs fs;
         char text[FORMAT_SIZE_MAX], wanted[FORMAT_SIZE_MAX];
         uint64_t usec = 0, need = MAX(FREE_MIN, d->stats.log_bytes / 4), space;
@@ -240,7 +251,7 @@ static void look_at_disk(Doctor *d)
         space = (uint64_t)fs.f_bavail * fs.f_frsize;
         format_size(text, sizeof(text), space);
         if (space < need)
-                tell(d, "space", "scenekeepctl prune", "only %s are free at %s; %s should be: a full disk keeps the session in "
+                tell(d, "space", prune, "only %s are free at %s; %s should be: a full disk keeps the session in "
                                                        "memory",
                      text, d->ctl->data_dir, format_size(wanted, sizeof(wanted), need));
         else
@@ -283,7 +294,7 @@ static void look_at_permissions(Doctor *d)
 {
         static const char *const below[] = {"log", "snapshots", "store"};
         const char *dir = d->ctl->data_dir;
-        _cleanup_free_ char *close_it = command_of("chmod o-rwx %s", dir);
+        _cleanup_free_ char *close_it = command_of("chmod o-rwx '%s'", dir);
         struct stat st, inner;
 
         if (stat(dir, &st) < 0)
@@ -294,7 +305,7 @@ static void look_at_permissions(Doctor *d)
         }
         for (size_t i = 0; i < ELEMENTSOF(below); i++) {
                 _cleanup_free_ char *path = command_of("%s/%s", dir, below[i]);
-                _cleanup_free_ char *give = command_of("chown -R --reference=%s %s", dir, dir);
+                _cleanup_free_ char *give = command_of("chown -R --reference='%s' '%s'", dir, dir);
 
                 if (path && stat(path, &inner) == 0 && inner.st_uid != st.st_uid) {
                         tell(d, "permissions", give, "%s belongs to another user than its folder", path);
@@ -331,11 +342,12 @@ static void look_at_units(Doctor *d)
 static void look_at_session(Doctor *d)
 {
         const char *degraded = d->status ? answer_text_of(d->status, "degraded") : "";
+        _cleanup_free_ char *status = own_command(d, "status"), *verify = own_command(d, "verify --all");
 
         if (*degraded)
-                tell(d, "session", "scenekeepctl status", "%s", degraded);
+                tell(d, "session", status, "%s", degraded);
         else if (d->stats.scrub_damaged > 0)
-                tell(d, "session", "scenekeepctl verify --all", "the last verification found %llu damaged records",
+                tell(d, "session", verify, "the last verification found %llu damaged records",
                      (unsigned long long)d->stats.scrub_damaged);
         else
                 tell(d, "session", NULL, d->status ? "everything accepted is on disk or on its way" : "not running");
@@ -361,6 +373,8 @@ ExitStatus verb_doctor(Ctl *ctl)
                 d.newest_usec = info.time_usec;
                 store_snapshot_info_done(&info);
         }
+        if (d.status)
+                d.scene_bytes = answer_int(d.status, "bytes");
         if (ctl->json)
                 d.findings = json_object_new_array();
         look_at_session(&d);

@@ -347,7 +347,7 @@ static void print_plan(const Plan *p, bool dry)
         }
         for (size_t i = 0; i < json_object_array_length(p->notes); i++) {
                 putchar('\n');
-                ctl_wrap(p->ctl, json_object_get_string(json_object_array_get_idx(p->notes, i)));
+                ctl_wrap(p->ctl, stdout, json_object_get_string(json_object_array_get_idx(p->notes, i)));
         }
 }
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -32,6 +33,70 @@ static const char *status_word(ExitStatus status)
         return "failed";
 }
 
+/* A word, or words between backticks as long as they fit one line, with what is attached to them. */
+static size_t unbroken(const char *text, size_t width)
+{
+        size_t n = strcspn(text, " \n");
+        const char *open = memchr(text, '`', n), *close = open ? strchr(open + 1, '`') : NULL;
+
+        if (close && close >= text + n) {
+                size_t all = (size_t)(close - text) + strcspn(close, " \n");
+
+                if (all < width)
+                        n = all;
+        }
+        return n;
+}
+
+void ctl_wrap(const Ctl *ctl, FILE *f, const char *text)
+{
+        size_t width = MIN(ctl->width, 100u), column = 0;
+
+        while (*text) {
+                size_t n = unbroken(text, width), columns;
+                _cleanup_free_ char *word = strndup(text, n);
+
+                columns = word ? format_width(word) : n;
+                if (column > 0 && column + 1 + columns > width) {
+                        putc('\n', f);
+                        column = 0;
+                }
+                if (column > 0) {
+                        putc(' ', f);
+                        column++;
+                }
+                fwrite(text, 1, n, f);
+                column += columns;
+                text += n;
+                if (*text == '\n') {
+                        putc('\n', f);
+                        column = 0;
+                }
+                text += *text != '\0';
+        }
+        putc('\n', f);
+}
+
+/* In the journal of systemd each line would be a message of its own. */
+static bool is_socket(FILE *f)
+{
+        struct stat st;
+
+        return fstat(fileno(f), &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+static void complain(const Ctl *ctl, const char *text)
+{
+        _cleanup_free_ char *line = NULL;
+
+        if (asprintf(&line, "scenekeepctl: %s", text) < 0)
+                line = NULL;
+        if (!line || is_socket(stderr))
+                fprintf(stderr, "scenekeepctl: %s\n", text);
+        else
+                ctl_wrap(ctl, stderr, line);
+}
+
 ExitStatus ctl_fail(const Ctl *ctl, ExitStatus status, const char *format, ...)
 {
         _cleanup_free_ char *text = NULL, *safe = NULL;
@@ -44,7 +109,7 @@ ExitStatus ctl_fail(const Ctl *ctl, ExitStatus status, const char *format, ...)
         if (n < 0)
                 text = NULL;
         safe = text ? log_escape(text, (size_t)n) : NULL;
-        fprintf(stderr, "scenekeepctl: %s\n", safe ?: "out of memory");
+        complain(ctl, safe ?: "out of memory");
         if (ctl->json) {
                 json_object *o = json_object_new_object(), *error = json_object_new_object();
 
@@ -130,33 +195,6 @@ bool ctl_time(const Ctl *ctl, Opt o, uint64_t fallback, uint64_t *ret)
                 return false;
         }
         return true;
-}
-
-void ctl_wrap(const Ctl *ctl, const char *text)
-{
-        size_t width = MIN(ctl->width, 100u), column = 0;
-
-        while (*text) {
-                size_t n = strcspn(text, " \n");
-
-                if (column > 0 && column + 1 + n > width) {
-                        putchar('\n');
-                        column = 0;
-                }
-                if (column > 0) {
-                        putchar(' ');
-                        column++;
-                }
-                fwrite(text, 1, n, stdout);
-                column += n;
-                text += n;
-                if (*text == '\n') {
-                        putchar('\n');
-                        column = 0;
-                }
-                text += *text != '\0';
-        }
-        putchar('\n');
 }
 
 uint64_t ctl_now_usec(void)

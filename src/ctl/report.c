@@ -97,6 +97,9 @@ ExitStatus verb_report(Ctl *ctl)
 
         if (!ctl_time(ctl, OPT_SINCE, 0, &since) || !ctl_time(ctl, OPT_UNTIL, UINT64_MAX, &until))
                 return CTL_USAGE;
+        if (since >= MIN(until, ctl_now_usec()))
+                return ctl_fail(ctl, CTL_USAGE, "there is no time between --since and %s",
+                                ctl_has(ctl, OPT_UNTIL) ? "--until" : "now");
         status = source_open(ctl, "now", &store, &s);
         if (status != CTL_OK)
                 return status;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/call.h"
 #include "ctl/source.h"
+#include "ctl/time-spec.h"
 #include "ctl/workbench.h"
 #include "scene/dependencies.h"
+#include "store/snapshot.h"
 
 /* ---- --node: the uuids of nodes as they were, and of all that they depend on ---- */
 
@@ -80,6 +83,14 @@ static ExitStatus add_nodes(const Ctl *ctl, const char *what, json_object *argum
         return status;
 }
 
+/* A time that is no name of a snapshot either. */
+static bool is_only_time(const char *text)
+{
+        uint64_t usec;
+
+        return !store_pin_name_is_valid(text) && time_spec_parse(text, ctl_now_usec(), &usec) == 0;
+}
+
 static ExitStatus read_target(const Ctl *ctl, json_object *arguments)
 {
         const char *snapshot = ctl->n_arguments > 0 ? ctl->arguments[0] : NULL;
@@ -93,6 +104,10 @@ static ExitStatus read_target(const Ctl *ctl, json_object *arguments)
                 json_object_object_add(arguments, "undo", json_object_new_boolean(true));
                 return CTL_OK;
         }
+        if (snapshot && source_is_file(snapshot) && access(snapshot, F_OK) == 0)
+                return ctl_fail(ctl, CTL_USAGE, "%s is a file: `scenekeepctl import` makes the session what it holds", snapshot);
+        if (snapshot && is_only_time(snapshot))
+                return ctl_fail(ctl, CTL_USAGE, "\"%s\" is a time: write `restore --at '%s'`", snapshot, snapshot);
         if (snapshot)
                 json_object_object_add(arguments, "snapshot", json_object_new_string(snapshot));
         if (ctl_has(ctl, OPT_AT)) {
@@ -162,6 +177,17 @@ static int delete_newer(Workbench *w, Scene *then, Counts *counts)
         return r;
 }
 
+/* With a daemon, a snapshot is one, and no time. */
+static ExitStatus check_snapshot(const Ctl *ctl, Store *store, const char *name)
+{
+        StoreSnapshotInfo info;
+
+        if (store_snapshot_find(store, name, &info) < 0)
+                return ctl_fail(ctl, CTL_NOT_FOUND, "there is no snapshot \"%s\": see `scenekeepctl snapshots`", name);
+        store_snapshot_info_done(&info);
+        return CTL_OK;
+}
+
 /* The journal keeps what was there before: `restore --at` a time before this one brings it back. */
 static ExitStatus restore_offline(const Ctl *ctl, json_object *uuids, json_object **ret)
 {
@@ -178,6 +204,11 @@ static ExitStatus restore_offline(const Ctl *ctl, json_object *uuids, json_objec
         if (status != CTL_OK)
                 return status;
         store = workbench_store(w);
+        if (ctl->n_arguments > 0) {
+                status = check_snapshot(ctl, store, ctl->arguments[0]);
+                if (status != CTL_OK)
+                        return status;
+        }
         status = source_open(ctl, ctl->n_arguments > 0 ? ctl->arguments[0] : ctl->value[OPT_AT], &store, &s);
         if (status != CTL_OK)
                 return status;

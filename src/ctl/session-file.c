@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -158,9 +159,11 @@ static int open_unpacked(const char *path, SessionFileProgress progress, void *u
         size_t size = 0;
         int fd, r;
 
+        struct stat st;
+
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0 || !(in = gzdopen(fd, "rb"))) {
-                int error = fd < 0 ? errno : ENOMEM;
+        if (fd < 0 || fstat(fd, &st) < 0 || S_ISDIR(st.st_mode) || !(in = gzdopen(fd, "rb"))) {
+                int error = fd < 0 ? errno : S_ISDIR(st.st_mode) ? EISDIR : ENOMEM;
 
                 if (fd >= 0)
                         close(fd);

@@ -36,7 +36,7 @@ ExitStatus source_open_store(const Ctl *ctl, Store **ret)
         }
 }
 
-static bool is_file_name(const char *what)
+bool source_is_file(const char *what)
 {
         size_t n = strlen(what);
 
@@ -95,7 +95,7 @@ ExitStatus source_open(const Ctl *ctl, const char *what, Store **store, Source *
 
         if (!s.title)
                 return ctl_fail(ctl, CTL_FAILED, "out of memory");
-        if (is_file_name(what)) {
+        if (source_is_file(what)) {
                 _cleanup_free_ char *error = NULL;
                 int r = session_file_read(what, NULL, NULL, &s.owned, &error);
 

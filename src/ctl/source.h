@@ -24,6 +24,9 @@ typedef struct Source {
         size_t n_damaged;
 } Source;
 
+/* Does `what` name a file rather than something in the store? */
+bool source_is_file(const char *what);
+
 /* `store` is opened on first need and is to be closed after the source. */
 ExitStatus source_open(const Ctl *ctl, const char *what, Store **store, Source *ret);
 void source_done(Source *s);

@@ -31,6 +31,17 @@ static void print_restarts(uint64_t n)
         printf("%-12s %llu survived", "Restarts", (unsigned long long)n);
 }
 
+static void print_degraded(const Ctl *ctl, const char *reason)
+{
+        _cleanup_free_ char *line = NULL;
+
+        if (asprintf(&line, "%-12s %s", "DEGRADED", reason) < 0)
+                line = NULL;
+        fputs(ctl->colour ? "\033[31m" : "", stdout);
+        ctl_wrap(ctl, stdout, line ?: reason);
+        fputs(ctl->colour ? "\033[0m" : "", stdout);
+}
+
 static int print_users(const Ctl *ctl, json_object *users)
 {
         _cleanup_table_ Table *t = table_new("~USER|STATUS|~ADDRESS|>LATENCY|>UPDATES|>LOCKED|>BACKLOG");
@@ -61,11 +72,8 @@ static ExitStatus print_status(const Ctl *ctl, json_object *o)
         uint64_t lag;
 
         printf("%-12s %s, %s\n", "Session", answer_text_of(o, "session"), answer_text_of(o, "state"));
-        if (*degraded) {
-                printf("%s%-12s ", ctl->colour ? "\033[31m" : "", "DEGRADED");
-                ctl_wrap(ctl, degraded);
-                fputs(ctl->colour ? "\033[0m" : "", stdout);
-        }
+        if (*degraded)
+                print_degraded(ctl, degraded);
         printf("%-12s %llu nodes, %s\n", "Scene", (unsigned long long)answer_int(o, "node_count"),
                format_size(size, sizeof(size), answer_int(o, "bytes")));
         printf("%-12s %llu accepted, %llu refused, %llu could not be applied\n", "Updates",

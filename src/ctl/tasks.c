@@ -5,6 +5,17 @@
 #include "ctl/table.h"
 #include "ctl/talk.h"
 
+/* Those that the add-on's panel knows. */
+static bool is_status(const char *text)
+{
+        static const char *const names[] = {"todo", "in_progress", "done"};
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (strcmp(names[i], text) == 0)
+                        return true;
+        return false;
+}
+
 static bool is_wanted(const Ctl *ctl, json_object *task)
 {
         const char *status = ctl->value[OPT_STATUS], *assigned = ctl->value[OPT_ASSIGNED];
@@ -37,7 +48,9 @@ static ExitStatus show_tasks(const Ctl *ctl, json_object *tasks)
                 return CTL_OK;
         }
         json_object_put(answer);
-        if (!t || table_print(t, stdout, ctl->width, ctl->colour) < 0)
+        if (t && table_n_rows(t) == 0)
+                puts(json_object_array_length(tasks) == 0 ? "There are no tasks." : "There is no such task.");
+        else if (!t || table_print(t, stdout, ctl->width, ctl->colour) < 0)
                 return ctl_fail(ctl, CTL_FAILED, "out of memory");
         return CTL_OK;
 }
@@ -112,6 +125,7 @@ static ExitStatus remove_task(const Ctl *ctl, json_object *task)
 ExitStatus verb_tasks(Ctl *ctl)
 {
         const char *what = ctl->n_arguments > 0 ? ctl->arguments[0] : NULL;
+        const char *wanted = ctl->value[OPT_STATUS];
         bool is_done = what && strcmp(what, "done") == 0;
         json_object *o = NULL, *tasks, *task;
         ExitStatus status;
@@ -120,6 +134,8 @@ ExitStatus verb_tasks(Ctl *ctl)
                 return ctl_fail(ctl, CTL_USAGE, "tasks are added, done or removed (add, done, rm), not \"%s\"", what);
         if (what && ctl->n_arguments != 2)
                 return ctl_fail(ctl, CTL_USAGE, "`tasks %s` needs one task: put a title of several words in quotes", what);
+        if (wanted && !is_status(wanted))
+                return ctl_fail(ctl, CTL_USAGE, "\"%s\" is no status of a task: todo, in_progress and done are", wanted);
         if (what && strcmp(what, "add") == 0)
                 return add_task(ctl, ctl->arguments[1]);
         status = what ? ctl_call(ctl, "tasks", NULL, -1, &o) : ctl_history(ctl, "tasks", NULL, &o);

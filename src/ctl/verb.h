@@ -4,7 +4,7 @@
 /*
  * What a verb gets and what it answers. Every verb prints its result on stdout, as a table or text for people or, with
  * --json, as one JSON document; what went wrong is one sentence on stderr (with --json also {"error": {...}} on
- * stdout); and it returns one of the exit statuses below.
+ * stdout), a wrong command line as well; and it returns one of the exit statuses below.
  */
 
 #include <json-c/json.h>
@@ -71,10 +71,13 @@ typedef struct Ctl {
         const char *value[_OPT_MAX]; /* of the options given; "" for those without one; NULL: not given */
         const char *nodes[CTL_NODES_MAX]; /* OPT_NODE, which may be repeated */
         size_t n_nodes;
-        char **arguments;            /* what follows the verb */
+        char **words;                /* of the command line, without the options; the array is owned */
+        int n_words;
+        char **arguments;            /* of them, what follows the verb */
         int n_arguments;
         const char *instance;        /* never NULL */
         char *data_dir;              /* never NULL; owned */
+        bool by_hand;                /* it is the folder that a daemon started here makes */
         char *socket;                /* path of the control socket; never NULL; owned */
         bool json, colour, progress;
         size_t width;                /* of the terminal; 80 where there is none */
@@ -100,8 +103,8 @@ static inline bool ctl_has(const Ctl *ctl, Opt o)
 /* Says what went wrong, in one sentence without full stop, and returns status. */
 ExitStatus ctl_fail(const Ctl *ctl, ExitStatus status, const char *format, ...) _printf_(3, 4);
 
-/* Prints a text to stdout in lines that fit the terminal. */
-void ctl_wrap(const Ctl *ctl, const char *text);
+/* Prints a text in lines that fit the terminal. What stands between backticks is for typing, and is not broken. */
+void ctl_wrap(const Ctl *ctl, FILE *f, const char *text);
 
 /* Prints a JSON document and releases it. */
 void ctl_print_json(json_object *o);

@@ -39,17 +39,18 @@ static void on_drilled(void *userdata, int result, const char *snapshot, uint64_
 {
         Verification *v = userdata;
         json_object *o = json_object_new_object();
+        const char *one = snapshot && *snapshot ? snapshot : NULL;
 
         v->ended = true;
         if (result < 0)
                 v->error = result;
         v->n_damaged += n_damaged;
         table_row(v->table);
-        table_cell(v->table, "%s", snapshot ?: "all snapshots");
+        table_cell(v->table, "%s", one ?: "all snapshots");
         table_cell(v->table, "%llu", (unsigned long long)n_nodes);
         table_size(v->table, n_bytes);
         table_cell(v->table, "%llu", (unsigned long long)n_damaged);
-        json_add_text(o, "snapshot", snapshot);
+        json_add_text(o, "snapshot", one);
         json_add_int(o, "nodes", n_nodes);
         json_add_int(o, "bytes", n_bytes);
         json_add_int(o, "damaged", n_damaged);
@@ -100,7 +101,7 @@ static ExitStatus report(const Verification *v)
                 if (n > 0)
                         putchar('\n');
                 for (size_t i = 0; i < n; i++)
-                        ctl_wrap(v->ctl, json_object_get_string(json_object_array_get_idx(v->problems, i)));
+                        ctl_wrap(v->ctl, stdout, json_object_get_string(json_object_array_get_idx(v->problems, i)));
                 puts(v->n_damaged > 0 ? "\nThere is damage: see SAFEKEEPING in scenekeepctl(1) for what to do."
                                       : "\nEvery digest is right.");
         }

@@ -30,6 +30,11 @@ class Answer:
         """The text with its lines joined: where they break depends on what is in them."""
         return " ".join(self.text.split())
 
+    @property
+    def sentence(self):
+        """What went wrong, however it was broken into lines."""
+        return " ".join(self.error.split())
+
     def __repr__(self):
         return f"exit status {self.status}\n{self.text}\n{self.error}"
 
@@ -44,22 +49,35 @@ def run(*arguments, timeout=60, environment=None, stdin=None):
     return answer
 
 
+def too_wide(text):
+    """Lines that do not fit a terminal, though they could be broken."""
+    return [line for line in text.splitlines() if len(line) > 80 and " " in line.strip()]
+
+
+def is_one_sentence(error):
+    """Whatever its lines: the program is named once, at its beginning."""
+    return error.startswith("scenekeepctl:") and error.count("scenekeepctl:") == 1 and not too_wide(error)
+
+
 def good(*arguments, **options):
     """The answer of a call that must succeed, and whose lines must fit a terminal."""
     answer = run(*arguments, **options)
     assert answer.status == OK and not answer.error, answer
     if "--json" not in arguments:
-        too_wide = [line for line in answer.text.splitlines() if len(line) > 80]
-        assert not too_wide, too_wide
+        wide = [line for line in answer.text.splitlines() if len(line) > 80]
+        assert not wide, wide
     return answer
 
 
 def refused(status, words, *arguments, **options):
-    """A call that must fail: with this status, one line on stderr with these words, and the same as JSON."""
+    """A call that must fail: with this status, one sentence on stderr with these words, and the same as JSON."""
     answer = run(*arguments, **options)
     assert answer.status == status, answer
-    lines = answer.error.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("scenekeepctl: ") and words in lines[0], answer
-    if "--json" in arguments and status != USAGE:
+    said = answer.sentence
+    assert is_one_sentence(answer.error) and words in said, answer
+    if "--json" in arguments:
         assert words in answer.json["error"]["message"], answer
+        assert said == "scenekeepctl: " + " ".join(answer.json["error"]["message"].split()), answer
+    else:
+        assert not answer.text, answer
     return answer

@@ -108,7 +108,7 @@ def test_passwords_that_are_missing(tmp_path, env, admin, server):
 def test_refused_by_line(tmp_path, env, line, words):
     old = folder_with(tmp_path, env)
     answer = ctl.run("migrate", old, "--data-dir", tmp_path / "new")
-    assert answer.status == ctl.FAILED and f".env:{line}: " in answer.error and words in answer.error
+    assert answer.status == ctl.FAILED and f".env:{line}: " in answer.sentence and words in answer.sentence
     assert not (tmp_path / "new").exists()
 
 

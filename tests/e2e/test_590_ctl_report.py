@@ -74,7 +74,7 @@ def test_doctor(session):
     assert listed["permissions"]["ok"] and listed["session"]["ok"]
     os.chmod(server.data_dir, 0o755)
     listed = findings(server)
-    assert listed["permissions"]["command"] == f"chmod o-rwx {server.data_dir}"
+    assert listed["permissions"]["command"] == f"chmod o-rwx '{server.data_dir}'"
     assert "permissions" in ctl.run("doctor", "--data-dir", server.data_dir).text
     os.chmod(server.data_dir, 0o700)
     server.stop()

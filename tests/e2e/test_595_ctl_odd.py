@@ -8,6 +8,7 @@ import os
 import pickle
 import pty
 import re
+import socket
 import subprocess
 import sys
 import uuid
@@ -109,7 +110,7 @@ def test_every_verb(make_session, tmp_path, running, as_json):
         wanted = beside if running else without
         assert answer.status in (wanted if isinstance(wanted, set) else {wanted}), (verb, answer)
         quiet = answer.status in (OK, ctl.DEGRADED) or verb in ("status", "check")
-        assert len(answer.error.splitlines()) == (0 if quiet else 1), (verb, answer)
+        assert not answer.error if quiet else ctl.is_one_sentence(answer.error), (verb, answer)
         if as_json:
             assert isinstance(answer.json, dict), verb
             assert quiet or set(answer.json["error"]) == {"code", "message"}
@@ -137,6 +138,10 @@ def test_names_that_need_care(session):
         assert said["uuid"] == node
     ctl.refused(ctl.NOT_FOUND, "may mean 2 nodes", "show", "now", "Cube", "--json", *at)
     ctl.refused(ctl.USAGE, "there is no option -r", "show", "now", "-rf", *at)
+    assert "\x1b" not in ctl.good("show", "now", f"{0xabcd0005:08x}", *at).text
+    for line in ctl.good("show", "--tree", *at).text.splitlines():
+        assert "\x1b" not in line and len(line) <= 80, line
+    assert "xxx… (Object, " in ctl.good("show", "--tree", *at).text
 
 
 def test_one_node(session):
@@ -205,6 +210,63 @@ def test_places_as_people_copy_them(session):
     ctl.refused(ctl.USAGE, "no first port", "check", "localhost:http")
 
 
+def test_a_wrong_command_line_is_told_as_json_too(session):
+    at = "--data-dir", session.server.data_dir
+    for words, line in (("there is no verb frob", ["frob", "--json"]), ("there is no option --bogus", ["status", "--bogus", "--json"]),
+                        ("nothing follows -n", ["--json", "log", "-n"]), ("there is no option -z", ["-z", "status", "--json"]),
+                        ("it needs USER", ["kick", "--json"]), ("it needs VERB", ["--json"]),
+                        ("is not a time", ["log", "--since", "noon", "--json"]),
+                        ("is not a number", ["log", "--limit", "some", "--json"]),
+                        ("no path behind --data-dir", ["status", "--json", "--data-dir", ""])):
+        answer = ctl.refused(ctl.USAGE, words, *line)
+        assert answer.json["error"]["code"] == "usage"
+    answer = ctl.run("users", "--", "--json", *at)
+    assert answer.status == ctl.USAGE and not answer.text, "what stands behind -- is no option"
+    assert ctl.good("help", "kick").text == ctl.good("kick", "--help").text
+
+
+def test_sentences_fit_the_terminal_but_not_the_journal(server):
+    """There, each line would be a message of its own."""
+    command = [ctl.program(), "show", "nope", "--data-dir", server.data_dir]
+    lines = subprocess.run(command, capture_output=True, text=True, check=False).stderr.splitlines()
+    assert len(lines) == 2 and max(map(len, lines)) <= 80 and lines[1] == "`scenekeepctl snapshots`", lines
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=theirs, check=False)
+        assert ours.recv(4096).decode() == " ".join(lines) + "\n"
+
+
+def test_times_that_look_like_options(session):
+    at = "--data-dir", session.server.data_dir
+    ctl.good("save", *at)
+    said = "nothing is kept from before"
+    for line in (["diff", "-1h", "now"], ["diff", "-1h"], ["diff", "now", "-90min"], ["show", "-2d"], ["show", "-1h 30min"],
+                 ["diff", "--", "-1h", "now"]):
+        ctl.refused(ctl.NOT_FOUND, said, *at, *line)
+    assert ctl.good("log", "--since", "-1h", "--until", "-0s", *at).text
+    ctl.refused(ctl.USAGE, "too many arguments, from -5", "users", "-5", *at)
+    ctl.refused(ctl.NOT_FOUND, "nobody named \"-5\"", "kick", "-5", *at)
+    ctl.refused(ctl.USAGE, "is a time: write `restore --at", "restore", "-1h", *at)
+    ctl.refused(ctl.USAGE, "is a time: write `restore --at", "restore", "yesterday 14:00", *at)
+    session.server.stop()
+    ctl.refused(ctl.NOT_FOUND, "there is no snapshot \"yesterday\"", "restore", "yesterday", *at)
+
+
+def test_what_cannot_be_meant(session, tmp_path):
+    at = "--json", "--data-dir", session.server.data_dir
+    page = tmp_path / "x.html"
+    ctl.refused(ctl.USAGE, "no time between --since and --until", "report", page, "--since", "-1h", "--until", "-2h", *at)
+    ctl.refused(ctl.USAGE, "no time between --since and now", "report", page, "--since", "2099-01-01", *at)
+    ctl.refused(ctl.FAILED, "Is a directory", "import", tmp_path, *at)
+    ctl.refused(ctl.USAGE, "is a file: `scenekeepctl import`", "restore", __file__, *at)
+    ctl.refused(ctl.USAGE, "is no status of a task", "tasks", "--status", "in-progress", *at)
+    ctl.refused(ctl.USAGE, "is no status of a task", "tasks", "add", "x", "--status", "half", *at)
+    for line in (["say", b"\xff"], ["kick", b"\xff"], ["pin", b"\xff"], ["tasks", "add", b"\xff"]):
+        done = subprocess.run([ctl.program().encode(), *line, *map(str, at)], capture_output=True, check=False)
+        assert done.returncode == ctl.USAGE and b"is not UTF-8" in done.stderr, (line, done)
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_closed_pipe_ends_it(session):
     command = f"{ctl.program()} status --watch --data-dir {session.server.data_dir} | head -n 3"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30, check=False)
@@ -218,12 +280,12 @@ def test_messy_environment_files(tmp_path):
     env.write_bytes(b"# a comment\r\nexport PORT = 6000\r\n\r\nADMIN_PASSWORD='it is # not a comment' # this is\r\n"
                     b'SERVER_PASSWORD=""\r\nLOG_LEVEL="INFO"\r\nTIMEOUT=10000\r\n')
     answer = ctl.run("migrate", tmp_path / "old", *at)
-    assert answer.status in (OK, ctl.USAGE, ctl.FAILED) and len(answer.error.splitlines()) <= 1, answer
+    assert answer.status in (OK, ctl.USAGE, ctl.FAILED) and (not answer.error or ctl.is_one_sentence(answer.error)), answer
     json.loads(answer.text)
     for line in (b"PORT=abc\n", b"PORT=70000\n", b"PORT\n", b"ADMIN_PASSWORD='no end\n", b"TIMEOUT=-1\n", b"=x\n", b"\xff\xfe=1\n"):
         env.write_bytes(b"# first\n" + line)
         answer = ctl.run("migrate", tmp_path / "old", *at)
-        assert answer.status != OK and len(answer.error.splitlines()) == 1 and ".env:2:" in answer.error, (line, answer)
+        assert answer.status != OK and ctl.is_one_sentence(answer.error) and ".env:2:" in answer.error, (line, answer)
     assert not os.path.exists(tmp_path / "new")
 
 
