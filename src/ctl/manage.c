@@ -171,29 +171,3 @@ ExitStatus verb_unpin(Ctl *ctl)
 {
         return set_pin(ctl, "unpin", "is subject to retention again", "was not pinned");
 }
-
-ExitStatus verb_prune(Ctl *ctl)
-{
-        json_object *arguments = json_object_new_object(), *o, *removed;
-        bool dry_run = ctl_has(ctl, OPT_DRY_RUN);
-        char size[FORMAT_SIZE_MAX];
-        ExitStatus status;
-        size_t n;
-
-        json_object_object_add(arguments, "dry_run", json_object_new_boolean(dry_run));
-        status = act(ctl, "prune", arguments, &o);
-        if (!o)
-                return status;
-        removed = json_object_object_get(o, "removed");
-        n = json_object_array_length(removed);
-        for (size_t i = 0; i < n; i++)
-                printf("%s\n", json_object_get_string(json_object_array_get_idx(removed, i)));
-        format_size(size, sizeof(size), answer_int(o, "bytes"));
-        if (n == 0)
-                printf("Retention keeps all %llu snapshots.\n", (unsigned long long)answer_int(o, "kept"));
-        else
-                printf("%zu snapshots %s, with %s that no other has; %llu stay.\n", n, dry_run ? "would go" : "removed", size,
-                       (unsigned long long)answer_int(o, "kept"));
-        json_object_put(o);
-        return status;
-}

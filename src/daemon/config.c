@@ -415,3 +415,13 @@ void config_apply_live(Config *running, Config *fresh)
                 if (config_keys[i].live)
                         config_value_swap(running, fresh, &config_keys[i]);
 }
+
+RetentionPolicy config_retention(const Config *c)
+{
+        return (RetentionPolicy){
+                .newest = (uint32_t)c->max_backups,
+                .hourly = (uint32_t)c->keep_hourly,
+                .daily = (uint32_t)c->keep_daily,
+                .weekly = (uint32_t)c->keep_weekly,
+        };
+}

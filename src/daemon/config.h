@@ -15,6 +15,7 @@
 
 #include "base/macros.h"
 #include "daemon/options.h"
+#include "store/retention.h"
 
 typedef enum ConfigSync {
         CONFIG_SYNC_INTERVAL, /* fdatasync every sync_interval */
@@ -96,3 +97,6 @@ void config_diff(const Config *running, const Config *fresh, ConfigDiff *ret);
 
 /* Moves every live key's value from fresh into running (fresh gets the old one and is then only good for freeing). */
 void config_apply_live(Config *running, Config *fresh);
+
+/* Which snapshots stay with these settings. */
+RetentionPolicy config_retention(const Config *c);

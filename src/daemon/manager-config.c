@@ -46,16 +46,6 @@ NetLimits manager_net_limits(const Config *c)
         };
 }
 
-RetentionPolicy manager_retention(const Config *c)
-{
-        return (RetentionPolicy){
-                .newest = (uint32_t)c->max_backups,
-                .hourly = (uint32_t)c->keep_hourly,
-                .daily = (uint32_t)c->keep_daily,
-                .weekly = (uint32_t)c->keep_weekly,
-        };
-}
-
 void manager_set_log(const Config *c)
 {
         log_set_max_priority(c->log_level);
@@ -83,7 +73,7 @@ static int apply(Manager *m)
         k = net_set_limits(m->net, &limits);
         if (k < 0)
                 return k;
-        RetentionPolicy retention = manager_retention(m->config);
+        RetentionPolicy retention = config_retention(m->config);
         store_set_retention(m->store, &retention);
         executor_set_always(m->executor, m->config->sync == CONFIG_SYNC_ALWAYS);
         manager_set_log(m->config);

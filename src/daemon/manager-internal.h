@@ -112,5 +112,4 @@ void manager_control_saved(Manager *m, int error); /* a save has ended */
 /* manager-config.c */
 void manager_session_config(const Config *c, SessionConfig *ret);
 NetLimits manager_net_limits(const Config *c);
-RetentionPolicy manager_retention(const Config *c);
 int manager_reload(Manager *m);

@@ -193,7 +193,7 @@ static int open_store(Manager *m, bool set_aside)
                 .writer = m->writer,
                 .events = manager_store_events(m),
                 .segment_size = m->config->segment_size,
-                .retention = manager_retention(m->config),
+                .retention = config_retention(m->config),
                 .journal_keep_usec = m->config->journal_keep,
                 .journal_keep_bytes = m->config->journal_keep_size,
         };

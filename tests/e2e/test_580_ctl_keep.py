@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What keeps a store in order: prune, and what `snapshots` tells of size and verification."""
 
+import re
 import sys
 
 import tap  # first: it says which packages are missing
@@ -51,6 +52,26 @@ def test_prune(make_session):
     ctl.refused(ctl.NOT_RUNNING, "no daemon answers", "prune", "--json", *at(server))
 
 
+def test_what_would_be_pruned_is_told_without_a_daemon(make_session):
+    """By the settings that the daemon would read."""
+    session = make_session(max_backups=20)
+    server = session.server
+    save_several(session, 5)
+    ctl.good("pin", "1", "the-first", *at(server))
+    ctl.refused(ctl.USAGE, "too many arguments", "prune", "1", "--json", *at(server))
+    server.stop()
+    listed = [s["name"] for s in snapshots(server)]
+    answer = ctl.good("prune", "--dry-run", "--json", *at(server), environment={"MAX_BACKUPS": "3"}).json
+    assert answer["removed"] == listed[3:-1] and answer["kept"] == 4 and answer["bytes"] > 0
+    text = ctl.good("prune", "--dry-run", *at(server), environment={"MAX_BACKUPS": "3"}).text
+    assert f"{len(listed) - 4} snapshots would go" in text and "The daemon does not run" in text
+    assert [s["name"] for s in snapshots(server)] == listed
+    ctl.refused(ctl.FAILED, "the settings cannot be read", "prune", "--dry-run", "--json", *at(server),
+                environment={"MAX_BACKUPS": "many"})
+    ctl.refused(ctl.NOT_FOUND, "no session in", "prune", "--dry-run", "--json", "--data-dir", server.work_dir)
+    assert "* pinned: 1 the-first\n" in ctl.good("snapshots", *at(server)).text
+
+
 def test_snapshots_tell_what_is_new_and_verified(make_session):
     session = make_session()
     server = session.server
@@ -67,7 +88,7 @@ def test_snapshots_tell_what_is_new_and_verified(make_session):
     assert all(verified[s["name"]] for s in listed)
     server.stop()
     assert all({s["name"]: s["verified"] for s in snapshots(server)}[s["name"]] for s in listed)
-    assert f" {verified[first['name']][:4]}-" in ctl.good("snapshots", *at(server)).text
+    assert re.search(rf" {verified[first['name']][:4]}-\d\d-\d\d$", ctl.good("snapshots", *at(server)).text, re.M)
 
 
 if __name__ == "__main__":
