@@ -240,17 +240,49 @@ static int copy_all(Copy *c)
         return r;
 }
 
+/* What a backup that was ended half-way has left: nobody else is at work here. */
+static void remove_leftovers(int destination)
+{
+        int fd = openat(destination, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *d = fd < 0 ? NULL : fdopendir(fd);
+        const struct dirent *e;
+
+        while (d && (e = readdir(d))) {
+                char stem[BACKUP_NAME_MAX];
+
+                snprintf(stem, sizeof(stem), "%.16s", e->d_name);
+                if (backup_is_name(stem) && strcmp(e->d_name + 16, PARTIAL) == 0)
+                        remove_partial(destination, e->d_name);
+        }
+        if (d)
+                closedir(d);
+        else if (fd >= 0)
+                close(fd);
+}
+
+/* The time, or the first second after it of which there is no copy yet. */
+static int choose_name(int destination, uint64_t now_usec, char name[static BACKUP_NAME_MAX])
+{
+        struct stat st;
+        struct tm tm;
+
+        for (time_t seconds = (time_t)(now_usec / 1000000);; seconds++) {
+                if (!gmtime_r(&seconds, &tm) || strftime(name, BACKUP_NAME_MAX, "%Y%m%dT%H%M%SZ", &tm) == 0)
+                        return -EINVAL;
+                if (fstatat(destination, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                        return errno == ENOENT ? 0 : -errno;
+        }
+}
+
 static int copy_into(Copy *c, int destination, uint64_t now_usec)
 {
         char partial[BACKUP_NAME_MAX + sizeof(PARTIAL)];
-        time_t seconds = (time_t)(now_usec / 1000000);
-        struct tm tm;
-        int r;
+        int r = choose_name(destination, now_usec, c->result->name);
 
-        if (!gmtime_r(&seconds, &tm) || strftime(c->result->name, BACKUP_NAME_MAX, "%Y%m%dT%H%M%SZ", &tm) == 0)
-                return -EINVAL;
+        if (r < 0)
+                return r;
+        remove_leftovers(destination);
         snprintf(partial, sizeof(partial), "%.16s" PARTIAL, c->result->name);
-        remove_partial(destination, partial);
         r = mkdirat(destination, partial, 0700) < 0 ? -errno : 0;
         c->to = r < 0 ? -1 : open_folder(destination, partial);
         if (c->to < 0)

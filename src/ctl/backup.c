@@ -2,7 +2,10 @@
 #include "ctl/backup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctl/format.h"
@@ -39,8 +42,6 @@ static ExitStatus copy(const Ctl *ctl, CopyFunc function, const char *destinatio
         }
         if (r == -EAGAIN)
                 return ctl_fail(ctl, CTL_FAILED, "the log is being compacted all the time: try again later");
-        if (r == -EEXIST)
-                return ctl_fail(ctl, CTL_FAILED, "a copy of this very second is in %s already: try again", destination);
         if (r < 0)
                 return ctl_fail(ctl, r == -EACCES ? CTL_REFUSED : CTL_FAILED, "cannot copy %s: %s", path ?: ctl->data_dir,
                                 strerror(-r));
@@ -83,6 +84,26 @@ static ExitStatus backup_there(const Ctl *ctl, const char *destination, BackupRe
         return status;
 }
 
+/* One at a time into a folder, or out of one: held until *ret_fd is closed. */
+static ExitStatus lock_folder(const Ctl *ctl, const char *path, bool make, int *ret_fd)
+{
+        int fd = make && mkdir(path, 0700) < 0 && errno != EEXIST ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return ctl_fail(ctl, errno == EACCES ? CTL_REFUSED : CTL_FAILED, "cannot use the folder %s: %s", path,
+                                strerror(errno));
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                ExitStatus status = errno == EWOULDBLOCK
+                                            ? ctl_fail(ctl, CTL_REFUSED, "another backup is at work in %s: wait for its end", path)
+                                            : ctl_fail(ctl, CTL_FAILED, "cannot lock %s: %s", path, strerror(errno));
+
+                close(fd);
+                return status;
+        }
+        *ret_fd = fd;
+        return CTL_OK;
+}
+
 ExitStatus verb_backup(Ctl *ctl)
 {
         const char *destination = ctl->arguments[0];
@@ -92,10 +113,15 @@ ExitStatus verb_backup(Ctl *ctl)
         bool local = backup_is_local(destination);
         uint64_t damaged = 0;
         ExitStatus status = source_open_store(ctl, &store);
+        int lock = -1;
 
+        if (status == CTL_OK)
+                status = lock_folder(ctl, local ? destination : ctl->data_dir, local, &lock);
         if (status == CTL_OK)
                 status = local ? backup_here(ctl, destination, &result, &damaged)
                                : backup_there(ctl, destination, &result, &damaged);
+        if (lock >= 0)
+                close(lock);
         if (status == CTL_OK && damaged > 0)
                 status = ctl_fail(ctl, CTL_DEGRADED, "%s is copied to %s, but %llu records of it are damaged: see `scenekeepctl "
                                                      "verify --all` for the session itself",

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`scenekeepctl backup`: copies that are whole, cheap, and can be served."""
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -18,10 +20,6 @@ from server import free_ports
 
 
 def back_up(session, destination):
-    """Copies are named after the second."""
-    seen = set(os.listdir(destination)) if destination.exists() else set()
-    while time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) in seen:
-        time.sleep(0.05)
     return ctl.good("backup", destination, "--json", "--data-dir", session.server.data_dir).json
 
 
@@ -45,6 +43,29 @@ def back_up_twice_unchanged(session, destination):
 
 def nodes(folder):
     return {n["uuid"]: (n["name"], n["bytes"]) for n in ctl.good("show", "now", "--json", "--data-dir", folder).json["nodes"]}
+
+
+@contextlib.contextmanager
+def locked(folder):
+    fd = os.open(folder, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    yield
+    os.close(fd)
+
+
+def test_two_in_one_second_and_two_at_once(session, tmp_path):
+    destination = tmp_path / "copies"
+    names = [back_up(session, destination)["name"] for _ in range(4)]
+    assert sorted(set(names)) == names == sorted(e.name for e in destination.iterdir())
+    (destination / "20200101T000000Z.partial" / "log").mkdir(parents=True)  # as a backup that was killed leaves it
+    (destination / "20200101T000000Z.partial" / "log" / "0000000001.seg").write_bytes(b"x")
+    (destination / "mine.partial").mkdir()
+    with locked(destination):
+        ctl.refused(ctl.REFUSED, "another backup is at work", "backup", destination, "--json", "--data-dir", session.server.data_dir)
+    names.append(back_up(session, destination)["name"])
+    assert sorted(e.name for e in destination.iterdir()) == [*names, "mine.partial"]
+    ctl.refused(ctl.FAILED, "cannot use the folder", "backup", __file__, "--data-dir", session.server.data_dir)
+    ctl.refused(ctl.FAILED, "cannot use the folder", "backup", "/proc/x", "--data-dir", session.server.data_dir)
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -177,7 +198,7 @@ def test_copies_elsewhere(make_session, request, tmp_path, kind, running):
     rot.flip(victim, 60)
     os.utime(victim, ns=(when, when))
     answer = elsewhere.back_up(session, "--json", status=ctl.DEGRADED)
-    assert f"snapshots/{os.path.basename(victim)} had rotted in the copies before it" in answer.error
+    assert f"snapshots/{os.path.basename(victim)} had rotted in the copies before it" in answer.sentence
     newest = max(elsewhere.folder.iterdir())
     assert (newest / "SHA256SUMS").exists()
     ctl.good("verify", "--all", "--data-dir", newest)
@@ -209,7 +230,7 @@ def test_a_damaged_session_is_copied_and_said_to_be(make_session, request, tmp_p
     elsewhere = Elsewhere(str(tmp_path / "copies"), tmp_path / "copies", {}) if kind == "folder" else \
         request.getfixturevalue(kind)
     answer = elsewhere.back_up(session, "--json", status=ctl.DEGRADED)
-    assert answer.error.count("\n") == 1 and "1 records of it are damaged" in answer.json["error"]["message"]
+    assert ctl.is_one_sentence(answer.error) and "1 records of it are damaged" in answer.json["error"]["message"]
     assert len(list(elsewhere.folder.iterdir())) == 1
 
 
@@ -238,7 +259,7 @@ def test_what_stands_in_the_way_elsewhere(session, fake_ssh, tmp_path):
 
 
 def test_refusals(session, tmp_path):
-    ctl.refused(ctl.FAILED, "cannot copy", "backup", "/proc/nowhere", "--json", "--data-dir", session.server.data_dir)
+    ctl.refused(ctl.FAILED, "cannot use the folder", "backup", "/proc/nowhere", "--json", "--data-dir", session.server.data_dir)
     ctl.refused(ctl.NOT_FOUND, "no session in", "backup", tmp_path, "--json", "--data-dir", tmp_path / "nowhere")
 
 
