@@ -323,7 +323,7 @@ int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Fram
                 break;
         case SEND_PING:
                 if (outbox_has(o, SEND_PING))
-                        return 0;
+                        return NET_FULL;
                 break;
         case SEND_CONTROL:
         case SEND_TABLE:

@@ -167,7 +167,7 @@ void net_close_peer(Net *n, const RoutingId *peer);
  *   SEND_TABLE     takes the place of a queued one that nothing was queued behind (with metadata in between, either
  *                  place would show the client a user too late or too early)
  *   SEND_PRESENCE  NET_FULL when more than 64 KiB wait on the channel
- *   SEND_PING      dropped, with 0, when one is still queued
+ *   SEND_PING      NET_FULL when one is still queued
  *   SEND_ANSWER    dropped, with 0, when it cannot be delivered at once; to an open peer as SEND_CONTROL
  * Returns 0, NET_LADEN, NET_QUEUED, NET_FULL, NET_NO_PEER or -ENOMEM. */
 int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Frames *frames);

@@ -167,7 +167,7 @@ static int login_adopt_heartbeat(Session *s, User *u)
                 u->has_ttl = true;
                 u->ttl_heard = s->now.now;
                 u->ping_sent = g->ping_sent;
-                u->n_pings = 1;
+                u->heartbeat = g->heartbeat;
         }
         g->until = 0;
         return 0;

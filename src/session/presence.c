@@ -39,6 +39,8 @@
 #define UNHEARD_WAIT (500 * USEC_PER_MSEC)
 #define UNHEARD_MAX (15 * USEC_PER_SEC)
 
+#define ROUND_TRIP_MAX (60 * USEC_PER_SEC)
+
 /* When the loop has not run for so long (a suspended machine), silence proves nothing about the users. */
 #define TICK_GAP (2 * USEC_PER_SEC)
 
@@ -288,37 +290,37 @@ int presence_heard(Session *s, User *u, Channel channel)
 
 /* ---- heartbeat ---- */
 
-static void measure_latency(Session *s, User *u)
-{
-        if (u->n_pings != 1) {
-                u->n_pings = u->n_pings > 0 ? u->n_pings - 1 : 0;
-                return;
-        }
-        u->n_pings = 0;
-        uint32_t sample = (uint32_t)MIN(s->now.now - u->ping_sent, (uint64_t)60 * USEC_PER_SEC);
-        user_add_round_trip(u, sample);
-        table_note_latency(s, u);
-}
-
 static int send_ping(Session *s, User *u)
 {
         u->ping_sent = s->now.now;
-        u->n_pings++;
+        heartbeat_ping(&u->heartbeat, s->now.now);
         return emit_ping(s, &u->id, true);
+}
+
+static int ping_guest(Session *s, Guest *g)
+{
+        g->ping_sent = s->now.now;
+        heartbeat_ping(&g->heartbeat, s->now.now);
+        return emit_ping(s, &g->id, false);
 }
 
 static int guest_ttl(Session *s, const RoutingId *from, const char *address, bool is_init)
 {
         Guest *g = guest_find(s, from);
-        if (!is_init)
+        uint64_t usec;
+        if (!is_init) {
+                if (g)
+                        (void)heartbeat_pong(&g->heartbeat, s->now.now, &usec);
                 return g ? 0 : session_malformed(s, NULL, address, "is a heartbeat of nobody known");
+        }
         if (!g)
                 g = guest_add(s, from);
         if (g->left)
                 return 0;
         g->has_ttl = true;
-        g->ping_sent = s->now.now;
-        return emit_ping(s, from, false);
+        heartbeat_found(&g->heartbeat, s->now.now);
+        heartbeat_begun(&g->heartbeat);
+        return ping_guest(s, g);
 }
 
 int presence_ttl(Session *s, const RoutingId *from, User *u, const char *address, Bytes *const *frames, size_t n_frames)
@@ -330,16 +332,24 @@ int presence_ttl(Session *s, const RoutingId *from, User *u, const char *address
                 return guest_ttl(s, from, address, is_init);
         u->has_ttl = true;
         u->ttl_heard = s->now.now;
+        /* When it is heard before its connection is known of, nothing tells when the PING went over that. */
+        uint64_t usec = 0;
+        bool known = u->heartbeat.connected;
+        heartbeat_found(&u->heartbeat, s->now.now);
+        bool measured = !is_init && heartbeat_pong(&u->heartbeat, s->now.now, &usec) && known;
         if (s->loading)
                 return 0;
         int r = presence_heard(s, u, CHANNEL_TTL);
         if (r < 0)
                 return r;
         if (is_init) {
-                u->n_pings = 0;
+                heartbeat_begun(&u->heartbeat);
                 return send_ping(s, u);
         }
-        measure_latency(s, u);
+        if (measured) {
+                user_add_round_trip(u, (uint32_t)MIN(usec, ROUND_TRIP_MAX));
+                table_note_latency(s, u);
+        }
         return 0;
 }
 
@@ -381,7 +391,7 @@ static int tick_ping(Session *s, User *u)
         if (!u->has_ttl && !u->from_before && !is_sought(s, u))
                 return 0;
         bool seeking = !u->has_ttl && (s->loading || s->now.now - u->away_since < s->config.timeout_usec);
-        uint64_t interval = seeking ? PING_INTERVAL_AWAY : PING_INTERVAL;
+        uint64_t interval = heartbeat_interval(&u->heartbeat, s->now.now, seeking ? PING_INTERVAL_AWAY : PING_INTERVAL);
         if (u->ping_sent == 0 || s->now.now - u->ping_sent >= interval) {
                 int r = u->opened ? 0 : emit_open(s, u);
                 if (r == 0)
@@ -471,8 +481,7 @@ static int tick_guests(Session *s)
                 if (!g->has_ttl || g->left || g->until <= s->now.now)
                         continue;
                 if (s->now.now - g->ping_sent >= PING_INTERVAL) {
-                        g->ping_sent = s->now.now;
-                        int r = emit_ping(s, &g->id, false);
+                        int r = ping_guest(s, g);
                         if (r < 0)
                                 return r;
                 }

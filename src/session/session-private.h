@@ -108,6 +108,7 @@ typedef struct Guest {
         RoutingId id;
         uint64_t until;
         uint64_t ping_sent;
+        Heartbeat heartbeat;
         bool has_ttl;
         bool left; /* was a user: what it still sends is nobody's fault */
 } Guest;

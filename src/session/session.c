@@ -391,6 +391,10 @@ int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendC
         User *u = session_find_user(s, peer);
         if (!u)
                 return 0;
+        if (class == SEND_PING) {
+                heartbeat_refused(&u->heartbeat);
+                return 0;
+        }
         session_enter(s, t, effects);
         if (class != SEND_BULK) {
                 u->owes_table = true;
@@ -475,6 +479,8 @@ int session_peer_lost(Session *s, SessionTime t, Channel channel, const RoutingI
         }
         if (channel == CHANNEL_COMMAND)
                 u->found_loading = false;
+        if (channel == CHANNEL_TTL)
+                heartbeat_lost(&u->heartbeat);
         session_enter(s, t, effects);
         return session_leave(s, presence_lost(s, u, channel));
 }
@@ -484,6 +490,8 @@ int session_peer_found(Session *s, SessionTime t, Channel channel, const Routing
         User *u = session_find_user(s, peer);
         if (u && channel == CHANNEL_COMMAND)
                 u->found_loading = s->loading;
+        if (u && channel == CHANNEL_TTL)
+                heartbeat_found(&u->heartbeat, t.now);
         if (!u || s->loading)
                 return 0;
         session_enter(s, t, effects);

@@ -78,8 +78,8 @@ DEFINE_CLEANUP(SessionIntake *, session_intake_free)
 int session_peer_lost(Session *s, SessionTime t, Channel channel, const RoutingId *peer, EffectList *effects);
 int session_peer_found(Session *s, SessionTime t, Channel channel, const RoutingId *peer, EffectList *effects);
 
-/* A SEND_BULK or SEND_PRESENCE was not taken: the outbox is full. The node is stale for that user from
- * now on, until session_outbox_drained(). */
+/* A SEND_BULK or SEND_PRESENCE was not taken: the outbox is full; or a SEND_PING, as one waits there. The node is stale for
+ * that user from now on, until session_outbox_drained(). */
 int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendClass class, uint64_t node_id,
                          EffectList *effects);
 

@@ -9,6 +9,7 @@
 #include "base/frames.h"
 #include "base/routing-id.h"
 #include "base/u64-map.h"
+#include "session/heartbeat.h"
 #include "session/heir.h"
 #include "session/pace.h"
 #include "session/task-sync.h"
@@ -123,7 +124,7 @@ typedef struct User {
         bool from_before;        /* from before a restart: its heartbeat waits for a PING, and says nothing before */
         uint64_t ttl_heard;
         uint64_t ping_sent;
-        uint32_t n_pings;        /* sent and not answered */
+        Heartbeat heartbeat;
         uint32_t latency;        /* microseconds, smoothed */
         uint32_t latency_deviation; /* of single round trips from it, likewise */
         bool has_latency;

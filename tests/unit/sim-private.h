@@ -6,6 +6,7 @@
 #include "pickle/value.h"
 #include "sim.h"
 
+uint64_t sim_arrival(Sim *sim); /* of a packet that is sent now */
 void sim_queue_push(SimQueue *q, uint64_t arrives, Frames *frames); /* takes the reference */
 Frames *sim_queue_pop(SimQueue *q);
 void sim_queue_clear(SimQueue *q);

@@ -19,7 +19,7 @@ static Bytes *dump_take(Value *v)
 void sim_send(SimClient *c, Channel channel, Bytes *const *frames, size_t n_frames)
 {
         Frames *f = frames_new(frames, n_frames);
-        sim_queue_push(&c->up[channel], c->sim->now + 1 + sim_random(c->sim, c->sim->delay_max), f);
+        sim_queue_push(&c->up[channel], sim_arrival(c->sim), f);
 }
 
 void sim_command(SimClient *c, int type, const char *owner, Value *data)
@@ -60,7 +60,7 @@ void sim_init_session(SimClient *c)
 static void push_node(SimClient *c, const SimNode *n)
 {
         Frames *f = sim_node_frames(n);
-        sim_queue_push(&c->up[CHANNEL_DATA], c->sim->now + 1 + sim_random(c->sim, c->sim->delay_max), f);
+        sim_queue_push(&c->up[CHANNEL_DATA], sim_arrival(c->sim), f);
 }
 
 void sim_new_node(SimClient *c, const char *uuid, const char *dependency)

@@ -56,9 +56,10 @@ void sim_queue_clear(SimQueue *q)
         *q = (SimQueue){};
 }
 
-static uint64_t sim_delay(Sim *sim)
+uint64_t sim_arrival(Sim *sim)
 {
-        return sim->now + 1 + sim_random(sim, sim->delay_max);
+        uint64_t delay = 1 + sim_random(sim, sim->delay_max);
+        return sim->now + MAX(delay, sim->delay_min);
 }
 
 /* ---- values ---- */
@@ -171,6 +172,10 @@ static void send_effect(Sim *sim, Effect *e, EffectList *more)
                 }
         }
         Channel channel = e->send.channel;
+        if (e->send.class == SEND_PING && !c->told[channel] && !is_linked(c, channel) && q->n > 0) {
+                session_send_refused(sim->session, sim_time(sim), &c->id, SEND_PING, 0, more);
+                return;
+        }
         if (!c->told[channel] && is_linked(c, channel)) {
                 tell_found(c, channel, more);
         } else if (!c->told[channel] && c->has_outbox) {
@@ -180,7 +185,7 @@ static void send_effect(Sim *sim, Effect *e, EffectList *more)
                         c->owed = true;
                 }
         }
-        sim_queue_push(q, MAX(c->links_at[channel] + 1, sim_delay(sim)), frames_ref(e->send.frames));
+        sim_queue_push(q, MAX(c->links_at[channel] + 1, sim_arrival(sim)), frames_ref(e->send.frames));
 }
 
 static void encode_effect(Sim *sim, Effect *e)

@@ -81,7 +81,7 @@ typedef struct Sim {
         SessionConfig config;
         uint64_t now, wall_offset;
         uint64_t random;
-        uint64_t delay_max; /* one way, microseconds */
+        uint64_t delay_min, delay_max; /* one way, microseconds */
         bool up;            /* the server runs */
         bool found_early;   /* it hears of its clients' connections while it is still loading, and not again */
 

@@ -213,6 +213,48 @@ static void test_jitter_is_no_news(void **state)
         }
 }
 
+static uint32_t measured(const Sim *sim, const char *name)
+{
+        SessionUserInfo info;
+        for (size_t i = 0; session_get_user(sim->session, i, &info) == 0; i++)
+                if (strcmp(info.name, name) == 0)
+                        return info.latency_msec;
+        return UINT32_MAX;
+}
+
+/* Several heartbeats are on their way at once then. */
+static void test_round_trips_of_seconds(void **state)
+{
+        static const uint64_t round_trips[] = { 100, 700, 1100, 2000, 2800, 5000 };
+        for (size_t i = 0; i < ELEMENTSOF(round_trips); i++) {
+                uint64_t ms = round_trips[i];
+                Sim sim;
+                SimClient *host, *c;
+                setup_running(&sim, &host);
+                c = sim_client(&sim, "c", false);
+                sim_login(c, NULL);
+                sim_run(&sim, 10 * SIM_SEC);
+                sim.delay_min = sim.delay_max = ms * SIM_MSEC / 2;
+                sim_run(&sim, 120 * SIM_SEC);
+                assert_in_range(measured(&sim, "c"), ms - 50, ms + 50);
+
+                /* After a restart as well. */
+                sim_stop(&sim);
+                sim_run(&sim, SIM_SEC);
+                sim_start(&sim);
+                sim_run(&sim, 120 * SIM_SEC);
+                if (ms < 3000)
+                        assert_in_range(measured(&sim, "c"), ms - 50, ms + 50);
+
+                sim.delay_min = 0;
+                sim.delay_max = 20 * SIM_MSEC;
+                sim_run(&sim, 120 * SIM_SEC);
+                assert_in_range(measured(&sim, "c"), 0, 40);
+                assert_false(host->raised || c->raised);
+                sim_done(&sim);
+        }
+}
+
 /* ---- init ---- */
 
 static void test_init_fills_the_lobby(void **state)
@@ -580,6 +622,7 @@ int main(void)
                 cmocka_unit_test(test_guests_may_only_log_in),
                 cmocka_unit_test(test_storm_of_logins),
                 cmocka_unit_test(test_jitter_is_no_news),
+                cmocka_unit_test(test_round_trips_of_seconds),
                 cmocka_unit_test(test_init_fills_the_lobby),
                 cmocka_unit_test(test_init_is_for_admins),
                 cmocka_unit_test(test_second_init_is_rejected_and_joins),

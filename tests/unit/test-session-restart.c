@@ -146,12 +146,13 @@ static void test_silent_client_is_sought(void **state)
         sim_run(&t.sim, 500 * SIM_MSEC);
         sim_stop(&t.sim);
         sim_start(&t.sim);
-        sim_run(&t.sim, SIM_SEC);
+        /* The others are back, and their lines have been measured. */
+        sim_run(&t.sim, 2 * SIM_SEC);
         size_t before = t.sim.n_tables, opens = t.sim.n_opens;
-        sim_run(&t.sim, 3500 * SIM_MSEC);
-        assert_in_range(t.sim.n_tables - before, 3, 4);
+        sim_run(&t.sim, 2500 * SIM_MSEC);
+        assert_in_range(t.sim.n_tables - before, 2, 3);
         /* What stands already is not told of again unless asked for. */
-        assert_in_range(t.sim.n_opens - opens, 3, 4);
+        assert_in_range(t.sim.n_opens - opens, 2, 3);
         EffectList effects = {};
         assert_int_equal(session_peer_found(t.sim.session, sim_time(&t.sim), CHANNEL_COMMAND, &t.anna->id, &effects), 0);
         sim_execute(&t.sim, &effects);
