@@ -74,6 +74,15 @@ Bytes *bytes_new_slice(Bytes *parent, size_t offset, size_t size)
         return b;
 }
 
+Bytes *bytes_parent(const Bytes *b, size_t *ret_offset)
+{
+        if (b->free_func != slice_free)
+                return NULL;
+        Bytes *parent = b->userdata;
+        *ret_offset = (size_t)(b->data - parent->data);
+        return parent;
+}
+
 Bytes *bytes_ref(Bytes *b)
 {
         if (b)

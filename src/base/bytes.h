@@ -36,6 +36,9 @@ Bytes *bytes_new_take(void *data, size_t size);
 Bytes *bytes_new_wrap(const void *data, size_t size, BytesFreeFunc free_func, void *userdata);
 Bytes *bytes_new_slice(Bytes *parent, size_t offset, size_t size);
 
+/* What this is a slice of, borrowed, and where it begins there; NULL: it is none. */
+Bytes *bytes_parent(const Bytes *b, size_t *ret_offset);
+
 /* Makes *b, which lies inside something larger, a Bytes with one reference. When the last goes, free_func(userdata)
  * is called, and the memory of *b itself is its business. */
 void bytes_init_embedded(Bytes *b, const void *data, size_t size, BytesFreeFunc free_func, void *userdata);

@@ -34,7 +34,7 @@ static int write_nodes(const Ctl *ctl, Store *store, Scene *scene, SessionWriter
                 bool in_log;
 
                 *ret_bad = node_uuid(n);
-                in_log = store && node_n_deltas(n) == 0 && node_location(n, &location);
+                in_log = store && node_n_deltas(n) == 0 && node_location(scene, n, &location);
                 if (in_log)
                         r = store_blob_get_verified(store, &location, &payload);
                 else

@@ -205,7 +205,7 @@ static void on_segment_moved(void *userdata, uint64_t segment)
         Scene *scene = session_scene(m->session);
         for (Node *n = scene_first(scene); n; n = scene_next(scene, n)) {
                 StoreLocation location;
-                if (!node_location(n, &location) || location.segment != segment)
+                if (!node_location(scene, n, &location) || location.segment != segment)
                         continue;
                 _cleanup_bytes_ Bytes *mapped = NULL;
                 if (store_location_refresh(m->store, &location) < 0 ||

@@ -114,8 +114,8 @@ static int is_same(Scene *then, Node *old, Scene *now, Node *living, Bytes **ret
         StoreLocation a, b;
         int k;
 
-        if (living && node_n_deltas(old) == 0 && node_n_deltas(living) == 0 && node_location(old, &a) &&
-            node_location(living, &b) && memcmp(a.digest, b.digest, sizeof(a.digest)) == 0)
+        if (living && node_n_deltas(old) == 0 && node_n_deltas(living) == 0 && node_location(then, old, &a) &&
+            node_location(now, living, &b) && memcmp(a.digest, b.digest, sizeof(a.digest)) == 0)
                 return bytes_equal(node_dependencies(old), node_dependencies(living));
         k = scene_payload(then, old, SIZE_MAX, &was);
         if (k < 0)
@@ -142,7 +142,7 @@ static int put_node(Rewind *w, Node *old, size_t *bytes)
 
         if (k == 1)
                 w->n_same++;
-        if (k == 0 && node_n_deltas(old) == 0 && node_location(old, &location))
+        if (k == 0 && node_n_deltas(old) == 0 && node_location(then, old, &location))
                 k = store_blob_get_verified(m->store, &location, &verified);
         if (k == 0) {
                 *bytes += payload->size;

@@ -92,8 +92,11 @@ int scene_graph_load(Scene *s, Node *n)
         NodeEdit *e = n->edit;
         if (e->graph)
                 return 0;
+        _cleanup_bytes_ Bytes *base = scene_base(s, n);
+        if (!base)
+                return -ENOMEM;
         _cleanup_value_ Value *graph = NULL;
-        int r = scene_graph_make(n->base, e->deltas, e->n_deltas, &s->config.limits, &graph);
+        int r = scene_graph_make(base, e->deltas, e->n_deltas, &s->config.limits, &graph);
         if (r < 0)
                 return r;
         size_t bytes;
@@ -120,18 +123,15 @@ static void scene_adopt_base(Scene *s, Node *n, uint32_t n_folded, Bytes *payloa
         e->n_deltas -= n_folded;
         memmove(e->deltas, e->deltas + n_folded, e->n_deltas * sizeof *e->deltas);
         s->payload_bytes += payload->size;
-        s->payload_bytes -= n->base->size;
-        bytes_ref(payload);
-        bytes_unref(n->base);
-        n->base = payload;
-        n->location_segment = 0;
+        s->payload_bytes -= node_base_size(n);
+        scene_hold_base(s, n, payload);
 }
 
 int scene_payload(Scene *s, Node *n, size_t sync_limit, Bytes **ret)
 {
         NodeEdit *e = n->edit;
         if (e && e->n_deltas > 0) {
-                if (n->base->size + e->delta_bytes > sync_limit)
+                if (node_base_size(n) + e->delta_bytes > sync_limit)
                         return 1;
                 int r = scene_graph_load(s, n);
                 if (r < 0)
@@ -143,14 +143,17 @@ int scene_payload(Scene *s, Node *n, size_t sync_limit, Bytes **ret)
                 scene_adopt_base(s, n, e->n_deltas, payload);
                 scene_graph_used(s, n, 0);
         }
-        *ret = bytes_ref(n->base);
-        return 0;
+        *ret = scene_base(s, n);
+        return *ret ? 0 : -ENOMEM;
 }
 
 int scene_fold_make(Scene *s, Node *n, SceneFold **ret)
 {
         NodeEdit *e = n->edit;
-        SceneFold *f = scene_fold_new(n->base, e ? e->deltas : NULL, e ? e->n_deltas : 0, &s->config.limits);
+        _cleanup_bytes_ Bytes *base = scene_base(s, n);
+        if (!base)
+                return -ENOMEM;
+        SceneFold *f = scene_fold_new(base, e ? e->deltas : NULL, e ? e->n_deltas : 0, &s->config.limits);
         if (!f)
                 return -ENOMEM;
         *ret = f;
@@ -175,7 +178,7 @@ bool node_wants_fold(const Node *n)
         const NodeEdit *e = n->edit;
         if (!e || e->folding)
                 return false;
-        return e->n_deltas > FOLD_DELTAS_MAX || e->delta_bytes > MAX(n->base->size, (size_t)FOLD_BYTES_MIN);
+        return e->n_deltas > FOLD_DELTAS_MAX || e->delta_bytes > MAX(node_base_size(n), (size_t)FOLD_BYTES_MIN);
 }
 
 /* The location goes to whichever base stands for that version, be it folded now or before. */

@@ -3,6 +3,7 @@
 
 /* The inside of the scene, for the files of this room only. */
 
+#include "base/u64-map.h"
 #include "pickle/value.h"
 #include "scene/scene.h"
 #include "scene/snapshot.h"
@@ -26,12 +27,15 @@ typedef struct NodeEdit {
 /* Nodes lie in blocks, by slot, without an allocation of their own: with a hundred thousands of them, mostly idle,
  * every byte counts. */
 struct Node {
-        Bytes *base;
+        union {
+                Bytes *base;
+                uint64_t size; /* mapped: of the base, which is a slice of its region */
+        };
         Bytes *dependencies;
         NodeEdit *edit;
-        uint64_t location_offset;
-        uint32_t location_segment; /* 0: not in the log */
-        uint32_t owner;            /* index in the scene's owners */
+        uint32_t region; /* index in the scene's regions; REGION_NONE: the base is not in the log */
+        uint32_t offset; /* in its segment, see region.c */
+        uint32_t owner;  /* index in the scene's owners */
         uint32_t slot;
         uint32_t serial; /* the upper half of the id; 0: this slot is free */
         uint32_t next, previous; /* order of arrival; next also links free slots */
@@ -42,6 +46,7 @@ struct Node {
         uint32_t dirty_epoch; /* changed after the snapshot of this number was begun */
         NodeTraffic traffic;
         uint8_t location_digest[STORE_DIGEST_SIZE];
+        bool mapped;
         uint8_t uuid_size;
         union {
                 char uuid[NODE_UUID_INLINE + 1];
@@ -60,6 +65,15 @@ typedef struct NodeIndexEntry {
         uint32_t hash;
         uint32_t slot; /* NODE_NONE: free */
 } NodeIndexEntry;
+
+/* A segment of the log in which bases lie. */
+typedef struct SceneRegion {
+        Bytes *whole;     /* all of it, mapped; NULL: not known */
+        uint32_t segment; /* 0: what is there stays as it is, but is in the log no more */
+        uint32_t n_nodes; /* 0: this place is free */
+} SceneRegion;
+
+#define REGION_NONE UINT32_MAX
 
 typedef struct SceneOwner {
         Bytes *name; /* NULL: this place is free */
@@ -85,6 +99,10 @@ struct Scene {
 
         SceneOwner *owners; /* the first is COMMON */
         uint32_t n_owners;
+
+        SceneRegion *regions;
+        uint32_t n_regions;
+        U64Map region_by_segment; /* index */
 
         uint64_t payload_bytes;
         size_t cache_bytes;
@@ -115,6 +133,13 @@ uint32_t node_index_find(const Scene *s, const void *uuid, size_t uuid_size); /*
 int node_index_reserve(Scene *s, size_t n_more);
 void node_index_add(Scene *s, const Node *n);
 void node_index_remove(Scene *s, const Node *n);
+
+/* ---- region.c ---- */
+
+/* Replaces the base by bytes of its own, which are nowhere in the log. */
+void scene_hold_base(Scene *s, Node *n, Bytes *base);
+void scene_drop_base(Scene *s, Node *n);
+void scene_regions_done(Scene *s);
 
 /* ---- owner.c ---- */
 

@@ -33,11 +33,10 @@ Scene *scene_new(const SceneConfig *config)
 
 static void node_done(Node *n)
 {
-        bytes_unref(n->base);
         bytes_unref(n->dependencies);
         if (n->uuid_size > NODE_UUID_INLINE)
                 free(n->long_uuid);
-        *n = (Node){ .slot = n->slot };
+        *n = (Node){ .slot = n->slot, .region = REGION_NONE };
 }
 
 /* Takes the node out of everything, and its slot back. */
@@ -52,7 +51,8 @@ static void scene_forget(Scene *s, Node *n)
                 n->edit->folding = false;
                 node_edit_tidy(n);
         }
-        s->payload_bytes -= n->base->size;
+        s->payload_bytes -= node_base_size(n);
+        scene_drop_base(s, n);
         scene_owner_unlink(s, n);
         if (n->previous != NODE_NONE)
                 scene_slot(s, n->previous)->next = n->next;
@@ -99,6 +99,7 @@ Scene *scene_free(Scene *s)
         free(s->signatures);
         free(s->index);
         free(s->owners);
+        scene_regions_done(s);
         free(s);
         return NULL;
 }
@@ -196,11 +197,6 @@ uint64_t node_changed(const Node *n)
         return (uint64_t)n->changed * UINT64_C(1000000);
 }
 
-Bytes *node_base(const Node *n)
-{
-        return n->base;
-}
-
 size_t node_n_deltas(const Node *n)
 {
         return n->edit ? n->edit->n_deltas : 0;
@@ -214,48 +210,6 @@ uint64_t node_base_version(const Node *n)
 NodeTraffic *node_traffic(Node *n)
 {
         return &n->traffic;
-}
-
-bool node_location(const Node *n, StoreLocation *ret)
-{
-        if (n->location_segment == 0)
-                return false;
-        *ret = (StoreLocation){
-                .segment = n->location_segment,
-                .offset = n->location_offset,
-                .size = n->base->size,
-        };
-        memcpy(ret->digest, n->location_digest, sizeof ret->digest);
-        return true;
-}
-
-static void node_set_location(Node *n, const StoreLocation *location)
-{
-        n->location_segment = 0;
-        if (!location || location->segment > UINT32_MAX)
-                return;
-        n->location_segment = (uint32_t)location->segment;
-        n->location_offset = location->offset;
-        memcpy(n->location_digest, location->digest, sizeof n->location_digest);
-}
-
-void scene_set_location(Scene *s, Node *n, uint64_t version, const StoreLocation *location, Bytes *mapped)
-{
-        if (node_base_version(n) != version || location->size != n->base->size)
-                return;
-        node_set_location(n, location);
-        if (!mapped || mapped->size != n->base->size)
-                return;
-        bytes_ref(mapped);
-        bytes_unref(n->base);
-        n->base = mapped;
-}
-
-void scene_forget_locations(Scene *s, uint64_t segment)
-{
-        for (Node *n = scene_first(s); n; n = scene_next(s, n))
-                if (segment == 0 || n->location_segment == segment)
-                        n->location_segment = 0;
 }
 
 /* ---- changes ---- */
@@ -344,7 +298,7 @@ static int scene_add(Scene *s, const void *uuid, size_t uuid_size, Bytes *owner,
         if (r < 0)
                 return r;
         uint32_t slot = n->slot;
-        *n = (Node){ .slot = slot };
+        *n = (Node){ .slot = slot, .region = REGION_NONE };
         r = node_set_uuid(n, uuid, uuid_size);
         if (r < 0) {
                 n->next = s->free_slot;
@@ -379,12 +333,8 @@ static void scene_replace_base(Scene *s, Node *n, Bytes *payload)
                 n->edit->delta_bytes = 0;
                 node_edit_tidy(n);
         }
-        if (n->base)
-                s->payload_bytes -= n->base->size;
-        bytes_ref(payload);
-        bytes_unref(n->base);
-        n->base = payload;
-        n->location_segment = 0;
+        s->payload_bytes -= node_base_size(n);
+        scene_hold_base(s, n, payload);
         s->payload_bytes += payload->size;
 }
 

@@ -102,18 +102,20 @@ uint64_t node_version(const Node *n);    /* grows by one with every change of da
 uint64_t node_changed(const Node *n);    /* wall time of the last, to the second, in microseconds */
 bool node_is_common(const Node *n);
 
-/* The bytes that deltas build on, and for which version they stand; borrowed. */
-Bytes *node_base(const Node *n);
+/* The bytes that deltas build on: a new reference, NULL for memory; how many there are; for which version they stand. */
+Bytes *scene_base(const Scene *s, const Node *n);
+size_t node_base_size(const Node *n);
 uint64_t node_base_version(const Node *n);
 size_t node_n_deltas(const Node *n);
 
 /* Where the base lies in the log; false when nowhere. */
-bool node_location(const Node *n, StoreLocation *ret);
+bool node_location(const Scene *s, const Node *n, StoreLocation *ret);
 
-/* Notes where the base lies when it is still the one of `version`, and holds `mapped` (may be NULL) in its place. */
+/* Notes where the base lies when it is still the one of `version`, and holds `mapped` (may be NULL) in its place: as a
+ * place in what that is a slice of, where it is one of the whole segment. */
 void scene_set_location(Scene *s, Node *n, uint64_t version, const StoreLocation *location, Bytes *mapped);
 
-/* No base lies in this segment of the log any more; 0: in none. */
+/* No base lies in this segment of the log any more; 0: in none. The bytes stay. */
 void scene_forget_locations(Scene *s, uint64_t segment);
 
 /* The whole node as it is now. Without deltas that is the base; else it is encoded now when that is cheap

@@ -118,6 +118,11 @@ static int snapshot_emit(SceneSnapshot *sn, Node *n)
                         return r;
         }
         StoreLocation location;
+        bool in_log = node_location(s, n, &location);
+        bool is_needed = !in_log || !n->mapped;
+        _cleanup_bytes_ Bytes *payload = is_needed ? scene_base(s, n) : NULL;
+        if (is_needed && !payload)
+                return -ENOMEM;
         SceneImage image = {
                 .uuid = node_uuid(n),
                 .uuid_size = node_uuid_size(n),
@@ -125,8 +130,8 @@ static int snapshot_emit(SceneSnapshot *sn, Node *n)
                 .dependencies = n->dependencies,
                 .node_id = node_id(n),
                 .version = n->version,
-                .payload = n->base,
-                .location = node_location(n, &location) ? &location : NULL,
+                .payload = payload,
+                .location = in_log ? &location : NULL,
                 .fold = fold,
         };
         int r = sn->funcs.node(sn->userdata, &image);

@@ -19,8 +19,8 @@ typedef struct SceneImage {
         Bytes *dependencies;
         uint64_t node_id;
         uint64_t version;              /* for session_encoded(), when `fold` has been run */
-        Bytes *payload;                /* the node's bytes; with deltas, those under them */
-        const StoreLocation *location; /* of `payload` in the log; NULL when nowhere */
+        const StoreLocation *location; /* of the node's bytes in the log; with deltas, of those under them */
+        Bytes *payload;                /* these bytes; NULL where they are only in the log */
         SceneFold *fold;               /* NULL, or the job that makes the node's bytes: take it with TAKE_PTR */
 } SceneImage;
 

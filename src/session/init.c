@@ -148,7 +148,7 @@ static int adopt(Session *s, Init *init, const StagedNode *staged, uint64_t wall
         if (r < 0)
                 return r;
         if (staged->has_location)
-                scene_set_location(s->scene, n, node_version(n), &staged->location, NULL);
+                scene_set_location(s->scene, n, node_version(n), &staged->location, staged->payload);
         grave_remove(s, staged->uuid->data, staged->uuid->size);
         return stale_note_changed(s, n, wall);
 }

@@ -244,9 +244,9 @@ static int send_set(Session *s, User *u, Node *n, Bytes *payload)
         return emit_command(s, u, MESSAGE_SNAPSHOT, answer_set(step("SET"), "DATA", value_ref(list)));
 }
 
-static size_t set_size(const Node *n, const Bytes *payload)
+static size_t set_size(const Node *n, size_t payload_size)
 {
-        return node_uuid_size(n) + node_dependencies(n)->size + payload->size;
+        return node_uuid_size(n) + node_dependencies(n)->size + payload_size;
 }
 
 /* The next node of the catalog; NULL: it is gone. */
@@ -257,7 +257,7 @@ static int join_hand_over(Session *s, User *u, Node *n, Bytes *payload)
         next->sent = s->now.now;
         if (!n)
                 return send_removed(s, u);
-        next->size = set_size(n, payload);
+        next->size = set_size(n, payload->size);
         if (c->n_sent > c->n_asked)
                 c->ahead_bytes += next->size;
         return send_set(s, u, n, payload);
@@ -305,7 +305,7 @@ static int join_send(Session *s, User *u)
                         c->steps[c->n_sent].node_id = 0;
                         continue;
                 }
-                if (r == 0 && !asked && !join_fits(s, c, set_size(n, payload)))
+                if (r == 0 && !asked && !join_fits(s, c, set_size(n, payload->size)))
                         return 0;
                 if (r == 0)
                         r = join_hand_over(s, u, n, payload);
@@ -379,13 +379,16 @@ static int join_encoded(Session *s, User *u, Node *n, bool failed)
 {
         JoinCatalog *c = &u->catalog;
         u->waiting_node = 0;
-        int r = 0;
+        _cleanup_bytes_ Bytes *base = n ? scene_base(s->scene, n) : NULL;
+        int r = n && !base ? -ENOMEM : 0;
+        if (r < 0)
+                return r;
         if (c->is_disordered)
-                r = n && !failed ? send_set(s, u, n, node_base(n)) : send_removed(s, u);
+                r = n && !failed ? send_set(s, u, n, base) : send_removed(s, u);
         else if (failed)
                 c->steps[c->n_sent].node_id = 0;
-        else if (n && (join_is_asked(c) || join_fits(s, c, set_size(n, node_base(n)))))
-                r = join_hand_over(s, u, n, node_base(n));
+        else if (n && (join_is_asked(c) || join_fits(s, c, set_size(n, base->size))))
+                r = join_hand_over(s, u, n, base);
         /* Changed since it was given to the background: the rest comes when the user is through. */
         if (r == 0 && n && (failed || node_n_deltas(n) > 0))
                 r = stale_mark(s, u, n, s->now.now);

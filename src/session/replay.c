@@ -22,7 +22,7 @@ int session_load_node(Session *s, Bytes *uuid, Bytes *owner, Bytes *dependencies
         if (r < 0)
                 return r;
         if (location)
-                scene_set_location(s->scene, n, node_version(n), location, NULL);
+                scene_set_location(s->scene, n, node_version(n), location, payload);
         r = wall ? stale_note_changed(s, n, *wall) : 0;
         if (r < 0)
                 return r;
@@ -49,7 +49,7 @@ static int replay_whole(Session *s, const SessionRecord *record, uint64_t wall, 
         if (r < 0)
                 return r;
         if (location)
-                scene_set_location(s->scene, n, node_version(n), location, NULL);
+                scene_set_location(s->scene, n, node_version(n), location, record->blob);
         grave_remove(s, record->key->data, record->key->size);
         r = stale_note_changed(s, n, wall);
         if (r < 0 || !s->loaded_gap)

@@ -570,7 +570,7 @@ bool session_location(const Session *s, const Bytes *uuid, uint64_t *id, uint64_
                         *version = node_base_version(n);
                 }
         }
-        return n && node_base_version(n) == *version && node_location(n, ret);
+        return n && node_base_version(n) == *version && node_location(s->scene, n, ret);
 }
 
 int session_encoded(Session *s, SessionTime t, uint64_t id, uint64_t version, Bytes *payload,

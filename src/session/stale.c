@@ -350,7 +350,7 @@ static const Node *node_to_knock_with(const Session *s)
         for (const Node *n = scene_first(s->scene); n && i < KNOCK_CHOICE; n = scene_next(s->scene, n), i++) {
                 bool is_quiet = !stale_has_changed_since(n, quiet);
                 bool best_is_quiet = best && !stale_has_changed_since(best, quiet);
-                bool is_smaller = !best || node_base(n)->size < node_base(best)->size;
+                bool is_smaller = !best || node_base_size(n) < node_base_size(best);
                 if (is_quiet != best_is_quiet ? is_quiet : is_smaller)
                         best = n;
         }

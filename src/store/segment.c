@@ -19,32 +19,29 @@ _Static_assert(DIGEST_SIZE == STORE_DIGEST_SIZE, "digest size");
 SegmentMap *segment_map_ref(SegmentMap *m)
 {
         if (m)
-                __atomic_add_fetch(&m->n_ref, 1, __ATOMIC_RELAXED);
+                bytes_ref(&m->whole);
         return m;
 }
 
 SegmentMap *segment_map_unref(SegmentMap *m)
 {
-        if (m && __atomic_sub_fetch(&m->n_ref, 1, __ATOMIC_ACQ_REL) == 0) {
-                sigbus_unregister(m->region);
-                munmap(m->base, m->size);
-                free(m);
-        }
+        if (m)
+                bytes_unref(&m->whole);
         return NULL;
 }
 
-static void unref_map(void *userdata)
+static void segment_map_release(void *userdata)
 {
-        segment_map_unref(userdata);
+        SegmentMap *m = userdata;
+
+        sigbus_unregister(m->region);
+        munmap(m->base, m->size);
+        free(m);
 }
 
 Bytes *segment_map_bytes(SegmentMap *m, uint64_t offset, uint64_t size)
 {
-        Bytes *b = bytes_new_wrap(m->base + offset, (size_t)size, unref_map, m);
-
-        if (b)
-                segment_map_ref(m);
-        return b;
+        return bytes_new_slice(&m->whole, (size_t)offset, (size_t)size);
 }
 
 void segment_name(uint64_t number, char ret[static SEGMENT_NAME_SIZE])
@@ -211,10 +208,11 @@ int segment_map(Io *io, int dirfd, Segment *s, SegmentMap **ret)
                 munmap(base, (size_t)s->capacity);
                 return -ENOMEM;
         }
-        *m = (SegmentMap){ .base = base, .size = (size_t)s->capacity, .n_ref = 2 };
+        *m = (SegmentMap){ .base = base, .size = (size_t)s->capacity };
+        bytes_init_embedded(&m->whole, base, m->size, segment_map_release, m);
         m->region = sigbus_register(base, m->size);
         s->map = m;
-        *ret = m;
+        *ret = segment_map_ref(m);
         return 0;
 }
 

@@ -20,7 +20,7 @@
 typedef struct SegmentMap {
         uint8_t *base;
         size_t size;
-        uint32_t n_ref;
+        Bytes whole; /* of which payloads are slices; counts the references */
         SigbusRegion *region;
 } SegmentMap;
 
@@ -77,7 +77,7 @@ Segment *segment_free(Segment *s);
 DEFINE_CLEANUP(Segment *, segment_free)
 #define _cleanup_segment_ _cleanup_(segment_freep)
 
-/* Bytes over a range of a mapping, which it keeps. */
+/* Bytes over a range of a mapping, which it keeps: a slice of all of it, so at the offset that it has in the file. */
 Bytes *segment_map_bytes(SegmentMap *m, uint64_t offset, uint64_t size);
 
 /* ---- records ---- */

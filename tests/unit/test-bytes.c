@@ -15,6 +15,10 @@ static void test_slice_keeps_parent_alive(void **state)
         bytes_unref(parent);
         assert_int_equal(n_freed, 0);
         assert_true(bytes_equal_string(slice, "world"));
+        size_t offset;
+        assert_null(bytes_parent(parent, &offset));
+        assert_ptr_equal(bytes_parent(slice, &offset), parent);
+        assert_int_equal(offset, 6);
         bytes_unref(slice);
         assert_int_equal(n_freed, 1);
 }

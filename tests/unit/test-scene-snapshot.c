@@ -33,8 +33,10 @@ static void describe(char to[static 32], const Bytes *owner, const Bytes *payloa
 static void take_picture(const Scene *s, Picture *p)
 {
         *p = (Picture){};
-        for (const Node *n = scene_first(s); n; n = scene_next(s, n))
-                describe(p->of[atoi(node_uuid(n))], node_owner(s, n), node_base(n), node_version(n));
+        for (const Node *n = scene_first(s); n; n = scene_next(s, n)) {
+                _cleanup_bytes_ Bytes *base = scene_base(s, n);
+                describe(p->of[atoi(node_uuid(n))], node_owner(s, n), base, node_version(n));
+        }
 }
 
 static int on_node(void *userdata, SceneImage *image)

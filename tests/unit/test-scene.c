@@ -95,6 +95,12 @@ static uint32_t length_of(Bytes *payload)
         return value_list_length(value_dict_get_string(v, "l"));
 }
 
+static uint32_t length_of_base(const Scene *s, const Node *n)
+{
+        _cleanup_bytes_ Bytes *base = scene_base(s, n);
+        return length_of(base);
+}
+
 static bool names_are(const Node *n, Bytes *expected)
 {
         _cleanup_value_ Value *a = load(node_dependencies(n));
@@ -152,7 +158,7 @@ static void test_whole_node_keeps_its_owner(void **state)
         assert_true(bytes_equal_string(node_owner(s, n), "anna"));
         assert_int_equal(node_n_deltas(n), 0);
         assert_int_equal(node_version(n), 3);
-        assert_int_equal(length_of(node_base(n)), 0);
+        assert_int_equal(length_of_base(s, n), 0);
 }
 
 static void test_owners(void **state)
@@ -271,17 +277,81 @@ static void test_fold_while_editing(void **state)
         _cleanup_bytes_ Bytes *folded = NULL, *payload = NULL;
         assert_int_equal(scene_fold_run(fold, &folded), 0);
         assert_int_equal(length_of(folded), 3);
-        StoreLocation location = { .segment = 3, .offset = 100, .size = folded->size, .digest = { 9 } }, got;
+        StoreLocation location = { .segment = 3, .offset = 104, .size = folded->size, .digest = { 9 } }, got;
         scene_folded(s, n, version, folded, &location);
         assert_int_equal(node_n_deltas(n), 2);
-        assert_true(node_location(n, &got));
+        assert_true(node_location(s, n, &got));
         assert_memory_equal(&got, &location, sizeof got);
         assert_int_equal(scene_payload(s, n, 1 << 20, &payload), 0);
         assert_int_equal(length_of(payload), 5);
-        assert_false(node_location(n, &got));
+        assert_false(node_location(s, n, &got));
         /* An older one comes too late. */
         scene_folded(s, n, version, folded, &location);
-        assert_int_equal(length_of(node_base(n)), 5);
+        assert_int_equal(length_of_base(s, n), 5);
+}
+
+/* A segment of the log that holds so many payloads of the same size, one beside the other. */
+static Bytes *make_segment(unsigned n, size_t *ret_size)
+{
+        _cleanup_bytes_ Bytes *one = payload_of(0);
+        uint8_t *data;
+        *ret_size = (one->size + 7) / 8 * 8;
+        Bytes *whole = bytes_new_uninitialised(*ret_size * n, &data);
+        for (unsigned i = 0; i < n; i++)
+                memcpy(data + *ret_size * i, one->data, one->size);
+        *ret_size = one->size;
+        return whole;
+}
+
+static void place(Scene *s, Node *n, uint64_t segment, Bytes *whole, unsigned i, size_t size)
+{
+        StoreLocation at = { .segment = segment, .offset = (size + 7) / 8 * 8 * i, .size = size, .digest = { 1 } };
+        _cleanup_bytes_ Bytes *mapped = bytes_new_slice(whole, at.offset, size);
+        scene_set_location(s, n, node_base_version(n), &at, mapped);
+}
+
+static void test_mapped_bases(void **state)
+{
+        _cleanup_scene_ Scene *s = make_scene(1 << 20);
+        size_t size;
+        _cleanup_bytes_ Bytes *whole = make_segment(4, &size), *moved = make_segment(4, &size);
+        Node *n[4];
+        for (unsigned i = 0; i < ELEMENTSOF(n); i++) {
+                n[i] = put(s, (char[]){ (char)('a' + i), 0 }, "COMMON", NULL, 0);
+                place(s, n[i], 7, whole, i, size);
+        }
+        assert_int_equal(scene_payload_bytes(s), 4 * size);
+        StoreLocation got;
+        size_t at;
+        for (unsigned i = 0; i < ELEMENTSOF(n); i++) {
+                _cleanup_bytes_ Bytes *base = scene_base(s, n[i]);
+                assert_ptr_equal(bytes_parent(base, &at), whole);
+                assert_true(node_location(s, n[i], &got));
+                assert_int_equal(got.offset, at);
+                assert_int_equal(length_of(base), 0);
+        }
+        /* Compaction has moved one, and its segment goes. */
+        place(s, n[0], 8, moved, 0, size);
+        scene_forget_locations(s, 7);
+        assert_true(node_location(s, n[0], &got));
+        assert_int_equal(got.segment, 8);
+        assert_false(node_location(s, n[1], &got));
+        assert_int_equal(length_of_base(s, n[1]), 0);
+        /* A segment of the same number in another store is another one. */
+        place(s, n[2], 7, moved, 2, size);
+        assert_true(node_location(s, n[2], &got));
+        _cleanup_bytes_ Bytes *base = scene_base(s, n[2]), *old = scene_base(s, n[3]);
+        assert_ptr_equal(bytes_parent(base, &at), moved);
+        assert_ptr_equal(bytes_parent(old, &at), whole);
+        /* Changed, and changed again. */
+        assert_int_equal(append(s, n[2], 0, 2), 0);
+        _cleanup_bytes_ Bytes *payload = NULL;
+        assert_int_equal(scene_payload(s, n[2], 1 << 20, &payload), 0);
+        assert_int_equal(length_of(payload), 1);
+        assert_false(node_location(s, n[2], &got));
+        assert_int_equal(scene_remove(s, n[3]), 0);
+        scene_clear(s);
+        assert_int_equal(scene_payload_bytes(s), 0);
 }
 
 static void test_replayed_deltas_are_applied_when_needed(void **state)
@@ -357,6 +427,7 @@ int main(void)
                 cmocka_unit_test(test_deltas),
                 cmocka_unit_test(test_cache_is_bounded),
                 cmocka_unit_test(test_fold_while_editing),
+                cmocka_unit_test(test_mapped_bases),
                 cmocka_unit_test(test_replayed_deltas_are_applied_when_needed),
                 cmocka_unit_test(test_wants_fold),
                 cmocka_unit_test(test_memory_of_idle_nodes),
