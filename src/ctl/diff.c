@@ -37,11 +37,11 @@ static size_t compare(const Listing *a, const Listing *b, Difference *out)
         size_t n = 0;
 
         for (size_t i = 0; i < a->n_items; i++)
-                if (!listing_find_uuid(b, node_uuid(a->items[i].node), node_uuid_size(a->items[i].node)))
+                if (!listing_find_uuid(b, node_uuid(a->items[i].node).text, node_uuid_size(a->items[i].node)))
                         out[n++] = (Difference){"removed", &a->items[i], a, -(int64_t)size_of(&a->items[i])};
         for (size_t i = 0; i < b->n_items; i++) {
                 const Listed *now = &b->items[i];
-                const Listed *was = listing_find_uuid(a, node_uuid(now->node), node_uuid_size(now->node));
+                const Listed *was = listing_find_uuid(a, node_uuid(now->node).text, node_uuid_size(now->node));
 
                 if (!was)
                         out[n++] = (Difference){"added", now, b, (int64_t)size_of(now)};
@@ -56,7 +56,7 @@ static json_object *difference_json(const Difference *d)
         json_object *o = json_object_new_object();
 
         json_add_text(o, "kind", d->kind);
-        json_add_text(o, "uuid", node_uuid(d->item->node));
+        json_add_text(o, "uuid", node_uuid(d->item->node).text);
         json_add_text(o, "name", d->item->label.name);
         json_add_text(o, "type", d->item->label.type);
         json_add_int(o, "bytes", size_of(d->item));
@@ -95,7 +95,7 @@ static ExitStatus diff_scenes(const Ctl *ctl, const Listing *a, const Listing *b
                 table_cell(t, "%s", list[i].item->label.type);
                 table_size(t, size_of(list[i].item));
                 table_cell(t, "%s%s", list[i].growth < 0 ? "-" : "+", format_size(size, sizeof(size), amount));
-                table_cell(t, "%.8s", node_uuid(list[i].item->node));
+                table_cell(t, "%.8s", node_uuid(list[i].item->node).text);
         }
         return table_print(t, stdout, ctl->width, ctl->colour) < 0 ? ctl_fail(ctl, CTL_FAILED, "out of memory") : CTL_OK;
 }
@@ -271,9 +271,9 @@ static ExitStatus diff_node(const Ctl *ctl, const Listing *a, const Listing *b, 
                 return status;
         }
         if (now && !was)
-                was = listing_find_uuid(a, node_uuid(now->node), node_uuid_size(now->node));
+                was = listing_find_uuid(a, node_uuid(now->node).text, node_uuid_size(now->node));
         else if (was)
-                now = listing_find_uuid(b, node_uuid(was->node), node_uuid_size(was->node));
+                now = listing_find_uuid(b, node_uuid(was->node).text, node_uuid_size(was->node));
         r = read_values(was, &old);
         if (r == 0)
                 r = read_values(now, &new);

@@ -22,7 +22,7 @@ static void drop_pages(const Bytes *mapped)
 
 /* Every node, after comparing digests where the log has them. *ret_bad names one that is damaged. */
 static int write_nodes(const Ctl *ctl, Store *store, Scene *scene, SessionWriter *w, uint64_t *ret_bytes,
-                       const char **ret_bad)
+                       const Node **ret_bad)
 {
         Progress progress = progress_begin(ctl, "Exporting", scene_payload_bytes(scene));
         uint64_t done = 0;
@@ -33,7 +33,7 @@ static int write_nodes(const Ctl *ctl, Store *store, Scene *scene, SessionWriter
                 StoreLocation location;
                 bool in_log;
 
-                *ret_bad = node_uuid(n);
+                *ret_bad = n;
                 in_log = store && node_n_deltas(n) == 0 && node_location(scene, n, &location);
                 if (in_log)
                         r = store_blob_get_verified(store, &location, &payload);
@@ -57,7 +57,7 @@ static ExitStatus export_scene(Ctl *ctl, Store *store, const Source *s, const ch
 {
         _cleanup_session_writer_ SessionWriter *w = NULL;
         char size[FORMAT_SIZE_MAX];
-        const char *bad = NULL;
+        const Node *bad = NULL;
         uint64_t bytes = 0;
         int r = session_writer_new(path, &w);
 
@@ -66,7 +66,7 @@ static ExitStatus export_scene(Ctl *ctl, Store *store, const Source *s, const ch
         if (r < 0 && bad)
                 return ctl_fail(ctl, CTL_DEGRADED, "node %s is damaged (%s), nothing was written: export an older snapshot, "
                                                    "and see `scenekeepctl verify`",
-                                bad, strerror(-r));
+                                node_uuid(bad).text, strerror(-r));
         if (r == 0)
                 r = session_writer_finish(w, s->moment ? moment_session(s->moment) : NULL);
         if (r < 0)

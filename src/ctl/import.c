@@ -50,7 +50,7 @@ static int delete_others(Workbench *w, Scene *scene, uint64_t *ret_removed)
 
         for (Node *n = scene_first(now), *next; r == 0 && n; n = next) {
                 next = scene_next(now, n);
-                if (scene_find(scene, node_uuid(n), node_uuid_size(n)))
+                if (scene_find(scene, node_uuid(n).text, node_uuid_size(n)))
                         continue;
                 r = workbench_delete(w, n);
                 *ret_removed += r == 0;
@@ -65,14 +65,14 @@ ExitStatus import_compare(const Ctl *ctl, Scene *want, Scene *have)
                                 scene_n_nodes(have), scene_n_nodes(want));
         for (Node *n = scene_first(want); n; n = scene_next(want, n)) {
                 _cleanup_bytes_ Bytes *written = NULL, *there = NULL;
-                Node *twin = scene_find(have, node_uuid(n), node_uuid_size(n));
+                Node *twin = scene_find(have, node_uuid(n).text, node_uuid_size(n));
 
                 if (!twin || scene_payload(want, n, SIZE_MAX, &written) != 0 ||
                     scene_payload(have, twin, SIZE_MAX, &there) != 0 || !bytes_equal(written, there) ||
                     !bytes_equal(node_dependencies(n), node_dependencies(twin)))
                         return ctl_fail(ctl, CTL_FAILED, "read back, node %s is not what was written: the disk is not to be "
                                                          "trusted",
-                                        node_uuid(n));
+                                        node_uuid(n).text);
         }
         return CTL_OK;
 }
@@ -147,7 +147,7 @@ static int write_stream(int fd, Scene *scene)
 
                 r = scene_payload(scene, n, SIZE_MAX, &payload);
                 if (r == 0)
-                        r = node_stream_write(fd, node_uuid(n), node_uuid_size(n), node_dependencies(n), payload);
+                        r = node_stream_write(fd, node_uuid(n).text, node_uuid_size(n), node_dependencies(n), payload);
         }
         return r;
 }

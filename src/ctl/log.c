@@ -264,6 +264,7 @@ ExitStatus verb_log(Ctl *ctl)
         Filter f = {.user = ctl->value[OPT_USER]};
         Source s = {0};
         Listing l = {0};
+        NodeUuid uuid;
         uint64_t limit;
         ExitStatus status;
 
@@ -282,7 +283,7 @@ ExitStatus verb_log(Ctl *ctl)
                 if (listing_find(&l, ctl->arguments[0], &item) == 0 && strlen(ctl->arguments[0]) == 36)
                         f.uuid = ctl->arguments[0];
                 else if ((item = source_find_node(ctl, &l, ctl->arguments[0], &status)))
-                        f.uuid = node_uuid(item->node);
+                        f.uuid = (uuid = node_uuid(item->node)).text;
         }
         if (status == CTL_OK)
                 status = show_log(ctl, store, &l, &f, limit);

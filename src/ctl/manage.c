@@ -85,7 +85,7 @@ static ExitStatus find_uuid(const Ctl *ctl, const char *name, char **ret)
         if (listing_new(s.scene, &l) < 0) {
                 status = ctl_fail(ctl, CTL_FAILED, "out of memory");
         } else if ((item = source_find_node(ctl, &l, name, &status))) {
-                *ret = strdup(node_uuid(item->node));
+                *ret = strdup(node_uuid(item->node).text);
                 if (!*ret)
                         status = ctl_fail(ctl, CTL_FAILED, "out of memory");
         }

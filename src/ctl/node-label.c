@@ -118,7 +118,7 @@ size_t listing_find(const Listing *l, const char *name, Listed **ret)
         }
         for (size_t i = 0; i < l->n_items; i++)
                 if (strcmp(l->items[i].label.name, name) == 0 ||
-                    (size >= 4 && strncmp(node_uuid(l->items[i].node), name, size) == 0)) {
+                    (size >= 4 && strncmp(node_uuid(l->items[i].node).text, name, size) == 0)) {
                         if (n++ == 0)
                                 *ret = &l->items[i];
                 }

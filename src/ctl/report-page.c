@@ -198,7 +198,7 @@ static int put_nodes(FILE *f, const Listing *l)
                 double share = (double)sorted[i]->payload->size / (double)MAX(sorted[0]->payload->size, (size_t)1);
 
                 fputs("<tr><td>", f);
-                put_text(f, *sorted[i]->label.name ? sorted[i]->label.name : node_uuid(sorted[i]->node));
+                put_text(f, *sorted[i]->label.name ? sorted[i]->label.name : node_uuid(sorted[i]->node).text);
                 fputs("<td>", f);
                 put_text(f, sorted[i]->label.type);
                 fprintf(f, "<td class=\"n\">%s<td class=\"w\"><span class=\"bar\" style=\"width:%.1f%%\"></span></tr>\n",

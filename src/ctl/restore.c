@@ -59,7 +59,7 @@ static ExitStatus choose_nodes(const Ctl *ctl, const Listing *l, json_object *uu
                 if (dependencies_each(node_dependencies(l->items[queue[i]].node), choose_dependency, &s) < 0)
                         return ctl_fail(ctl, CTL_FAILED, "out of memory");
         for (size_t i = 0; i < s.n_queued; i++)
-                json_object_array_add(uuids, json_object_new_string(node_uuid(l->items[queue[i]].node)));
+                json_object_array_add(uuids, json_object_new_string(node_uuid(l->items[queue[i]].node).text));
         return CTL_OK;
 }
 
@@ -127,7 +127,7 @@ static bool is_chosen(json_object *uuids, const Node *n)
         if (!uuids)
                 return true;
         for (size_t i = 0; i < json_object_array_length(uuids); i++)
-                if (strcmp(json_object_get_string(json_object_array_get_idx(uuids, i)), node_uuid(n)) == 0)
+                if (strcmp(json_object_get_string(json_object_array_get_idx(uuids, i)), node_uuid(n).text) == 0)
                         return true;
         return false;
 }
@@ -143,7 +143,7 @@ static int put_chosen(Workbench *w, Scene *then, json_object *uuids, Counts *cou
 
         for (Node *n = scene_first(then); r == 0 && n; n = scene_next(then, n)) {
                 _cleanup_bytes_ Bytes *was = NULL, *is = NULL;
-                Node *living = scene_find(now, node_uuid(n), node_uuid_size(n));
+                Node *living = scene_find(now, node_uuid(n).text, node_uuid_size(n));
 
                 if (!is_chosen(uuids, n))
                         continue;
@@ -169,7 +169,7 @@ static int delete_newer(Workbench *w, Scene *then, Counts *counts)
 
         for (Node *n = scene_first(now), *next; r == 0 && n; n = next) {
                 next = scene_next(now, n);
-                if (scene_find(then, node_uuid(n), node_uuid_size(n)))
+                if (scene_find(then, node_uuid(n).text, node_uuid_size(n)))
                         continue;
                 r = workbench_delete(w, n);
                 counts->removed++;

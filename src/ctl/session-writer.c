@@ -120,7 +120,7 @@ int session_writer_add(SessionWriter *w, const Scene *scene, const Node *n, Byte
                 r = put_text(w, w->n_nodes > 0 ? "e(" : "(");
         w->n_nodes++;
         if (r < 0 || (r = put_text(w, "](")) < 0 || (r = put_bytes(w, kind, sizeof(kind))) < 0 ||
-            (r = put_bytes(w, node_uuid(n), node_uuid_size(n))) < 0 ||
+            (r = put_bytes(w, node_uuid(n).text, node_uuid_size(n))) < 0 ||
             (r = put_bytes(w, owner->data, owner->size)) < 0 ||
             (r = put_bytes(w, dependencies->data, dependencies->size)) < 0 ||
             (r = put_bytes(w, payload->data, payload->size)) < 0)

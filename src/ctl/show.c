@@ -29,7 +29,7 @@ static json_object *node_json(const Listing *l, const Listed *item)
         json_object *o = json_object_new_object(), *dependencies = json_object_new_array();
         Bytes *owner = node_owner(l->scene, item->node);
 
-        json_add_text(o, "uuid", node_uuid(item->node));
+        json_add_text(o, "uuid", node_uuid(item->node).text);
         json_add_text(o, "name", item->label.name);
         json_add_text(o, "type", item->label.type);
         json_add_text_size(o, "owner", owner->data, owner->size);
@@ -59,7 +59,7 @@ static ExitStatus show_all(Ctl *ctl, const Source *s, const Listing *l)
                 table_cell(t, "%s", item->label.type);
                 table_cell(t, "%.*s", node_is_common(item->node) ? 0 : (int)owner->size, (const char *)owner->data);
                 table_size(t, item->payload ? item->payload->size : 0);
-                table_cell(t, "%.*s", UUID_SHOWN, node_uuid(item->node));
+                table_cell(t, "%.*s", UUID_SHOWN, node_uuid(item->node).text);
         }
         if (table_print(t, stdout, ctl->width, ctl->colour) < 0)
                 return ctl_fail(ctl, CTL_FAILED, "out of memory");
@@ -181,7 +181,7 @@ static ExitStatus show_node(Ctl *ctl, const Listing *l, const Listed *item)
 
         print_head(ctl, "Name:", item->label.name);
         print_head(ctl, "Type:", item->label.type);
-        print_head(ctl, "UUID:", node_uuid(item->node));
+        print_head(ctl, "UUID:", node_uuid(item->node).text);
         print_head(ctl, "Owner:", owned ?: "");
         print_head(ctl, "Size:", format_size(size, sizeof(size), item->payload ? item->payload->size : 0));
         print_head(ctl, "Changed:", format_time(changed, sizeof(changed), node_changed(item->node)));

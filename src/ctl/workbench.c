@@ -128,7 +128,7 @@ Store *workbench_store(Workbench *w)
 
 int workbench_put(Workbench *w, const Node *n, Bytes *payload)
 {
-        int k = session_put(moment_session(w->moment), time_now(), node_uuid(n), node_uuid_size(n), node_dependencies(n),
+        int k = session_put(moment_session(w->moment), time_now(), node_uuid(n).text, node_uuid_size(n), node_dependencies(n),
                             payload, &w->effects);
 
         return k < 0 ? k : carry_out(w);
@@ -136,7 +136,7 @@ int workbench_put(Workbench *w, const Node *n, Bytes *payload)
 
 int workbench_delete(Workbench *w, const Node *n)
 {
-        int k = session_delete(moment_session(w->moment), time_now(), node_uuid(n), node_uuid_size(n), &w->effects);
+        int k = session_delete(moment_session(w->moment), time_now(), node_uuid(n).text, node_uuid_size(n), &w->effects);
 
         return k < 0 ? k : carry_out(w);
 }

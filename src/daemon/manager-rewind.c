@@ -102,7 +102,7 @@ static bool is_wanted(const Rewind *w, const Node *n)
         if (!w->uuids)
                 return true;
         for (size_t i = 0; i < w->n_uuids; i++)
-                if (strcmp(w->uuids[i], node_uuid(n)) == 0)
+                if (strcmp(w->uuids[i], node_uuid(n).text) == 0)
                         return true;
         return false;
 }
@@ -134,7 +134,7 @@ static int put_node(Rewind *w, Node *old, size_t *bytes)
 {
         Manager *m = w->control->manager;
         Scene *now = session_scene(m->session), *then = moment_scene(w->moment);
-        Node *living = scene_find(now, node_uuid(old), node_uuid_size(old));
+        Node *living = scene_find(now, node_uuid(old).text, node_uuid_size(old));
         _cleanup_bytes_ Bytes *payload = NULL, *verified = NULL;
         StoreLocation location;
         SessionTime t = manager_time();
@@ -146,14 +146,14 @@ static int put_node(Rewind *w, Node *old, size_t *bytes)
                 k = store_blob_get_verified(m->store, &location, &verified);
         if (k == 0) {
                 *bytes += payload->size;
-                k = session_put(m->session, t, node_uuid(old), node_uuid_size(old), node_dependencies(old), payload,
+                k = session_put(m->session, t, node_uuid(old).text, node_uuid_size(old), node_dependencies(old), payload,
                                 executor_effects(m->executor));
                 w->n_put += k == 0;
         }
         if (k < 0)
                 return k;
         /* Locks of that time or of now would keep people from what has come back. */
-        k = session_set_owner(m->session, t, node_uuid(old), node_uuid_size(old), SCENE_OWNER_COMMON,
+        k = session_set_owner(m->session, t, node_uuid(old).text, node_uuid_size(old), SCENE_OWNER_COMMON,
                               executor_effects(m->executor));
         return MIN(k, 0);
 }
@@ -224,9 +224,9 @@ static int delete_slice(Rewind *w)
                 int k;
 
                 next = scene_next(now, n);
-                if (scene_find(then, node_uuid(n), node_uuid_size(n)))
+                if (scene_find(then, node_uuid(n).text, node_uuid_size(n)))
                         continue;
-                k = session_delete(m->session, manager_time(), node_uuid(n), node_uuid_size(n),
+                k = session_delete(m->session, manager_time(), node_uuid(n).text, node_uuid_size(n),
                                    executor_effects(m->executor));
                 if (k < 0)
                         return k;

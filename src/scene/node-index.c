@@ -22,14 +22,15 @@ uint32_t node_index_find(const Scene *s, const void *uuid, size_t uuid_size)
         if (s->n_nodes == 0)
                 return NODE_NONE;
         uint32_t hash = node_index_hash(s, uuid, uuid_size);
+        NodeKey key;
+        node_key_init(&key, uuid, uuid_size);
         for (uint32_t i = hash & s->index_mask;; i = (i + 1) & s->index_mask) {
                 const NodeIndexEntry *e = &s->index[i];
                 if (e->slot == NODE_NONE)
                         return NODE_NONE;
                 if (e->hash != hash)
                         continue;
-                const Node *n = scene_slot(s, e->slot);
-                if (node_uuid_size(n) == uuid_size && memcmp(node_uuid(n), uuid, uuid_size) == 0)
+                if (node_has_key(scene_slot(s, e->slot), &key))
                         return e->slot;
         }
 }
@@ -71,7 +72,7 @@ int scene_reserve(Scene *s, size_t n_more)
 
 void node_index_add(Scene *s, const Node *n)
 {
-        uint32_t hash = node_index_hash(s, node_uuid(n), node_uuid_size(n));
+        uint32_t hash = node_index_hash(s, node_uuid(n).text, node_uuid_size(n));
         node_index_insert(s->index, s->index_mask, (NodeIndexEntry){ .hash = hash, .slot = n->slot });
 }
 
@@ -79,7 +80,7 @@ void node_index_add(Scene *s, const Node *n)
 void node_index_remove(Scene *s, const Node *n)
 {
         uint32_t mask = s->index_mask;
-        uint32_t hole = node_index_hash(s, node_uuid(n), node_uuid_size(n)) & mask;
+        uint32_t hole = node_index_hash(s, node_uuid(n).text, node_uuid_size(n)) & mask;
         while (s->index[hole].slot != n->slot)
                 hole = (hole + 1) & mask;
         for (uint32_t i = (hole + 1) & mask; s->index[i].slot != NODE_NONE; i = (i + 1) & mask) {

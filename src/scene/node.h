@@ -21,8 +21,7 @@ typedef struct NodeEdit {
         bool folding;          /* a fold of it is under way */
 } NodeEdit;
 
-/* Longer uuids than a stock client's are kept outside. */
-#define NODE_UUID_INLINE 38u
+#define NODE_UUID_PACKED 16u
 
 /* Nodes lie in blocks, by slot, without an allocation of their own: with a hundred thousands of them, mostly idle,
  * every byte counts. */
@@ -33,7 +32,9 @@ struct Node {
         };
         Bytes *dependencies;
         NodeEdit *edit;
-        uint32_t region; /* index in the scene's regions; REGION_NONE: the base is not in the log */
+        uint32_t region : 30; /* index in the scene's regions; REGION_NONE: the base is not in the log */
+        bool mapped : 1;
+        bool uuid_is_packed : 1;
         uint32_t offset; /* in its segment, see region.c */
         uint32_t owner;  /* index in the scene's owners */
         uint32_t slot;
@@ -46,15 +47,13 @@ struct Node {
         uint32_t dirty_epoch; /* changed after the snapshot of this number was begun */
         NodeTraffic traffic;
         uint8_t location_digest[STORE_DIGEST_SIZE];
-        bool mapped;
-        uint8_t uuid_size;
         union {
-                char uuid[NODE_UUID_INLINE + 1];
-                struct {
-                        char *long_uuid; /* where uuid_size says so */
-                } __attribute__((__packed__));
+                uint8_t uuid_packed[NODE_UUID_PACKED];
+                char *uuid_text; /* owned, NUL-terminated */
         };
 };
+
+_Static_assert(sizeof(Node) <= 136, "every byte counts");
 
 #define NODE_BLOCK_SHIFT 8u
 #define NODE_BLOCK_SIZE (1u << NODE_BLOCK_SHIFT)
@@ -73,7 +72,7 @@ typedef struct SceneRegion {
         uint32_t n_nodes; /* 0: this place is free */
 } SceneRegion;
 
-#define REGION_NONE UINT32_MAX
+#define REGION_NONE ((UINT32_C(1) << 30) - 1)
 
 typedef struct SceneOwner {
         Bytes *name; /* NULL: this place is free */
@@ -125,6 +124,21 @@ static inline Node *scene_slot(const Scene *s, uint32_t slot)
 {
         return slot == NODE_NONE ? NULL : &s->blocks[slot >> NODE_BLOCK_SHIFT][slot % NODE_BLOCK_SIZE];
 }
+
+/* ---- node-uuid.c ---- */
+
+/* A uuid to look for. */
+typedef struct NodeKey {
+        const void *text;
+        size_t size;
+        bool is_packed;
+        uint8_t packed[NODE_UUID_PACKED];
+} NodeKey;
+
+void node_key_init(NodeKey *key, const void *text, size_t size);
+bool node_has_key(const Node *n, const NodeKey *key);
+int node_set_uuid(Node *n, const void *text, size_t size); /* 0 or -ENOMEM */
+void node_uuid_done(Node *n);
 
 /* ---- node-index.c ---- */
 

@@ -33,6 +33,8 @@ static int region_find(Scene *s, uint32_t segment, uint32_t *ret)
         uint32_t i = 0;
         while (i < s->n_regions && s->regions[i].n_nodes > 0)
                 i++;
+        if (i == REGION_NONE)
+                return -ENOMEM;
         if (i == s->n_regions) {
                 SceneRegion *regions = reallocarray(s->regions, s->n_regions + 1, sizeof *regions);
                 if (!regions)

@@ -34,8 +34,7 @@ Scene *scene_new(const SceneConfig *config)
 static void node_done(Node *n)
 {
         bytes_unref(n->dependencies);
-        if (n->uuid_size > NODE_UUID_INLINE)
-                free(n->long_uuid);
+        node_uuid_done(n);
         *n = (Node){ .slot = n->slot, .region = REGION_NONE };
 }
 
@@ -172,16 +171,6 @@ uint64_t node_id(const Node *n)
         return (uint64_t)n->serial << 32 | n->slot;
 }
 
-const char *node_uuid(const Node *n)
-{
-        return n->uuid_size > NODE_UUID_INLINE ? n->long_uuid : n->uuid;
-}
-
-size_t node_uuid_size(const Node *n)
-{
-        return n->uuid_size;
-}
-
 Bytes *node_dependencies(const Node *n)
 {
         return n->dependencies;
@@ -266,21 +255,6 @@ static int scene_take_slot(Scene *s, Node **ret)
         Node *n = scene_slot(s, s->n_slots);
         n->slot = s->n_slots++;
         *ret = n;
-        return 0;
-}
-
-static int node_set_uuid(Node *n, const void *uuid, size_t uuid_size)
-{
-        assert(uuid_size > 0 && uuid_size <= SCENE_UUID_MAX);
-        char *text = n->uuid;
-        if (uuid_size > NODE_UUID_INLINE) {
-                text = n->long_uuid = malloc(uuid_size + 1);
-                if (!text)
-                        return -ENOMEM;
-        }
-        memcpy(text, uuid, uuid_size);
-        text[uuid_size] = '\0';
-        n->uuid_size = (uint8_t)uuid_size;
         return 0;
 }
 
@@ -458,12 +432,14 @@ int scene_set_dependencies(Scene *s, Node *n, Bytes *dependencies)
 
 int scene_each_dependant(Scene *s, const Node *n, SceneNodeFunc func, void *userdata)
 {
-        uint64_t bit = dependencies_bit(node_uuid(n), node_uuid_size(n));
+        NodeUuid uuid = node_uuid(n);
+        size_t uuid_size = node_uuid_size(n);
+        uint64_t bit = dependencies_bit(uuid.text, uuid_size);
         for (uint32_t slot = 0; slot < s->n_slots; slot++) {
                 if (!(s->signatures[slot] & bit) || slot == n->slot)
                         continue;
                 Node *other = scene_slot(s, slot);
-                int r = dependencies_have(other->dependencies, node_uuid(n), node_uuid_size(n));
+                int r = dependencies_have(other->dependencies, uuid.text, uuid_size);
                 if (r == 0)
                         r = func(userdata, other);
                 else if (r == 1)
@@ -492,10 +468,10 @@ static void unlinked_list_done(UnlinkedList *list)
         free(list->items);
 }
 
-static int unlinked_list_add(UnlinkedList *list, Scene *s, Node *other, const Node *n)
+static int unlinked_list_add(UnlinkedList *list, Node *other, const void *uuid, size_t uuid_size)
 {
         Unlinked u = { .slot = other->slot };
-        int r = dependencies_without(other->dependencies, node_uuid(n), node_uuid_size(n), &u.dependencies);
+        int r = dependencies_without(other->dependencies, uuid, uuid_size, &u.dependencies);
         if (r == 1)
                 return 0;
         if (r >= 0)
@@ -521,11 +497,13 @@ static int unlinked_list_add(UnlinkedList *list, Scene *s, Node *other, const No
 int scene_remove(Scene *s, Node *n)
 {
         _cleanup_(unlinked_list_done) UnlinkedList list = {};
-        uint64_t bit = dependencies_bit(node_uuid(n), node_uuid_size(n));
+        NodeUuid uuid = node_uuid(n);
+        size_t uuid_size = node_uuid_size(n);
+        uint64_t bit = dependencies_bit(uuid.text, uuid_size);
         for (uint32_t slot = 0; slot < s->n_slots; slot++) {
                 if (!(s->signatures[slot] & bit) || slot == n->slot)
                         continue;
-                int r = unlinked_list_add(&list, s, scene_slot(s, slot), n);
+                int r = unlinked_list_add(&list, scene_slot(s, slot), uuid.text, uuid_size);
                 if (r < 0)
                         return r;
         }

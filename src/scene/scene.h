@@ -22,7 +22,7 @@ typedef struct Node Node;
 
 /* The owner that stands for "anyone may edit". */
 #define SCENE_OWNER_COMMON "COMMON"
-#define SCENE_UUID_MAX 128u /* bytes */
+#define SCENE_UUID_MAX 128u /* bytes, none of them 0 */
 
 typedef struct SceneConfig {
         PickleLimits limits;
@@ -94,7 +94,10 @@ int scene_remove(Scene *s, Node *n);
 
 /* Never 0, never used twice in the life of a process. */
 uint64_t node_id(const Node *n);
-const char *node_uuid(const Node *n); /* NUL-terminated */
+typedef struct NodeUuid {
+        char text[SCENE_UUID_MAX + 1]; /* NUL-terminated */
+} NodeUuid;
+NodeUuid node_uuid(const Node *n);
 size_t node_uuid_size(const Node *n);
 Bytes *node_owner(const Scene *s, const Node *n); /* borrowed */
 Bytes *node_dependencies(const Node *n);          /* borrowed pickle */

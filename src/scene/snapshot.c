@@ -80,7 +80,7 @@ void scene_note_removed(Scene *s, Node *n)
                 s->removed = removed;
                 s->n_removed_allocated = n_allocated;
         }
-        char *uuid = strdup(node_uuid(n));
+        char *uuid = strdup(node_uuid(n).text);
         if (!uuid) {
                 s->lost_notes = true;
                 return;
@@ -117,6 +117,7 @@ static int snapshot_emit(SceneSnapshot *sn, Node *n)
                 if (r < 0)
                         return r;
         }
+        NodeUuid uuid = node_uuid(n);
         StoreLocation location;
         bool in_log = node_location(s, n, &location);
         bool is_needed = !in_log || !n->mapped;
@@ -124,7 +125,7 @@ static int snapshot_emit(SceneSnapshot *sn, Node *n)
         if (is_needed && !payload)
                 return -ENOMEM;
         SceneImage image = {
-                .uuid = node_uuid(n),
+                .uuid = uuid.text,
                 .uuid_size = node_uuid_size(n),
                 .owner = node_owner(s, n),
                 .dependencies = n->dependencies,

@@ -219,7 +219,7 @@ Value *answer_text(const Bytes *b)
 
 int answer_node(Session *s, Node *n, Bytes *payload, Frames **ret)
 {
-        _cleanup_bytes_ Bytes *uuid = bytes_new_copy(node_uuid(n), node_uuid_size(n));
+        _cleanup_bytes_ Bytes *uuid = bytes_new_copy(node_uuid(n).text, node_uuid_size(n));
         if (!uuid)
                 return -ENOMEM;
         Bytes *parts[] = { s->type_frames[MESSAGE_NODE], uuid, node_owner(s->scene, n), node_dependencies(n), payload };

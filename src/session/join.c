@@ -64,7 +64,7 @@ static uint8_t *catalog_put(JoinCatalog *c, size_t i, const Node *n, uint8_t *p)
         *p++ = 0x8c;
         *p++ = (uint8_t)node_uuid_size(n);
         c->steps[i] = (JoinStep){ .node_id = node_id(n), .place = (size_t)(p - c->pickle->data) };
-        return mempcpy(p, node_uuid(n), node_uuid_size(n));
+        return mempcpy(p, node_uuid(n).text, node_uuid_size(n));
 }
 
 static bool catalog_is_at(const JoinCatalog *c, size_t i, MessageText uuid)
@@ -230,7 +230,7 @@ static int append_bytes(Value *list, Bytes *b)
 
 static int send_set(Session *s, User *u, Node *n, Bytes *payload)
 {
-        _cleanup_bytes_ Bytes *uuid = bytes_new_copy(node_uuid(n), node_uuid_size(n));
+        _cleanup_bytes_ Bytes *uuid = bytes_new_copy(node_uuid(n).text, node_uuid_size(n));
         _cleanup_value_ Value *list = value_list_new();
         if (!uuid || !list)
                 return -ENOMEM;

@@ -69,7 +69,7 @@ int order_delete(Session *s, User *u, Node *n, Frames *frames, uint64_t *ret_whe
                 return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
         }
         *ret_when = due == UINT64_MAX ? s->now.now + DOUBT_WINDOW : due;
-        return hold(s, u, true, due, node_uuid(n), node_uuid_size(n));
+        return hold(s, u, true, due, node_uuid(n).text, node_uuid_size(n));
 }
 
 int order_repeat_delete(Session *s, User *u, const Bytes *uuid)
@@ -88,7 +88,7 @@ int order_right(Session *s, User *u, Node *n)
         uint64_t due = order_due(s, u, n);
         if (due <= s->now.now)
                 return 0;
-        return hold(s, u, false, due, node_uuid(n), node_uuid_size(n));
+        return hold(s, u, false, due, node_uuid(n).text, node_uuid_size(n));
 }
 
 static int send_held(Session *s, User *u, const HeldCommand *h)

@@ -57,7 +57,7 @@ static int repeat_rights_of(Session *s, User *u, Bytes *owner, Value *uuids)
 
 static int append_node(Value *list, const Node *n)
 {
-        _cleanup_value_ Value *uuid = value_str_new(node_uuid(n), node_uuid_size(n));
+        _cleanup_value_ Value *uuid = value_str_new(node_uuid(n).text, node_uuid_size(n));
         return uuid ? value_list_append(list, uuid) : -ENOMEM;
 }
 

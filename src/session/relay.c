@@ -29,12 +29,13 @@ static int relay_diverged(Session *s, User *u, const MessageNode *node, Node *n,
         s->n_refused++;
         u->n_refused++;
         const char *reason = report->detail ?: delta_error_to_string(error);
+        NodeUuid uuid = node_uuid(n);
         int r = journal_refused(s, u, node, reason);
         if (r == 0)
                 r = emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_DIVERGED, u,
-                             &(LogDetails){ .node = node_uuid(n), .reason = reason },
+                             &(LogDetails){ .node = uuid.text, .reason = reason },
                              "A change of node %s by %s cannot be applied (%s); it was refused and the node is sent anew.",
-                             node_uuid(n), (const char *)u->name->data, reason);
+                             uuid.text, (const char *)u->name->data, reason);
         return r < 0 ? r : relay_correct(s, u, n);
 }
 

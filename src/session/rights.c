@@ -15,7 +15,7 @@ static Value *right_data(const Bytes *owner, Value *uuids)
 
 static int append_uuid(Value *list, const Node *n)
 {
-        _cleanup_value_ Value *uuid = value_str_new(node_uuid(n), node_uuid_size(n));
+        _cleanup_value_ Value *uuid = value_str_new(node_uuid(n).text, node_uuid_size(n));
         return uuid ? value_list_append(list, uuid) : -ENOMEM;
 }
 
@@ -198,7 +198,7 @@ static int rights_repeat(Session *s, const Value *uuids)
 
 int rights_created(Session *s, const User *u, Node *n)
 {
-        EarlyRight *e = early_right_find(s, session_hash(s, node_uuid(n), node_uuid_size(n)));
+        EarlyRight *e = early_right_find(s, session_hash(s, node_uuid(n).text, node_uuid_size(n)));
         if (!e)
                 return 0;
         e->until = 0;
@@ -286,7 +286,7 @@ static int mark_dependant(void *userdata, Node *n)
 
 int rights_remove(Session *s, User *u, Node *n, Frames *frames)
 {
-        _cleanup_bytes_ Bytes *uuid = bytes_new_copy(node_uuid(n), node_uuid_size(n));
+        _cleanup_bytes_ Bytes *uuid = bytes_new_copy(node_uuid(n).text, node_uuid_size(n));
         if (!uuid)
                 return -ENOMEM;
         int r = journal(s, RECORD_DELETE, u, uuid, NULL, NULL);
@@ -297,7 +297,7 @@ int rights_remove(Session *s, User *u, Node *n, Frames *frames)
                 last = MAX(last, when);
         }
         if (r == 0)
-                r = grave_dig(s, node_uuid(n), node_uuid_size(n), last + LATE_DATA_WINDOW);
+                r = grave_dig(s, node_uuid(n).text, node_uuid_size(n), last + LATE_DATA_WINDOW);
         if (r < 0)
                 return r;
         uint64_t id = node_id(n);

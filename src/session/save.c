@@ -93,7 +93,7 @@ int session_save_begin(Session *s, SessionTime t, SessionSave **ret)
 
 static int save_node(Marks *marks, const Node *n)
 {
-        return n ? marks_add(marks, node_uuid(n), node_uuid_size(n), node_changed(n)) : 0;
+        return n ? marks_add(marks, node_uuid(n).text, node_uuid_size(n), node_changed(n)) : 0;
 }
 
 /* Each of these does one of its kind. 1: did; 0: there is none left. */

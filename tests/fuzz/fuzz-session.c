@@ -166,7 +166,7 @@ static void check_send(Course *c, const Effect *e)
                 /* The outcome of its init: it has all there is, if there is anything. */
                 const Scene *scene = session_scene(c->session);
                 for (const Node *n = scene_first(scene); n; n = scene_next(scene, n))
-                        u64_map_set(&c->has[peer], key_of((const uint8_t *)node_uuid(n), node_uuid_size(n)), 1);
+                        u64_map_set(&c->has[peer], key_of((const uint8_t *)node_uuid(n).text, node_uuid_size(n)), 1);
         }
 }
 

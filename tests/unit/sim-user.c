@@ -159,19 +159,19 @@ static const char *differs(const char *what, const SimClient *c, const char *uui
 
 static const char *compare_node(Scene *scene, const SimClient *c, Node *n)
 {
-        const SimNode *own = sim_find(c, node_uuid(n), node_uuid_size(n));
+        const SimNode *own = sim_find(c, node_uuid(n).text, node_uuid_size(n));
         if (!own)
-                return differs("nothing", c, node_uuid(n));
+                return differs("nothing", c, node_uuid(n).text);
         if (!bytes_equal(own->owner, node_owner(scene, n)))
-                return differs("another owner", c, node_uuid(n));
+                return differs("another owner", c, node_uuid(n).text);
         _cleanup_bytes_ Bytes *payload = NULL;
         assert_int_equal(scene_payload(scene, n, SIZE_MAX, &payload), 0);
         _cleanup_value_ Value *data = sim_load(payload);
         _cleanup_value_ Value *dependencies = sim_load(node_dependencies(n));
         if (value_equal(data, own->data) != 1)
-                return differs("other data", c, node_uuid(n));
+                return differs("other data", c, node_uuid(n).text);
         if (value_equal(dependencies, own->dependencies) != 1)
-                return differs("other dependencies", c, node_uuid(n));
+                return differs("other dependencies", c, node_uuid(n).text);
         return NULL;
 }
 

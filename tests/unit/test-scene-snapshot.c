@@ -35,7 +35,7 @@ static void take_picture(const Scene *s, Picture *p)
         *p = (Picture){};
         for (const Node *n = scene_first(s); n; n = scene_next(s, n)) {
                 _cleanup_bytes_ Bytes *base = scene_base(s, n);
-                describe(p->of[atoi(node_uuid(n))], node_owner(s, n), base, node_version(n));
+                describe(p->of[atoi(node_uuid(n).text)], node_owner(s, n), base, node_version(n));
         }
 }
 

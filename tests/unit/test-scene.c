@@ -119,7 +119,7 @@ static void test_table(void **state)
         uint64_t id = node_id(a);
         put(s, long_uuid, "COMMON", NULL, 2);
         assert_ptr_equal(scene_find(s, "a", 1), a);
-        assert_string_equal(node_uuid(scene_find(s, long_uuid, SCENE_UUID_MAX)), long_uuid);
+        assert_string_equal(node_uuid(scene_find(s, long_uuid, SCENE_UUID_MAX)).text, long_uuid);
         assert_null(scene_find(s, "b", 1));
         for (int i = 0; i < 3000; i++) {
                 char uuid[16];
@@ -142,7 +142,7 @@ static void test_table(void **state)
         assert_int_equal(scene_remove(s, scene_find_id(s, id)), 0);
         assert_null(scene_find_id(s, id));
         put(s, "z", "COMMON", NULL, 1);
-        assert_string_equal(node_uuid(scene_last(s)), "z");
+        assert_string_equal(node_uuid(scene_last(s)).text, "z");
         assert_null(scene_find_id(s, id));
         scene_clear(s);
         assert_int_equal(scene_n_nodes(s), 0);
