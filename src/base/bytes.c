@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/bytes.h"
 
+#include "base/pages.h"
+
 static Bytes *bytes_new(const void *data, size_t size, BytesFreeFunc free_func, void *userdata)
 {
         Bytes *b = malloc(sizeof *b);
@@ -41,6 +43,20 @@ Bytes *bytes_new_copy(const void *data, size_t size)
 Bytes *bytes_new_take(void *data, size_t size)
 {
         return bytes_new(data, size, free, data);
+}
+
+static void pages_release(void *userdata)
+{
+        Bytes *b = userdata;
+        pages_free((void *)b->data, b->size);
+}
+
+Bytes *bytes_new_take_pages(void *pages, size_t size)
+{
+        Bytes *b = bytes_new(pages, size, pages_release, NULL);
+        if (b)
+                b->userdata = b;
+        return b;
 }
 
 Bytes *bytes_new_wrap(const void *data, size_t size, BytesFreeFunc free_func, void *userdata)

@@ -28,11 +28,12 @@ struct Bytes {
 };
 
 /* All constructors return NULL when memory is short and then own nothing.
- * copy: copies. take: owns a malloc()ed buffer from now on (only on success).
+ * copy: copies. take: owns a malloc()ed buffer from now on (only on success); take_pages: memory of pages_new().
  * wrap: calls free_func(userdata) when the last reference goes.
  * slice: [offset, offset + size) of parent, which it references; the range must lie inside. */
 Bytes *bytes_new_copy(const void *data, size_t size);
 Bytes *bytes_new_take(void *data, size_t size);
+Bytes *bytes_new_take_pages(void *pages, size_t size);
 Bytes *bytes_new_wrap(const void *data, size_t size, BytesFreeFunc free_func, void *userdata);
 Bytes *bytes_new_slice(Bytes *parent, size_t offset, size_t size);
 

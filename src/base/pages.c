@@ -21,6 +21,12 @@ void *pages_resize(void *pages, size_t old_size, size_t size)
                 void *p = mremap(pages, old_size, size, MREMAP_MAYMOVE);
                 return p == MAP_FAILED ? NULL : p;
         }
+        if (pages && old_size < PAGES_SIZE_MIN && size < PAGES_SIZE_MIN) {
+                uint8_t *p = realloc(pages, MAX(size, (size_t)1));
+                if (p && size > old_size)
+                        memset(p + old_size, 0, size - old_size);
+                return p;
+        }
         void *p = pages_new(size);
         if (!p)
                 return NULL;

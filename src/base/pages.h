@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Pages: memory that is large and needed for a moment only, a snapshot's list of nodes say. It comes straight from the
- * system and goes straight back, where the allocator would keep it for the thread that had it.
+ * Pages: memory that is large, and needed for a moment only (a snapshot's list of nodes) or outgrown again and again (a
+ * table). It comes straight from the system and goes straight back, where the allocator would keep it for the thread
+ * that had it.
  */
 
 #include "base/macros.h"

@@ -9,6 +9,7 @@
 #include <endian.h>
 #include <errno.h>
 
+#include "base/pages.h"
 #include "pickle/identity-map.h"
 #include "pickle/opcode.h"
 #include "pickle/value-private.h"
@@ -41,7 +42,7 @@ typedef struct Writer {
 static void writer_clear(Writer *w)
 {
         free(w->frames);
-        free(w->buffer);
+        pages_free(w->buffer, w->room);
         identity_map_clear(&w->shared);
         value_unref(w->keys);
 }
@@ -390,7 +391,7 @@ int pickle_write(const Value *value, size_t max_size, Bytes **ret)
         if (w.room / 5 > max_size)
                 return -E2BIG;
 
-        w.p = w.buffer = malloc(w.room);
+        w.p = w.buffer = pages_new(w.room);
         if (!w.buffer)
                 return -ENOMEM;
         put_byte(&w, OP_PROTO);
@@ -404,10 +405,12 @@ int pickle_write(const Value *value, size_t max_size, Bytes **ret)
         assert(size <= w.room);
         if (size > max_size)
                 return -E2BIG;
-        uint8_t *shrunk = realloc(w.buffer, size);
-        if (shrunk)
-                w.buffer = shrunk;
-        *ret = bytes_new_take(w.buffer, size);
+        uint8_t *shrunk = pages_resize(w.buffer, w.room, size);
+        if (!shrunk)
+                return -ENOMEM;
+        w.buffer = shrunk;
+        w.room = size;
+        *ret = bytes_new_take_pages(w.buffer, size);
         if (!*ret)
                 return -ENOMEM;
         w.buffer = NULL;

@@ -3,6 +3,7 @@
 
 /* The inside of the scene, for the files of this room only. */
 
+#include "base/bit-set.h"
 #include "base/u64-map.h"
 #include "pickle/value.h"
 #include "scene/scene.h"
@@ -43,8 +44,6 @@ struct Node {
         uint32_t next_owned, previous_owned; /* not linked when the owner is COMMON */
         uint32_t version;
         uint32_t changed;     /* wall time, seconds */
-        uint32_t seen_epoch;  /* handed out to, or newer than, the snapshot of this number */
-        uint32_t dirty_epoch; /* changed after the snapshot of this number was begun */
         NodeTraffic traffic;
         uint8_t location_digest[STORE_DIGEST_SIZE];
         union {
@@ -53,9 +52,9 @@ struct Node {
         };
 };
 
-_Static_assert(sizeof(Node) <= 136, "every byte counts");
+_Static_assert(sizeof(Node) <= 128, "every byte counts");
 
-#define NODE_BLOCK_SHIFT 8u
+#define NODE_BLOCK_SHIFT 10u
 #define NODE_BLOCK_SIZE (1u << NODE_BLOCK_SHIFT)
 
 /* uuid -> slot: open addressing with the upper half of the hash beside the slot, so that a lookup touches no other
@@ -85,15 +84,15 @@ struct Scene {
         uint8_t hash_key[16];
         Bytes *no_dependencies; /* the pickle of [], shared */
 
-        Node **blocks;
-        uint64_t *signatures; /* by slot: which uuids its dependencies may name */
+        Node **blocks; /* each in pages of its own */
+        uint64_t *signatures; /* pages; by slot: which uuids its dependencies may name */
         uint32_t n_blocks;
         uint32_t n_slots;     /* ever used */
         uint32_t free_slot;
         uint32_t n_nodes;
         uint32_t serial;
         NodeIndexEntry *index;
-        uint32_t index_mask;
+        uint32_t index_size;
         uint32_t first, last; /* order of arrival */
 
         SceneOwner *owners; /* the first is COMMON */
@@ -108,11 +107,9 @@ struct Scene {
         uint32_t newest, oldest; /* graph cache, by last use */
 
         /* Towards the snapshots. */
-        uint32_t epoch;   /* number of the last one begun, from 1 */
-        bool lost_notes;  /* the lists below are not complete */
+        bool lost_notes;  /* what is below is not complete */
         SceneSnapshot *snapshot;
-        uint64_t *dirty; /* ids of nodes changed since */
-        size_t n_dirty, n_dirty_allocated;
+        BitSet dirty;    /* slots of nodes changed since the last one was begun */
         char **removed;  /* uuids of nodes removed since */
         size_t n_removed, n_removed_allocated;
 };
@@ -147,6 +144,7 @@ uint32_t node_index_find(const Scene *s, const void *uuid, size_t uuid_size); /*
 int node_index_reserve(Scene *s, size_t n_more);
 void node_index_add(Scene *s, const Node *n);
 void node_index_remove(Scene *s, const Node *n);
+void node_index_done(Scene *s);
 
 /* ---- region.c ---- */
 

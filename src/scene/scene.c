@@ -2,8 +2,12 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "base/pages.h"
 #include "scene/dependencies.h"
 #include "scene/node.h"
+
+/* The signatures of one block's nodes. */
+#define SIGNATURES_BLOCK (NODE_BLOCK_SIZE * sizeof(uint64_t))
 
 /* ---- the table ---- */
 
@@ -15,7 +19,6 @@ Scene *scene_new(const SceneConfig *config)
         *s = (Scene){
                 .config = *config,
                 .free_slot = NODE_NONE,
-                .epoch = 1,
                 .first = NODE_NONE,
                 .last = NODE_NONE,
                 .newest = NODE_NONE,
@@ -89,14 +92,14 @@ Scene *scene_free(Scene *s)
                 scene_forget(s, n);
         }
         for (uint32_t i = 0; i < s->n_blocks; i++)
-                free(s->blocks[i]);
+                pages_free(s->blocks[i], NODE_BLOCK_SIZE * sizeof(Node));
         for (uint32_t i = 0; i < s->n_owners; i++)
                 bytes_unref(s->owners[i].name);
         scene_notes_clear(s);
         bytes_unref(s->no_dependencies);
         free(s->blocks);
-        free(s->signatures);
-        free(s->index);
+        pages_free(s->signatures, (size_t)s->n_blocks * SIGNATURES_BLOCK);
+        node_index_done(s);
         free(s->owners);
         scene_regions_done(s);
         free(s);
@@ -147,6 +150,11 @@ Node *scene_at_slot(const Scene *s, uint32_t slot)
 uint32_t scene_n_slots(const Scene *s)
 {
         return s->n_slots;
+}
+
+uint32_t node_slot(const Node *n)
+{
+        return n->slot;
 }
 
 Node *scene_first(const Scene *s)
@@ -242,14 +250,16 @@ static int scene_take_slot(Scene *s, Node **ret)
                 if (!blocks)
                         return -ENOMEM;
                 s->blocks = blocks;
-                uint64_t *signatures = reallocarray(s->signatures, (size_t)(s->n_blocks + 1) * NODE_BLOCK_SIZE,
-                                                    sizeof *signatures);
-                if (!signatures)
-                        return -ENOMEM;
-                s->signatures = signatures;
-                Node *block = calloc(NODE_BLOCK_SIZE, sizeof *block);
+                Node *block = pages_new(NODE_BLOCK_SIZE * sizeof *block);
                 if (!block)
                         return -ENOMEM;
+                uint64_t *signatures = pages_resize(s->signatures, (size_t)s->n_blocks * SIGNATURES_BLOCK,
+                                                    (size_t)(s->n_blocks + 1) * SIGNATURES_BLOCK);
+                if (!signatures) {
+                        pages_free(block, NODE_BLOCK_SIZE * sizeof *block);
+                        return -ENOMEM;
+                }
+                s->signatures = signatures;
                 s->blocks[s->n_blocks++] = block;
         }
         Node *n = scene_slot(s, s->n_slots);

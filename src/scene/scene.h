@@ -55,6 +55,7 @@ Node *scene_find_id(const Scene *s, uint64_t node_id);
 /* Nodes by where they lie, for walks that others interrupt: a node keeps its slot as long as it lives. NULL: free. */
 Node *scene_at_slot(const Scene *s, uint32_t slot);
 uint32_t scene_n_slots(const Scene *s);
+uint32_t node_slot(const Node *n);
 
 /* In order of arrival; NULL at the end. */
 Node *scene_first(const Scene *s);

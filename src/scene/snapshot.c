@@ -4,10 +4,9 @@
 #include "scene/node.h"
 
 /*
- * Nothing is copied when a snapshot begins. Each node carries the number of
- * the last snapshot that has seen it; a change to one that the present
- * snapshot has yet to see hands it out first. A node is made with the present
- * number, so the snapshot never sees what came after it.
+ * Nothing is copied when a snapshot begins. It notes which nodes it has seen;
+ * a change to one that it has yet to see hands it out first. A node that is
+ * made meanwhile counts as seen, so the snapshot never sees what came after it.
  */
 
 /* Removed nodes remembered for the next snapshot; with more of them it is told everything. */
@@ -20,12 +19,19 @@ struct SceneSnapshot {
         int error;
         SceneSnapshotFuncs funcs;
         void *userdata;
-        uint32_t cursor; /* all: the slot to look at next */
-        uint64_t *dirty; /* else: these */
-        size_t n_dirty, i_dirty;
+        uint32_t n_slots; /* at the beginning; what is behind them is new */
+        BitSet seen;
+        uint32_t cursor;  /* the slot to look at next */
+        BitSet dirty;     /* not all: these */
         char **removed;
         size_t n_removed, i_removed;
 };
+
+static void snapshot_note_seen(SceneSnapshot *sn, const Node *n)
+{
+        if (n->slot < sn->n_slots)
+                (void)bit_set_add(&sn->seen, n->slot); /* for which there is room */
+}
 
 /* ---- notes ---- */
 
@@ -34,40 +40,27 @@ void scene_notes_clear(Scene *s)
         for (size_t i = 0; i < s->n_removed; i++)
                 free(s->removed[i]);
         free(s->removed);
-        free(s->dirty);
+        bit_set_done(&s->dirty);
         s->removed = NULL;
-        s->dirty = NULL;
         s->n_removed = s->n_removed_allocated = 0;
-        s->n_dirty = s->n_dirty_allocated = 0;
         s->lost_notes = false;
 }
 
 void scene_note_created(Scene *s, Node *n)
 {
-        n->seen_epoch = s->epoch;
+        if (s->snapshot)
+                snapshot_note_seen(s->snapshot, n);
 }
 
 void scene_note_changed(Scene *s, Node *n)
 {
-        if (n->dirty_epoch == s->epoch)
-                return;
-        n->dirty_epoch = s->epoch;
-        if (s->n_dirty == s->n_dirty_allocated) {
-                size_t n_allocated = s->n_dirty_allocated * 2 + 64;
-                uint64_t *dirty = reallocarray(s->dirty, n_allocated, sizeof *dirty);
-                if (!dirty) {
-                        s->lost_notes = true;
-                        return;
-                }
-                s->dirty = dirty;
-                s->n_dirty_allocated = n_allocated;
-        }
-        s->dirty[s->n_dirty++] = node_id(n);
+        if (bit_set_add(&s->dirty, n->slot) < 0)
+                s->lost_notes = true;
 }
 
 void scene_note_removed(Scene *s, Node *n)
 {
-        if (s->snapshot && s->snapshot->cursor == n->slot)
+        if (s->snapshot && s->snapshot->all && s->snapshot->cursor == n->slot)
                 s->snapshot->cursor = n->next;
         if (s->n_removed == s->n_removed_allocated) {
                 size_t n_allocated = s->n_removed_allocated * 2 + 64;
@@ -92,8 +85,8 @@ void scene_note_removed(Scene *s, Node *n)
 
 static bool snapshot_wants(const SceneSnapshot *sn, const Node *n)
 {
-        uint32_t epoch = sn->scene->epoch;
-        return n->seen_epoch < epoch && (sn->all || n->dirty_epoch == epoch - 1);
+        return n->slot < sn->n_slots && !bit_set_has(&sn->seen, n->slot) &&
+               (sn->all || bit_set_has(&sn->dirty, n->slot));
 }
 
 static int snapshot_emit_removed(SceneSnapshot *sn, size_t max)
@@ -110,7 +103,7 @@ static int snapshot_emit_removed(SceneSnapshot *sn, size_t max)
 static int snapshot_emit(SceneSnapshot *sn, Node *n)
 {
         Scene *s = sn->scene;
-        n->seen_epoch = s->epoch;
+        snapshot_note_seen(sn, n);
         _cleanup_scene_fold_ SceneFold *fold = NULL;
         if (node_n_deltas(n) > 0) {
                 int r = scene_fold_make(s, n, &fold);
@@ -169,17 +162,21 @@ int scene_snapshot_begin(Scene *s, bool all, const SceneSnapshotFuncs *funcs, vo
                 .all = all,
                 .funcs = *funcs,
                 .userdata = userdata,
-                .cursor = all ? s->first : NODE_NONE,
+                .n_slots = s->n_slots,
+                .cursor = all ? s->first : 0,
         };
+        if (bit_set_reserve(&sn->seen, s->n_slots) < 0) {
+                free(sn);
+                return -ENOMEM;
+        }
         if (!all) {
-                sn->dirty = TAKE_PTR(s->dirty);
-                sn->n_dirty = s->n_dirty;
+                sn->dirty = s->dirty;
+                s->dirty = (BitSet){};
                 sn->removed = TAKE_PTR(s->removed);
                 sn->n_removed = s->n_removed;
                 s->n_removed = 0;
         }
         scene_notes_clear(s);
-        s->epoch++;
         s->snapshot = sn;
         *ret = sn;
         return 0;
@@ -195,8 +192,8 @@ static Node *snapshot_advance(SceneSnapshot *sn)
                         sn->cursor = n->next;
                 return n;
         }
-        while (sn->i_dirty < sn->n_dirty) {
-                Node *n = scene_find_id(s, sn->dirty[sn->i_dirty++]);
+        while (bit_set_next(&sn->dirty, &sn->cursor)) {
+                Node *n = scene_at_slot(s, sn->cursor++);
                 if (n)
                         return n;
         }
@@ -236,7 +233,8 @@ SceneSnapshot *scene_snapshot_free(SceneSnapshot *sn)
         for (size_t i = 0; i < sn->n_removed; i++)
                 free(sn->removed[i]);
         free(sn->removed);
-        free(sn->dirty);
+        bit_set_done(&sn->dirty);
+        bit_set_done(&sn->seen);
         free(sn);
         return NULL;
 }

@@ -150,7 +150,7 @@ static int adopt(Session *s, Init *init, const StagedNode *staged, uint64_t wall
         if (staged->has_location)
                 scene_set_location(s->scene, n, node_version(n), &staged->location, staged->payload);
         grave_remove(s, staged->uuid->data, staged->uuid->size);
-        return stale_note_changed(s, n, wall);
+        return stale_note_changed(s, n);
 }
 
 int init_adopt(Session *s, Init *init, size_t max, uint64_t wall)

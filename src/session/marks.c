@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "session/marks.h"
 
-#include <assert.h>
 #include <endian.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "base/pages.h"
 
 void marks_done(Marks *m)
 {
-        free(m->data);
+        pages_free(m->data, m->n_allocated);
         *m = (Marks){};
 }
 
@@ -19,7 +18,7 @@ int marks_add(Marks *m, const void *uuid, size_t size, uint64_t wall)
         size_t needed = m->size + 1 + size + sizeof wall;
         if (needed > m->n_allocated) {
                 size_t n_allocated = needed * 2;
-                uint8_t *data = realloc(m->data, n_allocated);
+                uint8_t *data = pages_resize(m->data, m->n_allocated, n_allocated);
                 if (!data)
                         return -ENOMEM;
                 m->data = data;
@@ -32,6 +31,19 @@ int marks_add(Marks *m, const void *uuid, size_t size, uint64_t wall)
         memcpy(p + size, &wall, sizeof wall);
         m->size = needed;
         return 0;
+}
+
+Bytes *marks_take(Marks *m)
+{
+        uint8_t *data = pages_resize(m->data, m->n_allocated, m->size);
+        if (!data)
+                return NULL;
+        m->data = data;
+        m->n_allocated = m->size;
+        Bytes *b = bytes_new_take_pages(data, m->size);
+        if (b)
+                *m = (Marks){};
+        return b;
 }
 
 bool marks_next(const void *data, size_t size, size_t *offset, Mark *ret)

@@ -7,12 +7,10 @@
  * to be written while others wait.
  */
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/bytes.h"
 
 typedef struct Marks {
-        uint8_t *data;
+        uint8_t *data; /* pages */
         size_t size, n_allocated;
 } Marks;
 
@@ -21,6 +19,9 @@ void marks_done(Marks *m);
 
 /* `size` is at most 255. 0 or -ENOMEM. */
 int marks_add(Marks *m, const void *uuid, size_t size, uint64_t wall);
+
+/* All of them so far as bytes, and leaves none. NULL for memory. */
+Bytes *marks_take(Marks *m);
 
 typedef struct Mark {
         const void *uuid; /* within what is read */

@@ -56,7 +56,7 @@ static int relay_pass_on(Session *s, User *author, Node *n, Frames *frames, bool
 {
         bool race = author->status == USER_ACTIVE && (stale_is_race(s, author, n) || stale_has(author, n));
         stale_note_sent(s, n, author);
-        int noted = stale_note_changed(s, n, s->now.wall);
+        int noted = stale_note_changed(s, n);
         if (noted < 0)
                 return noted;
         s->n_updates++;

@@ -23,7 +23,7 @@ int session_load_node(Session *s, Bytes *uuid, Bytes *owner, Bytes *dependencies
                 return r;
         if (location)
                 scene_set_location(s->scene, n, node_version(n), location, payload);
-        r = wall ? stale_note_changed(s, n, *wall) : 0;
+        r = wall ? stale_note_changed(s, n) : 0;
         if (r < 0)
                 return r;
         const uint64_t *right = u64_map_find(&s->loaded_rights, hash);
@@ -51,7 +51,7 @@ static int replay_whole(Session *s, const SessionRecord *record, uint64_t wall, 
         if (location)
                 scene_set_location(s->scene, n, node_version(n), location, record->blob);
         grave_remove(s, record->key->data, record->key->size);
-        r = stale_note_changed(s, n, wall);
+        r = stale_note_changed(s, n);
         if (r < 0 || !s->loaded_gap)
                 return r;
         r = u64_map_set(&s->loaded_whole, node_id(n), 1);
@@ -66,7 +66,7 @@ static int replay_commit(Session *s, const SessionRecord *record, uint64_t wall)
         if (s->loaded_gap && !u64_map_find(&s->loaded_whole, node_id(n)))
                 return 1;
         int r = scene_append(s->scene, n, record->meta, record->blob, wall);
-        return r < 0 ? r : stale_note_changed(s, n, wall);
+        return r < 0 ? r : stale_note_changed(s, n);
 }
 
 static int replay_delete(Session *s, const SessionRecord *record, uint64_t wall)

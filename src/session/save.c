@@ -14,12 +14,12 @@
 struct SessionSave {
         Session *session;
         Value *state;
-        uint64_t *changes; /* ids of the nodes to look at */
-        uint64_t *rights;
-        size_t n_changes, i_change, n_rights, i_right;
-        uint64_t grave;        /* number of the next one */
-        uint64_t since;        /* slots: what has changed from here on */
-        uint32_t slot, n_slots; /* instead of the ids, where these have been forgotten */
+        uint64_t *rights; /* ids of the nodes to look at */
+        size_t n_rights, i_right;
+        uint64_t grave; /* number of the next one */
+        uint64_t since; /* what has changed from here on */
+        bool is_recent; /* and is known without a look at every node */
+        uint32_t slot;
         Marks graves, changed, rights_changed;
 };
 
@@ -28,7 +28,6 @@ SessionSave *session_save_free(SessionSave *save)
         if (!save)
                 return NULL;
         value_unref(save->state);
-        free(save->changes);
         free(save->rights);
         marks_done(&save->graves);
         marks_done(&save->changed);
@@ -37,15 +36,14 @@ SessionSave *session_save_free(SessionSave *save)
         return NULL;
 }
 
-static int take_ids(const U64Map *map, uint64_t since, uint64_t **ret, size_t *ret_n)
+static int take_ids(const U64Map *map, uint64_t **ret, size_t *ret_n)
 {
         uint64_t *ids = reallocarray(NULL, map->n + 1, sizeof *ids);
         size_t n = 0;
         if (!ids)
                 return -ENOMEM;
         for (const U64MapEntry *e = u64_map_next(map, NULL); e; e = u64_map_next(map, e))
-                if (e->value >= since)
-                        ids[n++] = e->key;
+                ids[n++] = e->key;
         *ret = ids;
         *ret_n = n;
         return 0;
@@ -61,16 +59,6 @@ static uint64_t changes_wanted_since(const Session *s, uint64_t wall)
         return since;
 }
 
-static int take_changes(SessionSave *save, uint64_t wall)
-{
-        const Session *s = save->session;
-        save->since = changes_wanted_since(s, wall);
-        if (stale_knows_since(s, save->since))
-                return take_ids(&s->recent_changes, save->since, &save->changes, &save->n_changes);
-        save->n_slots = scene_n_slots(s->scene);
-        return 0;
-}
-
 int session_save_begin(Session *s, SessionTime t, SessionSave **ret)
 {
         if (s->init)
@@ -80,11 +68,11 @@ int session_save_begin(Session *s, SessionTime t, SessionSave **ret)
                 return -ENOMEM;
         save->session = s;
         save->grave = s->n_graves_dropped;
+        save->since = changes_wanted_since(s, t.wall);
+        save->is_recent = stale_knows_since(s, save->since);
         int r = state_save_head(s, t, &save->state);
         if (r >= 0)
-                r = take_changes(save, t.wall);
-        if (r >= 0)
-                r = take_ids(&s->recent_rights, 0, &save->rights, &save->n_rights);
+                r = take_ids(&s->recent_rights, &save->rights, &save->n_rights);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(save);
@@ -113,15 +101,18 @@ static int save_grave(SessionSave *save)
 
 static int save_change(SessionSave *save)
 {
-        const Scene *scene = save->session->scene;
-        int r;
-        if (save->i_change < save->n_changes)
-                r = save_node(&save->changed, scene_find_id(scene, save->changes[save->i_change++]));
-        else if (save->slot < save->n_slots) {
-                const Node *n = scene_at_slot(scene, save->slot++);
-                r = n && stale_has_changed_since(n, save->since) ? save_node(&save->changed, n) : 0;
-        } else
-                return 0;
+        const Session *s = save->session;
+        const Node *n;
+        if (save->is_recent) {
+                n = stale_next_change(s, &save->slot);
+                if (!n)
+                        return 0;
+        } else {
+                if (save->slot >= scene_n_slots(s->scene))
+                        return 0;
+                n = scene_at_slot(s->scene, save->slot++);
+        }
+        int r = n && stale_has_changed_since(n, save->since) ? save_node(&save->changed, n) : 0;
         return r < 0 ? r : 1;
 }
 
@@ -152,11 +143,8 @@ static Value *take_value(Marks *m)
 {
         if (m->size == 0)
                 return value_bytes_new("", 0);
-        size_t size = m->size;
-        _cleanup_bytes_ Bytes *bytes = bytes_new_take(m->data, size);
-        if (bytes)
-                *m = (Marks){};
-        return bytes ? value_bytes_slice_new(bytes, 0, size) : NULL;
+        _cleanup_bytes_ Bytes *bytes = marks_take(m);
+        return bytes ? value_bytes_slice_new(bytes, 0, bytes->size) : NULL;
 }
 
 int session_save_finish(SessionSave *save, Bytes **ret)

@@ -3,6 +3,7 @@
 
 /* The inside of the session, for the files of this room only. */
 
+#include "base/bit-set.h"
 #include "base/clock.h"
 #include "base/u64-map.h"
 #include "session/absent.h"
@@ -176,7 +177,7 @@ struct Session {
         U64Map grave_by_uuid; /* keyed hash -> number of the grave: index + n_graves_dropped */
         uint64_t n_graves_dropped;
 
-        U64Map recent_changes; /* node id -> wall time of its last change, for CHANGES_KEPT at least */
+        BitSet recent_changes; /* places in the scene of nodes changed within CHANGES_KEPT, and maybe before */
         uint64_t changes_since; /* what has changed since this wall time is in it */
         ChatLog *chat;
         TaskBoard *tasks;
@@ -361,11 +362,13 @@ int stale_mark(Session *s, User *u, const Node *n, uint64_t due);
 /* Marks each node changed since that wall time; 0: every node. */
 int stale_mark_changed_since(Session *s, User *u, uint64_t wall);
 void stale_forget(Session *s, uint64_t node_id);
-/* The node has changed at that wall time. */
-int stale_note_changed(Session *s, const Node *n, uint64_t wall);
+/* The node has changed, at the wall time that it says. */
+int stale_note_changed(Session *s, const Node *n);
 /* Are all changes since that wall time among recent_changes? Else each node has to be asked. */
 bool stale_knows_since(const Session *s, uint64_t wall);
 bool stale_has_changed_since(const Node *n, uint64_t wall);
+/* The next of recent_changes from this place on, which moves on behind it; NULL: there is none. Begins at 0. */
+Node *stale_next_change(const Session *s, uint32_t *place);
 void stale_expire_changes(Session *s);
 /* May data go to this user now? */
 bool stale_can_send(const Session *s, const User *u);

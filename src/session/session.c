@@ -136,7 +136,7 @@ Session *session_free(Session *s)
                 bytes_unref(s->graves[s->first_grave + i].uuid);
         free(s->graves);
         u64_map_done(&s->grave_by_uuid);
-        u64_map_done(&s->recent_changes);
+        bit_set_done(&s->recent_changes);
         u64_map_done(&s->recent_rights);
         u64_map_done(&s->loaded_changes);
         u64_map_done(&s->loaded_rights);

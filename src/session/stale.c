@@ -52,10 +52,9 @@ int stale_mark(Session *s, User *u, const Node *n, uint64_t due)
         return MIN(r, 0);
 }
 
-int stale_note_changed(Session *s, const Node *n, uint64_t wall)
+int stale_note_changed(Session *s, const Node *n)
 {
-        int r = u64_map_set(&s->recent_changes, node_id(n), wall);
-        return MIN(r, 0);
+        return bit_set_add(&s->recent_changes, node_slot(n));
 }
 
 bool stale_knows_since(const Session *s, uint64_t wall)
@@ -68,38 +67,39 @@ bool stale_has_changed_since(const Node *n, uint64_t wall)
         return node_changed(n) + USEC_PER_SEC >= wall;
 }
 
+Node *stale_next_change(const Session *s, uint32_t *place)
+{
+        while (bit_set_next(&s->recent_changes, place)) {
+                Node *n = scene_at_slot(s->scene, (*place)++);
+                if (n)
+                        return n;
+        }
+        return NULL;
+}
+
 void stale_expire_changes(Session *s)
 {
         if (s->changes_since + 2 * CHANGES_KEPT > s->now.wall)
                 return;
-        uint64_t since = s->now.wall - CHANGES_KEPT;
-        U64Map kept = {};
-        for (const U64MapEntry *e = u64_map_next(&s->recent_changes, NULL); e;
-             e = u64_map_next(&s->recent_changes, e)) {
-                if (e->value < since || !scene_find_id(s->scene, e->key) || u64_map_set(&kept, e->key, e->value) >= 0)
-                        continue;
-                u64_map_done(&kept);
-                return;
+        s->changes_since = s->now.wall - CHANGES_KEPT;
+        for (uint32_t place = 0; bit_set_next(&s->recent_changes, &place); place++) {
+                const Node *n = scene_at_slot(s->scene, place);
+                if (!n || !stale_has_changed_since(n, s->changes_since))
+                        bit_set_remove(&s->recent_changes, place);
         }
-        u64_map_done(&s->recent_changes);
-        s->recent_changes = kept;
-        s->changes_since = since;
 }
 
 int stale_mark_changed_since(Session *s, User *u, uint64_t wall)
 {
         int r = 0;
-        if (stale_knows_since(s, wall)) {
-                for (const U64MapEntry *e = u64_map_next(&s->recent_changes, NULL); r == 0 && e;
-                     e = u64_map_next(&s->recent_changes, e)) {
-                        const Node *n = e->value >= wall ? scene_find_id(s->scene, e->key) : NULL;
-                        r = n ? stale_mark(s, u, n, s->now.now) : 0;
-                }
-                return r;
-        }
-        for (const Node *n = scene_first(s->scene); r == 0 && n; n = scene_next(s->scene, n))
+        uint32_t place = 0;
+        bool known = stale_knows_since(s, wall);
+        Node *n = known ? stale_next_change(s, &place) : scene_first(s->scene);
+        while (r == 0 && n) {
                 if (stale_has_changed_since(n, wall))
                         r = stale_mark(s, u, n, s->now.now);
+                n = known ? stale_next_change(s, &place) : scene_next(s->scene, n);
+        }
         return r;
 }
 

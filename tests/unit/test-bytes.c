@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/bytes.h"
+#include "base/pages.h"
 #include "test.h"
 
 static void count_free(void *userdata)
@@ -41,6 +42,18 @@ static void group_free(void *userdata)
         ((Group *)userdata)->n_freed++;
 }
 
+static void test_pages(void **state)
+{
+        static const size_t sizes[] = { 1, 1 << 20 };
+        for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
+                uint8_t *pages = pages_new(sizes[i]);
+                pages[sizes[i] - 1] = 7;
+                _cleanup_bytes_ Bytes *b = bytes_new_take_pages(pages, sizes[i]);
+                assert_int_equal(b->size, sizes[i]);
+                assert_int_equal(b->data[sizes[i] - 1], 7);
+        }
+}
+
 static void test_embedded_leaves_its_memory_alone(void **state)
 {
         Group g = {};
@@ -71,6 +84,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_slice_keeps_parent_alive),
                 cmocka_unit_test(test_copy_is_independent),
+                cmocka_unit_test(test_pages),
                 cmocka_unit_test(test_embedded_leaves_its_memory_alone),
                 cmocka_unit_test(test_empty_has_data),
         };
