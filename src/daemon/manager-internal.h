@@ -63,7 +63,8 @@ struct Manager {
         uint64_t scrubbed_at; /* CLOCK_REALTIME of the last scrub; of the start if there was none */
         WorkerJob trim;
         bool trimming;
-        size_t n_nodes_trimmed; /* so many there were the last time */
+        bool has_trimmed;
+        uint64_t received_trimmed; /* bytes of payload until the last time */
         uint64_t idle_since; /* CLOCK_MONOTONIC; 0: somebody is there */
         bool own_password; /* none is configured: the admin password is the server's own */
         bool reading_held;   /* too much waits for the disk */

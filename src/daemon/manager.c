@@ -21,7 +21,7 @@
 #define STOP_FLUSH_USEC (2 * USEC_PER_SEC)
 
 /* For fewer there is nothing to gain. */
-#define TRIM_NODES_MIN 1000u
+#define TRIM_BYTES_MIN (UINT64_C(1) << 20)
 
 int manager_check(Manager *m, int k)
 {
@@ -89,14 +89,16 @@ static void trim_done(WorkerJob *job, int result)
         CONTAINER_OF(job, Manager, trim)->trimming = false;
 }
 
-/* What loading or filling a session has used for a while lies below what stays, so the allocator keeps it unless it is
- * asked. Not asked often: it stops for all that is free, a millisecond for some ten thousand pieces. */
+/* What loading, filling or changing a session has used for a while lies below what stays, so the allocator keeps it
+ * unless it is asked. Not asked often: it stops for all that is free, a millisecond for some ten thousand pieces. */
 static void trim_memory(Manager *m)
 {
-        size_t n_nodes = scene_n_nodes(session_scene(m->session));
-        if (m->trimming || n_nodes < 2 * m->n_nodes_trimmed + TRIM_NODES_MIN)
+        StoreStats stats;
+        store_get_stats(m->store, &stats);
+        if (m->trimming || (m->has_trimmed && stats.received_bytes < m->received_trimmed + TRIM_BYTES_MIN))
                 return;
-        m->n_nodes_trimmed = n_nodes;
+        m->has_trimmed = true;
+        m->received_trimmed = stats.received_bytes;
         m->trimming = true;
         m->trim = (WorkerJob){ .run = trim_run, .done = trim_done };
         worker_submit(m->worker, &m->trim, WORKER_LOW);

@@ -4,7 +4,12 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "base/pages.h"
+
 #define INDEX_SLOTS_MIN 1024u
+
+/* Linear probing bears a table that is nearly full, and what grows by a quarter is never half empty. */
+#define INDEX_IS_FULL(n, n_slots) ((n) * 20 > (n_slots) * 17)
 
 void index_init(Index *x)
 {
@@ -15,7 +20,7 @@ void index_init(Index *x)
 
 void index_done(Index *x)
 {
-        free(x->slots);
+        pages_free(x->slots, x->n_slots * sizeof(IndexSlot));
         *x = (Index){ 0 };
 }
 
@@ -36,14 +41,14 @@ static uint64_t make_tag(const Index *x, const StoreLocation *location)
 
 static IndexSlot *find_slot(IndexSlot *slots, size_t n_slots, uint64_t tag)
 {
-        for (size_t i = tag & (n_slots - 1);; i = (i + 1) & (n_slots - 1))
+        for (size_t i = (size_t)((unsigned __int128)tag * n_slots >> 64);; i = i + 1 < n_slots ? i + 1 : 0)
                 if (slots[i].tag == 0 || slots[i].tag == tag)
                         return &slots[i];
 }
 
 static int rebuild(Index *x, size_t n_slots, uint64_t without_segment)
 {
-        IndexSlot *slots = calloc(n_slots, sizeof(IndexSlot));
+        IndexSlot *slots = pages_new(n_slots * sizeof(IndexSlot));
         size_t n_used = 0;
 
         if (!slots)
@@ -53,7 +58,7 @@ static int rebuild(Index *x, size_t n_slots, uint64_t without_segment)
                         *find_slot(slots, n_slots, x->slots[i].tag) = x->slots[i];
                         n_used++;
                 }
-        free(x->slots);
+        pages_free(x->slots, x->n_slots * sizeof(IndexSlot));
         x->slots = slots;
         x->n_slots = n_slots;
         x->n_used = n_used;
@@ -67,8 +72,8 @@ int index_put(Index *x, const StoreLocation *location)
 
         if (location->offset > INDEX_OFFSET_MAX || location->offset % FORMAT_ALIGNMENT != 0)
                 return -EFBIG; /* a file may say so, whatever wrote it */
-        if (x->n_used + 1 > x->n_slots / 4 * 3) {
-                int r = rebuild(x, MAX(x->n_slots * 2, (size_t)INDEX_SLOTS_MIN), 0);
+        if (INDEX_IS_FULL(x->n_used + 1, x->n_slots)) {
+                int r = rebuild(x, MAX(x->n_slots + x->n_slots / 4, (size_t)INDEX_SLOTS_MIN), 0);
                 if (r < 0)
                         return r;
         }
@@ -99,5 +104,9 @@ bool index_find(const Index *x, StoreLocation *location)
 
 int index_drop_segment(Index *x, uint64_t segment)
 {
-        return x->n_slots == 0 ? 0 : rebuild(x, x->n_slots, segment);
+        int r = x->n_slots == 0 ? 0 : rebuild(x, x->n_slots, segment);
+
+        if (r < 0 || x->n_slots <= INDEX_SLOTS_MIN || x->n_used * 2 > x->n_slots)
+                return r;
+        return rebuild(x, MAX(x->n_used + x->n_used / 2, (size_t)INDEX_SLOTS_MIN), 0);
 }

@@ -20,8 +20,8 @@ typedef struct IndexSlot {
 #define INDEX_OFFSET_MAX ((uint64_t)UINT32_MAX * FORMAT_ALIGNMENT)
 
 typedef struct Index {
-        IndexSlot *slots;
-        size_t n_slots; /* a power of two, or 0 */
+        IndexSlot *slots; /* pages */
+        size_t n_slots;
         size_t n_used;
         unsigned __int128 key[6];
 } Index;

@@ -7,7 +7,7 @@ from ..figure import median
 from ..server import OURS
 
 NODES = (10000, 20000, 40000)
-PAYLOAD = 200
+PAYLOAD = 300  # large enough to be looked for when it comes again: the table for that counts, too
 CHURN_SECONDS = 30
 
 
@@ -24,10 +24,13 @@ def _nodes(bench, nodes, size):
     def measure(subject):
         with subject.start() as server:
             empty = server.anonymous_bytes()
-            with bench.load(server, receivers=0, nodes=nodes, node_size=size, idle=True, seconds=0.1):
+            with bench.load(server, receivers=1, nodes=nodes, node_size=size, pushed=nodes, size=size, count=nodes,
+                            seconds=60) as load:
                 full = _rest(bench, server)
+                load.phase()
+                changed = _rest(bench, server)
             server.restart()
-            return {"empty": empty, "anonymous": full, "restarted": _rest(bench, server)}
+            return {"empty": empty, "anonymous": full, "changed": changed, "restarted": _rest(bench, server)}
     return measure
 
 
@@ -46,19 +49,21 @@ def _churn(bench):
 
 def run(bench):
     counts = [n // 10 for n in NODES] if bench.smoke else NODES
-    held = {"anonymous": [], "restarted": []}
+    held = {"anonymous": [], "changed": [], "restarted": []}
     for n in counts:
         rounds = bench.interleave(f"memory of {n} nodes", [bench.ours], _nodes(bench, n, PAYLOAD))[OURS]
         for key, sizes in held.items():
             sizes.append(median(rounds, key))
-    for key, when in (("anonymous", "after their init"), ("restarted", "after a restart")):
+    for key, when in (("anonymous", "after their init"), ("changed", "after a change of each"),
+                      ("restarted", "after a restart")):
         per_node = (held[key][-1] - held[key][0]) / (counts[-1] - counts[0])
         bench.figure(f"each node, {when}", per_node, "bytes", at_most=200,
                      note=f"payloads of {PAYLOAD} bytes; {held[key][-1] / 1e6:.1f} MB with {counts[-1]} nodes")
     bench.growth("memory with nodes", counts, held["restarted"])
     nodes, size = (100, 1 << 20) if bench.smoke else (1000, 1 << 20)
     rounds = bench.interleave(f"memory of {nodes} MiB", [bench.ours], _nodes(bench, nodes, size))[OURS]
-    for key, when in (("anonymous", "after their init"), ("restarted", "after a restart")):
+    for key, when in (("anonymous", "after their init"), ("changed", "after a change of each"),
+                      ("restarted", "after a restart")):
         extra = median(rounds, key) - median(rounds, "empty")
         bench.figure(f"copies of {nodes} payloads of 1 MiB beside the log, {when}", extra / (nodes * size), "copies",
                      at_most=0.05, note=f"{extra / 1e6:.1f} MB above an empty server")
