@@ -267,10 +267,10 @@ int presence_found(Session *s, User *u, Channel channel)
         if (r < 0 || !u->lost[channel])
                 return r;
         u->lost[channel] = false;
-        if (channel != CHANNEL_TTL) {
+        if (channel == CHANNEL_COMMAND)
                 pace_note_found(u->pace, s->now.now);
+        if (channel != CHANNEL_TTL)
                 begin_return(s, u, u->lost_doubt[channel]);
-        }
         return 0;
 }
 
