@@ -78,7 +78,7 @@ class Server:
         self.ports = free_ports()
         self.process = None
         self.starts = 0
-        self.guarded = True  # its death fails the test; off while a test kills it on purpose
+        self.guarded = True  # its death fails the test, unless the test has ended it on purpose
         if start:
             self.start()
 
@@ -108,9 +108,8 @@ class Server:
         """Starts the daemon, and waits until it answers unless told otherwise."""
         for _ in range(5):
             self._spawn()
-            if not wait:
-                return self
-            if self.wait_ready():
+            if not wait or self.wait_ready():
+                self.guarded = True
                 return self
             if self.starts > 1 or "in use" not in self.log():
                 break
@@ -132,20 +131,26 @@ class Server:
 
     def stop(self, number=signal.SIGTERM, timeout=60.0):
         """Asks the daemon to leave; it must do so with status 0."""
+        self.guarded = False
         self.send_signal(number)
         status = self.wait_exit(timeout)
         assert status == 0, f"the server left with status {status} after signal {number}:\n{self.tail()}"
 
     def kill(self):
         """The process is gone at once, as after a crash or kill -9."""
+        self.guarded = False
         self.process.kill()
         self.process.wait()
 
-    def restart(self, number=signal.SIGTERM, wait=True):
+    def end(self, number):
+        """By this signal."""
         if number == signal.SIGKILL:
             self.kill()
         else:
             self.stop(number)
+
+    def restart(self, number=signal.SIGTERM, wait=True):
+        self.end(number)
         return self.start(wait)
 
     @property

@@ -171,7 +171,6 @@ class Soak:
             self.since_restart[user] = True
         self.server.start(wait=False)
         self.restarted = time.monotonic()
-        self.server.guarded = True
 
     def save(self):
         self.server.send_signal(signal.SIGUSR1)

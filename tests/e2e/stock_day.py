@@ -225,13 +225,7 @@ class Day:
     def restart(self):
         number = self.random.choice((signal.SIGTERM, signal.SIGKILL))
         begin = time.monotonic()
-        self.server.guarded = False
-        if number == signal.SIGKILL:
-            self.server.kill()
-        else:
-            self.server.stop(number)
-        self.server.start(wait=False)
-        self.server.guarded = True
+        self.server.restart(number, wait=False)
         self.restarts += 1
         self.work(3)
         return begin - ON_ITS_WAY

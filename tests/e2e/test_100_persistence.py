@@ -88,14 +88,12 @@ def test_shutdown_saves(session, fleet, number):
     edit_everything(session, *session.users)
     expected = session.admin.scene()
     mark = session.server.mark()
-    session.server.guarded = False
     session.server.stop(number)
     assert session.server.logged(r"Session saved to disk \(reason: shutdown\)", mark)
     assert session.server.metadata()["reason"] == "shutdown"
     for user in session.users:
         user.disconnect()
     session.server.start()
-    session.server.guarded = True
     assert session.server.logged("Session restored from disk", mark)
     carl = session.connect("carl").wait_state("active")
     assert carl.answers == ["RUNNING"], "nobody has to press Init again"
@@ -134,10 +132,8 @@ def test_status_after_a_restart_tells_the_last_save(make_session, fleet, tmp_pat
             server.send_signal(signal.SIGUSR1)
             reason = "manual"
             saved(server, reason, mark)
-        server.guarded = False
         n_lines = len(lines.read())
         server.restart(number)
-        server.guarded = True
         first = next(line for line in lines.read()[n_lines:] if " nodes, " in line)
         when = time.strftime("%H:%M:%S", time.localtime(server.metadata()["timestamp"]))
         assert first.endswith(f"saved {when} ({reason})"), first
@@ -146,7 +142,6 @@ def test_status_after_a_restart_tells_the_last_save(make_session, fleet, tmp_pat
 
 def test_metadata_is_a_text_file(session):
     """Of whole lines, as `cat` and scripts want it."""
-    session.server.guarded = False
     session.server.stop()
     with open(os.path.join(session.server.data_dir, "session_metadata.json"), "rb") as stream:
         assert stream.read().endswith(b"}\n")
@@ -222,7 +217,6 @@ def test_locks_of_those_who_do_not_come_back(make_session, fleet, how):
     fleet.wait_until(lambda: carl.nodes[session.uuids[0]].owner == "bert")
     for user in session.users:
         user.disconnect()
-    session.server.guarded = False
     session.server.restart(how)
     dora = session.connect("dora").wait_state("active")
     fleet.wait_until(lambda: all(n.owner == COMMON for n in dora.nodes.values()), what="locks to be released")
@@ -236,7 +230,6 @@ def test_metadata_is_kept(session, fleet, how):
     bert = session.join("bert")
     bert.metadata(color=(0.5, 0.5, 0.5, 1.0), scene_current="Scene")
     fleet.wait_until(lambda: session.admin.users["bert"]["metadata"].get("color"))
-    session.server.guarded = False
     session.server.restart(how)
     carl = session.join("carl")
     fleet.wait_until(lambda: "bert" in carl.users)
@@ -289,9 +282,7 @@ def test_five_restarts_in_a_row(quick, fleet, rng):
         fleet.settle(user, other)
         expected = user.scene()
         leave(quick, user, other)
-        quick.server.guarded = False
         quick.server.restart(rng.choice([signal.SIGTERM, signal.SIGKILL]))
-        quick.server.guarded = True
 
 
 def test_large_session(make_server, fleet, rng):

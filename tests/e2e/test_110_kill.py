@@ -40,7 +40,6 @@ def test_union_of_what_was_seen_is_there(make_session, fleet, rng, number, round
         assert not user.fatal, user.describe()
         user.disconnect()
     session.server.start()
-    session.server.guarded = True
     newcomer = session.connect("newcomer").wait_state("active")
     print(f"{load.edits} edits, {len(load.seen)} counters, {len(load.added)} nodes")
     assert load.seen
@@ -54,7 +53,6 @@ def test_killed_again_and_again(make_session, fleet, rng):
     session = make_session(count=6)
     users = [session.admin, *session.join("bert", "carl")]
     load = Load(fleet, users, rng, shared=session.uuids)
-    session.server.guarded = False
     for _ in range(5):
         end = time.monotonic() + rng.uniform(0.05, 0.6)
         while time.monotonic() < end:
@@ -62,7 +60,6 @@ def test_killed_again_and_again(make_session, fleet, rng):
             fleet.pump(1)
         session.server.kill()
         session.server.start()
-    session.server.guarded = True
     assert all(u.state == "active" for u in users), fleet.describe()
     # One more edit of everything: what was on its way to a dying server is lost, as with any server.
     for user in users:
@@ -81,7 +78,6 @@ def test_start_that_fails_after_a_kill(make_session, fleet, rng):
     server = session.server
     session.admin.push(new_uuid(rng), item("not synced", rng))
     fleet.settle(session.admin)
-    server.guarded = False
     server.kill()
     server.admin_password, path = None, os.path.join(server.data_dir, "admin-password")
     with open(path, "w", encoding="ascii") as stream:
@@ -92,7 +88,6 @@ def test_start_that_fails_after_a_kill(make_session, fleet, rng):
     assert "Cannot keep the admin password" in server.log()
     os.chmod(path, 0o600)
     server.start()
-    server.guarded = True
 
 
 def test_torn_end_of_the_log(make_session, fleet, rng):
@@ -105,7 +100,6 @@ def test_torn_end_of_the_log(make_session, fleet, rng):
     fleet.settle(session.admin, bert)
     for user in (bert, session.admin):
         user.disconnect()
-    session.server.guarded = False
     session.server.kill()
     folder = os.path.join(session.server.data_dir, "log")
     last = os.path.join(folder, sorted(os.listdir(folder))[-1])
@@ -113,7 +107,6 @@ def test_torn_end_of_the_log(make_session, fleet, rng):
     with open(last, "r+b") as stream:
         stream.truncate(size - rng.randrange(1, 40))
     session.server.start()
-    session.server.guarded = True
     newcomer = session.connect("newcomer").wait_state("active")
     assert newcomer.nodes.keys() >= set(session.uuids)
     assert newcomer.nodes[session.uuids[1]].data["name"].startswith("name ")

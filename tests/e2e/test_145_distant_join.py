@@ -110,9 +110,7 @@ def test_the_server_is_restarted_meanwhile(make_session, make_proxy, fleet, rng,
     bert = begin(fleet, proxy, "bert")
     fleet.wait_until(lambda: len(bert.nodes) >= 20)
     assert bert.state == "syncing"
-    session.server.guarded = False
     session.server.restart(number)
-    session.server.guarded = True
     bert.wait_state("active", 30)
     bert.errors = [e for e in bert.errors if "was asked for" not in e]
     session.users.append(bert)

@@ -146,9 +146,7 @@ def test_one_restart(session, fleet, rng, number):
     fleet.wait_until(lambda: all(u.nodes[session.uuids[0]].owner == "bert" for u in users))
     fleet.settle(*users)
     inits = {u: u.heartbeat.pings for u in users}
-    session.server.guarded = False
     session.server.restart(number)
-    session.server.guarded = True
     fleet.wait_until(lambda: all(u.heartbeat.pings > inits[u] for u in users), timeout=5, what="PINGs without an INIT")
     bert.edit(session.uuids[1], lambda d: d.update(name="after"))
     fleet.wait_until(lambda: all(u.nodes[session.uuids[1]].data["name"] == "after" for u in users))
@@ -168,12 +166,10 @@ def test_crashed_while_the_server_was_down(make_session, fleet, number):
     bert = session.join("bert")
     bert.lock(session.uuids[0])
     fleet.wait_until(lambda: session.admin.nodes[session.uuids[0]].owner == "bert")
-    session.server.guarded = False
-    (session.server.kill if number == signal.SIGKILL else session.server.stop)()
+    session.server.end(number)
     bert.crash()
     pings = bert.heartbeat.pings
     session.server.start()
-    session.server.guarded = True
     fleet.wait_until(lambda: bert.heartbeat.pings > pings + 1, what="the ghost to answer")
     fleet.wait_until(lambda: "bert" not in session.admin.users, timeout=15, what="the ghost to be taken for gone")
     assert session.admin.nodes[session.uuids[0]].owner == COMMON
@@ -189,13 +185,11 @@ def test_new_blender_is_first_after_a_restart(make_session, fleet, number):
     bert = session.join("bert")
     bert.lock(session.uuids[0])
     fleet.wait_until(lambda: session.admin.nodes[session.uuids[0]].owner == "bert")
-    session.server.guarded = False
-    (session.server.kill if number == signal.SIGKILL else session.server.stop)()
+    session.server.end(number)
     bert.disconnect()
     session.users.remove(bert)
     again = session.connect("bert")
     session.server.start()
-    session.server.guarded = True
     again.wait_state("active")
     fleet.wait_until(lambda: session.admin.nodes[session.uuids[0]].owner == COMMON)
     assert again.answers == ["RUNNING"]
@@ -207,12 +201,10 @@ def test_down_for_three_seconds(make_session, fleet, rng):
     session = make_session()
     users = [session.admin, *session.join("bert", "carl")]
     load = with_own_nodes(fleet, session, users, rng)
-    session.server.guarded = False
     session.server.kill()
     # They go on working; what they send now is queued by their own sockets.
     work(fleet, load, 3.0)
     session.server.start()
-    session.server.guarded = True
     work(fleet, load, 1.0)
     assert all(u.state == "active" for u in users), fleet.describe()
     edit_all_once_more(load)
@@ -221,9 +213,7 @@ def test_down_for_three_seconds(make_session, fleet, rng):
 
 def test_admin_is_still_admin_after_a_restart(session, fleet):
     bert, carl = session.join("bert", "carl")
-    session.server.guarded = False
     session.server.restart(signal.SIGKILL)
-    session.server.guarded = True
     bert.kick("carl")
     fleet.settle(session.admin, bert, carl)
     assert carl.state == "active"
@@ -237,11 +227,9 @@ def test_user_who_does_not_come_back(make_session, fleet):
     bert, carl = session.join("bert", "carl")
     bert.lock(session.uuids[0])
     fleet.wait_until(lambda: carl.nodes[session.uuids[0]].owner == "bert")
-    session.server.guarded = False
     session.server.kill()
     bert.disconnect()
     session.server.start()
-    session.server.guarded = True
     fleet.wait_until(lambda: set(carl.users) == {"anna", "carl"})
     fleet.wait_until(lambda: carl.nodes[session.uuids[0]].owner == COMMON)
     session.users.remove(bert)
@@ -250,12 +238,10 @@ def test_user_who_does_not_come_back(make_session, fleet):
 
 
 def test_login_while_the_server_is_away(session, fleet):
-    session.server.guarded = False
     session.server.kill()
     bert = session.connect("bert", timeout=30.0)
     fleet.pump(50)
     session.server.start()
-    session.server.guarded = True
     bert.wait_state("active")
     session.users.append(bert)
     session.check_same()
@@ -268,9 +254,7 @@ def test_restart_during_a_join(make_session, fleet, number):
     joiner = session.connect("joiner", timeout=5.0)
     joiner.wait_state("syncing")
     fleet.wait_until(lambda: len(joiner.nodes) >= 5)
-    session.server.guarded = False
     session.server.restart(number)
-    session.server.guarded = True
     fleet.wait_until(lambda: joiner.state in ("active", "left"), what="the joiner to be served or told")
     fleet.check_clean(session.admin)
     if joiner.state == "active":
@@ -289,9 +273,7 @@ def test_restart_during_an_init(make_server, fleet, rng, number):
     nodes = [(new_uuid(rng), [], item(f"object {i}", rng)) for i in range(20)]
     anna.init(nodes, sending=False)
     fleet.wait_until(lambda: anna.dialogue == ["ACCEPTED"])
-    server.guarded = False
     server.restart(number)
-    server.guarded = True
     anna._send_init()
     fleet.wait_until(lambda: anna.state != "initialising", what="the initiator to be served or told")
     if anna.state != "active":
@@ -311,7 +293,6 @@ def test_restarts_in_a_row(make_session, fleet, rng):
     for user in users:
         user.longest_silence = 0.0
         user.heartbeat.longest_gap = 0.0
-    session.server.guarded = False
     for turn in range(RESTARTS):
         work(fleet, load, rng.uniform(0.3, 0.9))
         number = signal.SIGKILL if turn % 2 else signal.SIGTERM
@@ -324,7 +305,6 @@ def test_restarts_in_a_row(make_session, fleet, rng):
         gone = [u.describe() for u in users if u.state != "active"]
         assert not gone, f"after restart {turn + 1}: {gone}"
         assert session.server.running, session.server.tail()
-    session.server.guarded = True
     work(fleet, load, 1.0)
     edit_all_once_more(load)
     session.check_same()

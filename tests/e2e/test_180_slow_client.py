@@ -128,13 +128,11 @@ def test_restart_while_much_is_on_its_way(make_session, fleet, rng, slow_line):
         bert.push(session.uuids[0], mesh("bulk", rng, 500))
         fleet.pump()
     fleet.settle(session.admin, bert)
-    session.server.guarded = False
     session.server.kill()
     assert slow.nodes[gone[2]].data["name"] != "edit 59", "the line was not slow enough for this test"
     for node_uuid in gone:
         bert.delete(node_uuid)
     session.server.start()
-    session.server.guarded = True
     fleet.wait_until(lambda: slow.state != "active" or not set(gone) & set(slow.nodes), timeout=120, what="the Deletes")
     assert slow.state == "active", slow.describe()
     session.check_same(timeout=60)

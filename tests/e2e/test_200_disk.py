@@ -52,11 +52,9 @@ def status(session):
 
 def kill_and_look(session, expected):
     """Ends the server as a crash would, with nobody left who could heal it, and looks at what comes back."""
-    session.server.guarded = False
     for user in session.users:
         user.disconnect()
     session.server.restart(9)
-    session.server.guarded = True
     newcomer = session.connect("newcomer").wait_state("active")
     for node_uuid, value in expected.items():
         assert newcomer.nodes[node_uuid].data["edited"] == value

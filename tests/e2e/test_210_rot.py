@@ -34,7 +34,6 @@ def test_a_rotten_record_is_not_served(make_session, what):
     session.admin.edit(node, lambda data: data.update(more=1))
     change_something(session)
     change_something(session)
-    session.server.guarded = False
     session.server.kill()
     assert rot.content(session.server.data_dir, NEEDLE.encode()) == 1
     session.admin.close()
@@ -53,7 +52,6 @@ def test_damaged_beyond_use(make_session, monkeypatch):
     """Not started over, and how to go on is said."""
     session = make_session()
     server = session.server
-    server.guarded = False
     server.stop()
     session.admin.close()
     for path in rot.files(server.data_dir, "log") + rot.files(server.data_dir, "snapshots"):

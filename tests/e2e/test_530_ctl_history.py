@@ -104,7 +104,6 @@ def test_verify_before_the_first_snapshot(make_session, killed):
     session = make_session()
     folder = "--data-dir", session.server.data_dir
     if killed:
-        session.server.guarded = False
         session.server.kill()
     checked = ctl.good("verify", "--json", *folder).json
     assert checked["damaged"] == 0 and [c["snapshot"] for c in checked["checked"]] == ["the whole log"]

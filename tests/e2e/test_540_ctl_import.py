@@ -97,7 +97,6 @@ def test_an_export_is_what_the_add_on_writes(session, tmp_path, running):
     session.fleet.wait_until(lambda: session.admin.nodes[session.uuids[1]].owner == "anna", what="the lock")
     folder = "--data-dir", session.server.data_dir
     if not running:
-        session.server.guarded = False
         session.server.kill()
     ctl.good("export", tmp_path / "x.db", *folder)
     with gzip.open(tmp_path / "x.db") as stream:

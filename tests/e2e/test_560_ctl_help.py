@@ -124,7 +124,6 @@ def test_restarts_are_counted(make_session):
     berta = session.join("berta")
     assert "0 survived" in ctl.good("status", *folder).text
     for n in (1, 2):
-        session.server.guarded = False
         session.server.kill()
         if n == 2:
             berta.close()

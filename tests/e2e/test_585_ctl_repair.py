@@ -90,7 +90,6 @@ def story(make_session):
     edit(session, node, more=2)
     edit(session, session.uuids[0], step=4)
     session.expected = {u: n.state()[2] for u, n in session.admin.nodes.items()}
-    session.server.guarded = False
     session.server.kill()
     session.admin.close()
     session.before = values(session.server.data_dir)
@@ -159,7 +158,6 @@ def test_only_the_journal_is_left(make_session, make_server):
     session = make_session(save_interval=3600, sync="always")
     edit(session, session.uuids[0], step=1)
     expected = {u: n.state()[2] for u, n in session.admin.nodes.items()}
-    session.server.guarded = False
     session.server.kill()
     session.admin.close()
     shutil.rmtree(os.path.join(session.server.data_dir, "snapshots"))
@@ -207,7 +205,6 @@ def test_rot_anywhere(make_session, rng, tmp_path):
         edit(session, session.uuids[0], mark=step)
         name = save(session)
     edit(session, session.uuids[1], last=True)
-    session.server.guarded = False
     session.server.kill()
     before, saved = values(session.server.data_dir), values(session.server.data_dir, name)
     # The end of a journal that was not closed may be gone without a trace.

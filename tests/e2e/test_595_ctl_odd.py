@@ -100,7 +100,6 @@ def test_every_verb(make_session, tmp_path, running, as_json):
     session.fleet.wait_until(lambda: ctl.good("status", "--json", "--data-dir", session.server.data_dir).json["updates"] > 0,
                              what="the edit")
     if not running:
-        session.server.guarded = False
         session.server.stop()
     (tmp_path / "root").mkdir()
     described = documented()
