@@ -22,10 +22,8 @@ sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 
 from machine import CLONE_NEWNET, Machine, wait_for  # noqa: E402
 
-import session as session_module  # noqa: E402
+from package import Debian  # noqa: E402
 from story import Story  # noqa: E402
-from values import item, new_uuid  # noqa: E402
-from load import Load  # noqa: E402
 
 ADDRESS = "10.77.0.100"
 NAMES = ("one", "two")
@@ -117,13 +115,7 @@ class Cluster(Story):
 
     def work_there(self):
         """users find the session at the cluster's address and work"""
-        session_module.ADMIN_PASSWORD = self.machine.run("cat", "/etc/scenekeep/default.admin-password")
-        nodes = [(new_uuid(self.random), [], {**item(f"thing {i}", self.random), "edits": {}}) for i in range(30)]
-        self.session = session_module.Session(self.fleet, self.server, nodes)
-        users = [self.session.admin, *self.session.join("bert", "carl")]
-        self.load = Load(self.fleet, users, self.random, shared=self.session.uuids)
-        self.work(2)
-        self.everybody_is_there("after editing")
+        self.begin_work(Debian.password_file)
 
     def _moves(self, act, to):
         begin = time.monotonic()

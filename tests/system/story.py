@@ -72,6 +72,16 @@ class Story:
             self.load.turn()
             self.fleet.pump(5)
 
+    def begin_work(self, password_file):
+        """An admin with that password initialises, two others join, and all edit for a while."""
+        session_module.ADMIN_PASSWORD = self.machine.run("cat", password_file)
+        nodes = [(new_uuid(self.random), [], {**item(f"thing {i}", self.random), "edits": {}}) for i in range(30)]
+        self.session = session_module.Session(self.fleet, self.server, nodes)
+        users = [self.session.admin, *self.session.join("bert", "carl")]
+        self.load = Load(self.fleet, users, self.random, shared=self.session.uuids)
+        self.work(2)
+        self.everybody_is_there("after editing")
+
     def everybody_is_there(self, what):
         for user in self.session.users:
             assert user.state == "active" and not user.fatal, f"{what}: {user.describe()}"
@@ -156,13 +166,7 @@ class Story:
 
     def users_work(self):
         """an admin with that password initialises, others join, and all edit"""
-        session_module.ADMIN_PASSWORD = self.machine.run("cat", self.package.password_file)
-        nodes = [(new_uuid(self.random), [], {**item(f"thing {i}", self.random), "edits": {}}) for i in range(30)]
-        self.session = session_module.Session(self.fleet, self.server, nodes)
-        users = [self.session.admin, *self.session.join("bert", "carl")]
-        self.load = Load(self.fleet, users, self.random, shared=self.session.uuids)
-        self.work(2)
-        self.everybody_is_there("after editing")
+        self.begin_work(self.package.password_file)
         self.session.check_same()
         wait_for(lambda: re.search(r"^3 users, \d+ nodes", self.status()), "the status line", 15, self.fleet.pump)
 
