@@ -23,7 +23,9 @@ ExitStatus source_open_store(const Ctl *ctl, Store **ret)
         case 0:
                 return CTL_OK;
         case -ENOENT:
-                return ctl_fail(ctl, CTL_NOT_FOUND, "there is no session in %s: name it with -i NAME or --data-dir DIR",
+                return ctl_fail(ctl, CTL_NOT_FOUND,
+                                "there is no session in %s, or nobody has connected to it yet: name it with -i NAME or "
+                                "--data-dir DIR",
                                 ctl->data_dir);
         case -EACCES:
         case -EPERM:
