@@ -85,7 +85,7 @@ static json_object *user_json(const Manager *m, const SessionUserInfo *u)
         add_int(o, "updates", u->n_updates);
         add_int(o, "refused", u->n_refused);
         add_int(o, "locked_nodes", u->n_locked);
-        add_int(o, "backlog_bytes", peer.queued + peer.in_flight);
+        add_int(o, "backlog_bytes", peer.queued + peer.outstanding);
         add_int(o, "sent_bytes", peer.bytes_sent);
         return o;
 }
@@ -138,7 +138,7 @@ static json_object *network_json(const Manager *m)
         add_int(o, "updates_waiting", s.bulk_queued);
         add_int(o, "updates_void", s.bulk_void);
         add_int(o, "drops", dropped_updates(m, &s));
-        add_int(o, "backlog_bytes", s.queued + s.in_flight);
+        add_int(o, "backlog_bytes", s.queued + s.outstanding);
         return o;
 }
 

@@ -412,6 +412,7 @@ int net_peer_status(const Net *n, const RoutingId *id, NetPeerStatus *ret)
         *ret = (NetPeerStatus){
                 .queued = peer_queued(p),
                 .in_flight = peer_in_flight(p),
+                .outstanding = peer_outstanding(p),
                 .backlog_since = p->refusing_since,
                 .bytes_sent = p->bytes_sent,
         };
@@ -443,5 +444,6 @@ void net_get_status(const Net *n, NetStatus *ret)
                 for (int c = 0; c < _CHANNEL_MAX; c++)
                         ret->bulk_queued += p->box[c].n_bulk;
                 ret->in_flight += peer_in_flight(p);
+                ret->outstanding += peer_outstanding(p);
         }
 }

@@ -197,7 +197,8 @@ typedef struct NetPeerStatus {
         bool connected[_CHANNEL_MAX];
         char address[64];           /* "" while unknown */
         size_t queued;              /* bytes waiting here */
-        size_t in_flight;           /* bytes that libzmq holds */
+        size_t in_flight;           /* bytes that libzmq may hold */
+        size_t outstanding;         /* bytes of them that it certainly does */
         uint64_t backlog_since;     /* CLOCK_MONOTONIC microseconds since when SEND_BULK has been refused without
                                      * pause; 0: it is not */
         uint64_t bytes_sent;        /* handed to libzmq */
@@ -218,7 +219,7 @@ typedef struct NetStatus {
         uint64_t bulk_void;         /* dropped with the connection or the peer they waited for, which the owner is told of */
         uint64_t bulk_queued;       /* that wait now */
         uint64_t n_bad[_NET_BAD_MAX];
-        size_t queued, in_flight;   /* bytes, all peers */
+        size_t queued, in_flight, outstanding; /* bytes, all peers */
 } NetStatus;
 
 void net_get_status(const Net *n, NetStatus *ret);

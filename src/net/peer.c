@@ -137,3 +137,11 @@ size_t peer_in_flight(const Peer *p)
                 n += flight_bytes(p->box[c].flight);
         return n;
 }
+
+size_t peer_outstanding(const Peer *p)
+{
+        size_t n = 0;
+        for (int c = 0; c < _CHANNEL_MAX; c++)
+                n += flight_outstanding(p->box[c].flight);
+        return n;
+}

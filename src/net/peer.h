@@ -61,3 +61,4 @@ void peer_table_update_pending(PeerTable *t, Outbox *o);
 
 size_t peer_queued(const Peer *p);
 size_t peer_in_flight(const Peer *p);
+size_t peer_outstanding(const Peer *p); /* of it, what has certainly not left */

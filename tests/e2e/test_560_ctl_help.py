@@ -98,6 +98,11 @@ def test_metrics(session):
     assert families["scenekeep_save_seconds"].unit == "seconds" and families["scenekeep_log_bytes"].unit == "bytes"
 
 
+def backlog(session):
+    users = ctl.good("users", "--json", "--data-dir", session.server.data_dir).json["users"]
+    return {u["name"]: u["backlog_bytes"] for u in users}
+
+
 def test_the_books_of_updates_balance(make_session, make_proxy):
     """A client that does not read gets whole nodes later instead of what it missed; nothing is just dropped."""
     session = make_session(max_client_backlog="1M", join_ahead="64K", backlog_timeout="10min")
@@ -110,9 +115,11 @@ def test_the_books_of_updates_balance(make_session, make_proxy):
         session.admin.edit(session.uuids[0], lambda data, i=i: data.update(large=bytes([i]) * 200_000))
     session.fleet.wait_until(lambda: value(metrics(session.server), "scenekeep_sends_postponed",
                                            "scenekeep_sends_postponed_total") > 0, what="updates to be put off")
+    assert backlog(session)["berta"] > 0
     line.resume()
     session.fleet.wait_until(lambda: slow.nodes[session.uuids[0]].state() == session.admin.nodes[session.uuids[0]].state(),
                              what="the slow one to catch up")
+    session.fleet.wait_until(lambda: backlog(session) == {"anna": 0, "berta": 0}, what="nothing to wait for anybody")
     network = ctl.good("status", "--json", "--data-dir", session.server.data_dir).json["network"]
     assert network["drops"] == 0 and network["postponed"] > 0
     assert network["updates_taken"] == network["updates_sent"] + network["updates_waiting"] + network["updates_void"] > 0
