@@ -11,8 +11,16 @@
 
 #include "base/macros.h"
 
-#define SIZE_MAX_READ 1024
+#define SIZE_MAX_READ 4096
 #define TEMPORARY_NAME "." RESTARTS_NAME ".tmp"
+
+static void read_times(Restarts *r, json_object *times)
+{
+        size_t n = json_object_is_type(times, json_type_array) ? json_object_array_length(times) : 0;
+
+        for (size_t i = n > RESTARTS_KEPT ? n - RESTARTS_KEPT : 0; i < n; i++)
+                r->times[r->n_times++] = json_object_get_uint64(json_object_array_get_idx(times, i));
+}
 
 void restarts_read(Restarts *ret, const char *data_dir)
 {
@@ -38,20 +46,46 @@ void restarts_read(Restarts *ret, const char *data_dir)
         }
         ret->n_survived = json_object_get_uint64(json_object_object_get(o, "survived"));
         ret->last_usec = json_object_get_uint64(json_object_object_get(o, "timestamp_usec"));
+        read_times(ret, json_object_object_get(o, "times_usec"));
         json_object_put(o);
 }
 
+static void add_restart(Restarts *r, uint64_t now_usec)
+{
+        r->n_survived++;
+        r->last_usec = now_usec;
+        if (r->n_times == RESTARTS_KEPT)
+                memmove(r->times, r->times + 1, --r->n_times * sizeof(r->times[0]));
+        r->times[r->n_times++] = now_usec;
+}
+
+/* The size; at most SIZE_MAX_READ - 1. */
+static size_t format(const Restarts *r, char text[static SIZE_MAX_READ])
+{
+        size_t n = (size_t)snprintf(text, SIZE_MAX_READ, "{ \"survived\": %" PRIu64 ", \"timestamp_usec\": %" PRIu64
+                                                         ", \"times_usec\": [",
+                                    r->n_survived, r->last_usec);
+
+        for (size_t i = 0; i < r->n_times; i++)
+                n += (size_t)snprintf(text + n, SIZE_MAX_READ - n, "%s%" PRIu64, i > 0 ? ", " : " ", r->times[i]);
+        return n + (size_t)snprintf(text + n, SIZE_MAX_READ - n, " ] }\n");
+}
+_Static_assert(RESTARTS_KEPT * 22 + 128 < SIZE_MAX_READ, "what is written can be read again");
+
 int restarts_note(Restarts *ret, const char *data_dir, bool running, uint64_t now_usec)
 {
-        char text[128];
-        int folder, fd, n, r = 0;
+        char text[SIZE_MAX_READ];
+        int folder, fd, r = 0;
+        size_t n;
 
         restarts_read(ret, data_dir);
         if (!running && ret->n_survived == 0)
                 return 0;
-        *ret = running ? (Restarts){ret->n_survived + 1, now_usec} : (Restarts){0};
-        n = snprintf(text, sizeof(text), "{ \"survived\": %" PRIu64 ", \"timestamp_usec\": %" PRIu64 " }\n",
-                     ret->n_survived, ret->last_usec);
+        if (running)
+                add_restart(ret, now_usec);
+        else
+                *ret = (Restarts){0};
+        n = format(ret, text);
         folder = open(data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (folder < 0)
                 return -errno;
@@ -59,7 +93,7 @@ int restarts_note(Restarts *ret, const char *data_dir, bool running, uint64_t no
         fd = openat(folder, TEMPORARY_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
         r = fd < 0 ? -errno : 0;
         errno = EIO; /* for a write that is cut short */
-        if (r == 0 && write(fd, text, (size_t)n) != n)
+        if (r == 0 && write(fd, text, n) != (ssize_t)n)
                 r = -errno;
         if (fd >= 0)
                 close(fd);

@@ -30,7 +30,8 @@ static const char style[] =
         ".name{fill:var(--ink)}.bin{fill:var(--mark)}.axis{stroke:var(--line)}.size{fill:none;stroke:var(--mark);"
         "stroke-width:2}.dot{fill:var(--mark)}.pin{fill:var(--warn)}.stop{stroke:var(--warn);stroke-dasharray:4 3}"
         "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th{text-align:left;color:var(--soft);"
-        "font-weight:500}td,th{padding:.25em .6em .25em 0;border-bottom:1px solid var(--line)}.n{text-align:right}"
+        "font-weight:500}td,th{padding:.25em .6em .25em 0;border-bottom:1px solid var(--line);"
+        "overflow-wrap:anywhere}.n{text-align:right;white-space:nowrap}"
         ".bar{display:block;height:.6em;background:var(--mark);border-radius:2px;print-color-adjust:exact;"
         "-webkit-print-color-adjust:exact}td.w{width:30%}";
 
@@ -115,6 +116,20 @@ static bool is_stop(const StoreSnapshotInfo *s)
         return strcmp(s->reason, "shutdown") == 0;
 }
 
+static bool is_shown(const ReportData *d, uint64_t usec)
+{
+        return usec >= d->history->first_usec && usec <= d->history->last_usec;
+}
+
+static void put_line(FILE *f, const ReportData *d, uint64_t usec, const char *what)
+{
+        double x = x_of(d->history, usec);
+        char time[FORMAT_SIZE_MAX];
+
+        fprintf(f, "<line class=\"stop\" x1=\"%.1f\" y1=\"10\" x2=\"%.1f\" y2=\"%d\"><title>%s, %s</title></line>\n", x, x,
+                CHART_HEIGHT + 10, what, format_time(time, sizeof(time), usec));
+}
+
 static void put_marks(FILE *f, const ReportData *d, uint64_t most)
 {
         for (size_t i = d->n_snapshots; i-- > 0;) {
@@ -122,16 +137,18 @@ static void put_marks(FILE *f, const ReportData *d, uint64_t most)
                 double x = x_of(d->history, s->time_usec);
                 double y = 10 + CHART_HEIGHT * (1 - (double)s->payload_bytes / (double)most);
 
-                if (s->time_usec < d->history->first_usec || s->time_usec > d->history->last_usec)
+                if (!is_shown(d, s->time_usec))
                         continue;
                 if (is_stop(s))
-                        fprintf(f, "<line class=\"stop\" x1=\"%.1f\" y1=\"10\" x2=\"%.1f\" y2=\"%d\"/>\n", x, x,
-                                CHART_HEIGHT + 10);
+                        put_line(f, d, s->time_usec, "stopped");
                 fprintf(f, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%s\"><title>%s, ", s->pinned ? "pin" : "dot", x, y,
                         s->pinned ? "5" : "3", s->name);
                 put_text(f, s->reason);
                 fputs("</title></circle>\n", f);
         }
+        for (size_t i = 0; i < d->restarts->n_times; i++)
+                if (is_shown(d, d->restarts->times[i]))
+                        put_line(f, d, d->restarts->times[i], "started anew");
 }
 
 static void put_size(FILE *f, const ReportData *d)
@@ -147,13 +164,13 @@ static void put_size(FILE *f, const ReportData *d)
                 LEFT - 10, format_size(size, sizeof(size), most), LEFT - 10, CHART_HEIGHT + 10);
         fputs("<polyline class=\"size\" points=\"", f);
         for (size_t i = d->n_snapshots; i-- > 0;)
-                if (d->snapshots[i].time_usec >= d->history->first_usec && d->snapshots[i].time_usec <= d->history->last_usec)
+                if (is_shown(d, d->snapshots[i].time_usec))
                         fprintf(f, "%.1f,%.1f ", x_of(d->history, d->snapshots[i].time_usec),
                                 10 + CHART_HEIGHT * (1 - (double)d->snapshots[i].payload_bytes / (double)most));
         fputs("\"/>\n", f);
         put_marks(f, d, most);
         put_time_axis(f, d->history, CHART_HEIGHT + 12);
-        fputs("</svg>\n<p>A dot is a snapshot, a large one is pinned; a dashed line is where the server was stopped.</p>\n", f);
+        fputs("</svg>\n<p>A dot is a snapshot, a large one is pinned; a dashed line is where the server was stopped or started anew.</p>\n", f);
 }
 
 /* ---- tables ---- */
@@ -219,9 +236,11 @@ static void put_snapshots(FILE *f, const ReportData *d)
 
                 fprintf(f, "<tr><td class=\"n\">%" PRIu64 "<td>%s<td>", s->number, format_time(time, sizeof(time), s->time_usec));
                 put_text(f, s->reason);
-                fprintf(f, "<td class=\"n\">%" PRIu64 "<td class=\"n\">%s<td>%s%s</tr>\n", s->node_count,
-                        format_size(size, sizeof(size), s->payload_bytes), s->pinned ? "pinned " : "",
-                        s->intact ? "" : "damaged");
+                fprintf(f, "<td class=\"n\">%" PRIu64 "<td class=\"n\">%s<td>%s%s", s->node_count,
+                        format_size(size, sizeof(size), s->payload_bytes), s->intact ? "" : "damaged ",
+                        s->pinned ? "pinned " : "");
+                put_text(f, s->pin_name);
+                fputs("</tr>\n", f);
         }
         fputs("</table>\n", f);
         if (n < d->n_snapshots)

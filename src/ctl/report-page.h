@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "control/restarts.h"
 #include "ctl/history.h"
 #include "ctl/node-label.h"
 #include "store/snapshot.h"
@@ -14,6 +15,7 @@ typedef struct ReportData {
         const History *history;
         const StoreSnapshotInfo *snapshots; /* newest first */
         size_t n_snapshots;
+        const Restarts *restarts;
         const Listing *nodes; /* of the session as it is now */
         uint64_t now_usec;
 } ReportData;

@@ -60,6 +60,15 @@ static int read_history(Store *store, const StoreSnapshotInfo *snapshots, size_t
         return history_read(store, MIN(first, last), last, ret);
 }
 
+static size_t n_restarts(const ReportData *d)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < d->restarts->n_times; i++)
+                n += d->restarts->times[i] >= d->history->first_usec && d->restarts->times[i] <= d->history->last_usec;
+        return n;
+}
+
 static ExitStatus answer(const Ctl *ctl, const char *path, const ReportData *d)
 {
         if (ctl->json) {
@@ -70,12 +79,13 @@ static ExitStatus answer(const Ctl *ctl, const char *path, const ReportData *d)
                 json_add_time(o, "until", d->history->last_usec);
                 json_add_int(o, "users", d->history->n_users);
                 json_add_int(o, "snapshots", d->n_snapshots);
+                json_add_int(o, "restarts", n_restarts(d));
                 json_add_int(o, "nodes", d->nodes->n_items);
                 json_add_int(o, "gaps", d->history->n_gaps);
                 ctl_print_json(o);
         } else {
-                printf("Written: %zu users, %zu snapshots, %zu nodes.\n", d->history->n_users, d->n_snapshots,
-                       d->nodes->n_items);
+                printf("Written: %zu users, %zu snapshots, %zu restarts, %zu nodes.\n", d->history->n_users, d->n_snapshots,
+                       n_restarts(d), d->nodes->n_items);
         }
         return d->history->n_gaps > 0 ? CTL_DEGRADED : CTL_OK;
 }
@@ -90,6 +100,7 @@ ExitStatus verb_report(Ctl *ctl)
         Source s = {0};
         Listing l = {0};
         History h = {0};
+        Restarts restarts;
         ReportData d;
         uint64_t since, until;
         ExitStatus status;
@@ -108,7 +119,8 @@ ExitStatus verb_report(Ctl *ctl)
                 r = store_snapshot_list(store, &snapshots, &n_snapshots);
         if (r == 0)
                 r = read_history(store, snapshots, n_snapshots, since, until, &h);
-        d = (ReportData){title, &h, snapshots, n_snapshots, &l, ctl_now_usec()};
+        restarts_read(&restarts, ctl->data_dir);
+        d = (ReportData){title, &h, snapshots, n_snapshots, &restarts, &l, ctl_now_usec()};
         if (r < 0) {
                 status = ctl_fail(ctl, CTL_FAILED, "cannot read the session in %s: %s", ctl->data_dir, strerror(-r));
         } else {

@@ -4,6 +4,7 @@
 
 import html.parser
 import os
+import signal
 import sys
 
 import tap  # first: it says which packages are missing
@@ -48,6 +49,21 @@ def test_report(make_session, tmp_path, running):
     assert page.tags.count("rect") >= 2 and page.tags.count("circle") >= 1
     assert os.listdir(tmp_path) == ["page.html"]
     assert "9 nodes" in ctl.good("report", path, "--since", "2 hours ago", *folder).flat
+
+
+def test_restarts_are_drawn(session, tmp_path):
+    """Also those of which no snapshot tells."""
+    folder = "--data-dir", session.server.data_dir
+    for n in (1, 2):
+        session.server.guarded = False
+        session.server.restart(signal.SIGKILL)
+        session.fleet.wait_until(lambda n=n: ctl.good("status", "--json", *folder).json["restart_users_kept"] == 1, what="the admin")
+    session.admin.edit(session.uuids[0], lambda data: data.update(props={"a": 1}))
+    session.fleet.wait_until(lambda: ctl.good("status", "--json", *folder).json["updates"] > 0, what="the edit")
+    ctl.good("save", "--pin", "milestone", *folder)
+    assert ctl.good("report", tmp_path / "x.html", "--json", *folder).json["restarts"] == 2
+    text = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert text.count("started anew, 2") == 2 and "pinned milestone" in text
 
 
 def test_report_refusals(session, tmp_path):
