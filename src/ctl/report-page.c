@@ -30,8 +30,8 @@ static const char style[] =
         ".name{fill:var(--ink)}.bin{fill:var(--mark)}.axis{stroke:var(--line)}.size{fill:none;stroke:var(--mark);"
         "stroke-width:2}.dot{fill:var(--mark)}.pin{fill:var(--warn)}.stop{stroke:var(--warn);stroke-dasharray:4 3}"
         "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th{text-align:left;color:var(--soft);"
-        "font-weight:500}td,th{padding:.25em .6em .25em 0;border-bottom:1px solid var(--line);"
-        "overflow-wrap:anywhere}.n{text-align:right;white-space:nowrap}"
+        "font-weight:500}td,th{padding:.25em .6em .25em 0;border-bottom:1px solid var(--line);}"
+        ".t{overflow-wrap:anywhere}.n{text-align:right;white-space:nowrap}"
         ".bar{display:block;height:.6em;background:var(--mark);border-radius:2px;print-color-adjust:exact;"
         "-webkit-print-color-adjust:exact}td.w{width:30%}";
 
@@ -183,7 +183,7 @@ static void put_users(FILE *f, const History *h)
         for (size_t i = 0; i < h->n_users; i++) {
                 const HistoryUser *u = &h->users[i];
 
-                fputs("<tr><td>", f);
+                fputs("<tr><td class=\"t\">", f);
                 put_text(f, user_name(u));
                 fprintf(f, "<td class=\"n\">%" PRIu64 "<td class=\"n\">%" PRIu64 "<td class=\"n\">%s<td>%s<td>%s</tr>\n",
                         u->n_changes, u->n_refused, format_size(size, sizeof(size), u->bytes),
@@ -214,7 +214,7 @@ static int put_nodes(FILE *f, const Listing *l)
         for (size_t i = 0; i < MIN(l->n_items, (size_t)NODES_SHOWN) && sorted[i]->payload; i++) {
                 double share = (double)sorted[i]->payload->size / (double)MAX(sorted[0]->payload->size, (size_t)1);
 
-                fputs("<tr><td>", f);
+                fputs("<tr><td class=\"t\">", f);
                 put_text(f, *sorted[i]->label.name ? sorted[i]->label.name : node_uuid(sorted[i]->node).text);
                 fputs("<td>", f);
                 put_text(f, sorted[i]->label.type);
@@ -234,7 +234,7 @@ static void put_snapshots(FILE *f, const ReportData *d)
         for (size_t i = 0; i < n; i++) {
                 const StoreSnapshotInfo *s = &d->snapshots[i];
 
-                fprintf(f, "<tr><td class=\"n\">%" PRIu64 "<td>%s<td>", s->number, format_time(time, sizeof(time), s->time_usec));
+                fprintf(f, "<tr><td class=\"n\">%" PRIu64 "<td>%s<td class=\"t\">", s->number, format_time(time, sizeof(time), s->time_usec));
                 put_text(f, s->reason);
                 fprintf(f, "<td class=\"n\">%" PRIu64 "<td class=\"n\">%s<td>%s%s", s->node_count,
                         format_size(size, sizeof(size), s->payload_bytes), s->intact ? "" : "damaged ",
