@@ -160,11 +160,14 @@ def test_check_config_accepts_and_does_nothing(configured):
     assert not os.path.exists(server.data_dir) or not os.listdir(server.data_dir)
 
 
-def test_shipped_file_is_right(configured):
+def source(name):
     top = os.environ.get("top_srcdir") or os.path.join(os.path.dirname(__file__), "..", "..")
-    with open(os.path.join(top, "etc", "scenekeep.conf"), encoding="utf-8") as stream:
-        text = stream.read()
-    status, output = configured(text, start=False).run("--check-config")
+    with open(os.path.join(top, name), encoding="utf-8") as stream:
+        return stream.read()
+
+
+def test_shipped_file_is_right(configured):
+    status, output = configured(source("etc/scenekeep.conf"), start=False).run("--check-config")
     assert status == 0, output
 
 
@@ -173,6 +176,25 @@ def test_help_and_version(configured):
     assert server.run("--help")[0] == 0
     status, output = server.run("--version")
     assert status == 0 and re.search(r"\d+\.\d+", output)
+
+
+def test_manual_has_every_option_and_no_other(configured):
+    text = source("src/man/scenekeepd.8").split(".Sh OPTIONS")[1].split(".Sh ENVIRONMENT")[0]
+    described = {(f"{short} {long}".strip(), argument.replace("Ar ", "").replace(" Ns = Ns ", "=").strip())
+                 for short, long, argument in re.findall(r"^\.It Fl (?:(\w+) , Fl )?(-[a-z-]+)(.*)$", text, re.M)}
+    status, output = configured(start=False).run("--help")
+    shown = {(f"{short} {long}".strip(), argument) for short, long, argument in re.findall(
+        r"^  (?:-(\w+), )?-(-[a-z-]+) ?([A-Z=]*)  ", output, re.M)}
+    assert status == 0 and len(shown) > 12 and described == shown
+
+
+def test_manual_has_every_variable_and_no_other():
+    text = source("src/man/scenekeepd.8").split(".Sh ENVIRONMENT")[1].split(".Sh UNITS")[0].split(".Sh SIGNALS")[0]
+    known = set(re.findall(r'^ +\{"([A-Z_]+)", "', source("src/daemon/config.c"), re.M))
+    described = set(re.findall(r"[A-Z_]{3,}", " ".join(re.findall(r"^\.It Ev (.*)$", text, re.M))))
+    of_systemd = {"STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET",
+                  "WATCHDOG_USEC", "JOURNAL_STREAM"}
+    assert len(known) == 8 and described == known | of_systemd
 
 
 def test_reload_applies_what_it_can(configured, fleet):

@@ -64,4 +64,17 @@ def user_is_made():
             yield f"no group: {made}"
 
 
-tap.run(firewalls_know_the_ports, completion_is_bash, user_is_made)
+def units_are_described():
+    """scenekeepd(8) describes every unit"""
+    manual = tap.read("src/man/scenekeepd.8")
+    for path in tap.source_files(".socket", ".slice", ".target", ".timer", ".socket.in", ".service.in"):
+        name = os.path.basename(path).removesuffix(".in")
+        # What a timer or a connection starts goes by the name of that; an instance by that of the default session.
+        name = re.sub(r"^(scenekeep-(?:backup|scrub|drill))@\.service$", r"\1@.timer", name)
+        name = re.sub(r"^scenekeep-metrics@\.service$", "scenekeep-metrics.socket", name)
+        name = re.sub(r"^(scenekeep|scenekeep-data|scenekeep-ttl)@\.", r"\1.", name)
+        if name.replace("@.timer", "@NAME.timer") not in manual:
+            yield f"{path}: {name} is not in src/man/scenekeepd.8"
+
+
+tap.run(firewalls_know_the_ports, completion_is_bash, user_is_made, units_are_described)
