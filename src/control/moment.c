@@ -110,7 +110,7 @@ static int load_entry(Moment *m)
         dependencies = copy_or_null(e.dependencies, e.dependencies_size);
         if (!uuid || !owner || !dependencies)
                 return -ENOMEM;
-        r = session_load_node(m->session, uuid, owner, dependencies, payload, &e.blob);
+        r = session_load_node(m->session, uuid, owner, dependencies, payload, &e.blob, e.changed_usec);
         m->n_damaged += r == 1;
         return r < 0 ? r : 1;
 }

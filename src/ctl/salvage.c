@@ -139,7 +139,8 @@ static int add_entry(Salvage *s, StoreSnapshot *snapshot, Session *session, Stor
         int r = make_entry(s, e, &entry);
 
         if (r == 0)
-                r = session_load_node(session, entry.uuid, entry.owner, entry.dependencies, entry.payload, NULL);
+                r = session_load_node(session, entry.uuid, entry.owner, entry.dependencies, entry.payload, NULL,
+                                      e->changed_usec);
         if (r == 0) {
                 e->dependencies = entry.dependencies->data;
                 e->dependencies_size = entry.dependencies->size;

@@ -82,7 +82,8 @@ static int load_node(Restore *r, const StoreEntry *entry)
                 return k;
         if (k < 0)
                 return 1;
-        return session_load_node(r->session, uuid, owner, dependencies, payload, &entry->blob);
+        return session_load_node(r->session, uuid, owner, dependencies, payload, &entry->blob,
+                                 entry->changed_usec);
 }
 
 static int note_damaged(Restore *r, const void *key, size_t key_size, const StoreLocation *blob)

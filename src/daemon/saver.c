@@ -89,6 +89,7 @@ static int add_node(void *userdata, SceneImage *image)
                 .owner_size = image->owner->size,
                 .dependencies = image->dependencies->data,
                 .dependencies_size = image->dependencies->size,
+                .changed_usec = image->changed,
         };
         if (!image->fold && image->location) {
                 entry.blob = *image->location;

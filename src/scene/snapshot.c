@@ -123,6 +123,7 @@ static int snapshot_emit(SceneSnapshot *sn, Node *n)
                 .owner = node_owner(s, n),
                 .dependencies = n->dependencies,
                 .node_id = node_id(n),
+                .changed = node_changed(n),
                 .version = n->version,
                 .payload = payload,
                 .location = in_log ? &location : NULL,

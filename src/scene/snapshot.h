@@ -18,6 +18,7 @@ typedef struct SceneImage {
         Bytes *owner;
         Bytes *dependencies;
         uint64_t node_id;
+        uint64_t changed;              /* node_changed() */
         uint64_t version;              /* for session_encoded(), when `fold` has been run */
         const StoreLocation *location; /* of the node's bytes in the log; with deltas, of those under them */
         Bytes *payload;                /* these bytes; NULL where they are only in the log */

@@ -9,21 +9,22 @@
 /* ---- nodes ---- */
 
 int session_load_node(Session *s, Bytes *uuid, Bytes *owner, Bytes *dependencies, Bytes *payload,
-                      const StoreLocation *location)
+                      const StoreLocation *location, uint64_t changed)
 {
         s->loading = true;
         if (!message_text_is_clean(uuid->data, uuid->size, SCENE_UUID_MAX) || owner->size == 0 ||
             owner->size > UINT8_MAX)
                 return 1;
         uint64_t hash = session_hash(s, uuid->data, uuid->size);
-        const uint64_t *wall = u64_map_find(&s->loaded_changes, hash);
+        const uint64_t *marked = u64_map_find(&s->loaded_changes, hash);
+        changed = MAX(changed, marked ? *marked : 0);
         Node *n;
-        int r = scene_put(s->scene, uuid->data, uuid->size, owner, dependencies, payload, wall ? *wall : 0, &n);
+        int r = scene_put(s->scene, uuid->data, uuid->size, owner, dependencies, payload, changed, &n);
         if (r < 0)
                 return r;
         if (location)
                 scene_set_location(s->scene, n, node_version(n), location, payload);
-        r = wall ? stale_note_changed(s, n) : 0;
+        r = stale_has_changed_since(n, s->changes_since) ? stale_note_changed(s, n) : 0;
         if (r < 0)
                 return r;
         const uint64_t *right = u64_map_find(&s->loaded_rights, hash);

@@ -17,10 +17,7 @@ struct SessionSave {
         uint64_t *rights; /* ids of the nodes to look at */
         size_t n_rights, i_right;
         uint64_t grave; /* number of the next one */
-        uint64_t since; /* what has changed from here on */
-        bool is_recent; /* and is known without a look at every node */
-        uint32_t slot;
-        Marks graves, changed, rights_changed;
+        Marks graves, rights_changed;
 };
 
 SessionSave *session_save_free(SessionSave *save)
@@ -30,7 +27,6 @@ SessionSave *session_save_free(SessionSave *save)
         value_unref(save->state);
         free(save->rights);
         marks_done(&save->graves);
-        marks_done(&save->changed);
         marks_done(&save->rights_changed);
         free(save);
         return NULL;
@@ -49,16 +45,6 @@ static int take_ids(const U64Map *map, uint64_t **ret, size_t *ret_n)
         return 0;
 }
 
-/* Back to what the user that is behind most has missed. */
-static uint64_t changes_wanted_since(const Session *s, uint64_t wall)
-{
-        uint64_t since = wall > DOUBT_WINDOW ? wall - DOUBT_WINDOW : 0;
-        for (size_t i = 0; i < s->n_users; i++)
-                if (s->users[i]->behind_since_wall != 0)
-                        since = MIN(since, s->users[i]->behind_since_wall);
-        return since;
-}
-
 int session_save_begin(Session *s, SessionTime t, SessionSave **ret)
 {
         if (s->init)
@@ -68,8 +54,6 @@ int session_save_begin(Session *s, SessionTime t, SessionSave **ret)
                 return -ENOMEM;
         save->session = s;
         save->grave = s->n_graves_dropped;
-        save->since = changes_wanted_since(s, t.wall);
-        save->is_recent = stale_knows_since(s, save->since);
         int r = state_save_head(s, t, &save->state);
         if (r >= 0)
                 r = take_ids(&s->recent_rights, &save->rights, &save->n_rights);
@@ -99,23 +83,6 @@ static int save_grave(SessionSave *save)
         return r < 0 ? r : 1;
 }
 
-static int save_change(SessionSave *save)
-{
-        const Session *s = save->session;
-        const Node *n;
-        if (save->is_recent) {
-                n = stale_next_change(s, &save->slot);
-                if (!n)
-                        return 0;
-        } else {
-                if (save->slot >= scene_n_slots(s->scene))
-                        return 0;
-                n = scene_at_slot(s->scene, save->slot++);
-        }
-        int r = n && stale_has_changed_since(n, save->since) ? save_node(&save->changed, n) : 0;
-        return r < 0 ? r : 1;
-}
-
 static int save_right(SessionSave *save)
 {
         if (save->i_right >= save->n_rights)
@@ -129,8 +96,6 @@ int session_save_step(SessionSave *save, size_t max)
 {
         for (; max > 0; max--) {
                 int r = save_grave(save);
-                if (r == 0)
-                        r = save_change(save);
                 if (r == 0)
                         r = save_right(save);
                 if (r <= 0)
@@ -150,7 +115,7 @@ static Value *take_value(Marks *m)
 int session_save_finish(SessionSave *save, Bytes **ret)
 {
         Value *state = answer_set(TAKE_PTR(save->state), "graves", take_value(&save->graves));
-        state = answer_set(state, "changes", take_value(&save->changed));
+        state = answer_set(state, "changes", value_bytes_new("", 0));
         save->state = answer_set(state, "rights", take_value(&save->rights_changed));
         return save->state ? pickle_write(save->state, SIZE_MAX, ret) : -ENOMEM;
 }

@@ -164,7 +164,7 @@ int session_encoded(Session *s, SessionTime t, uint64_t node_id, uint64_t versio
  * and the one after; Commits to nodes that are not known whole from after the gap are then left out. */
 int session_load_state(Session *s, Bytes *state);
 int session_load_node(Session *s, Bytes *uuid, Bytes *owner, Bytes *dependencies, Bytes *payload,
-                      const StoreLocation *location);
+                      const StoreLocation *location, uint64_t changed); /* wall time; 0: not known */
 int session_load_record(Session *s, const SessionRecord *record, uint64_t wall, const StoreLocation *location);
 int session_load_gap(Session *s);
 int session_load_done(Session *s, SessionTime t, EffectList *effects);

@@ -12,9 +12,9 @@
  *    'users': [[name, RECORD_USER meta, metadata pickle or None], ...],
  *    'graves': marks, 'changes': marks, 'rights': marks,
  *    and chat, tasks and absent users, see history-state.c}
- * Times are microseconds of CLOCK_REALTIME. Graves, changes and rights are those of the last minute, which clients that
- * come back may have missed; marks are bytes as in marks.h. Version 1 had lists of [uuid, wall] for the first two and
- * of uuids for the third.
+ * Times are microseconds of CLOCK_REALTIME. Graves and rights are those of the last minute, which clients that come back
+ * may have missed; marks are bytes as in marks.h. So were changes, before each node came with the time of its last one;
+ * they are still read. Version 1 had lists of [uuid, wall] for the first two and of uuids for the third.
  */
 
 #define STATE_VERSION 2

@@ -93,6 +93,9 @@ _Static_assert(sizeof(FormatRecord) == 104, "record header size");
 /* ---- "snapshots/NAME.snap", its twin, and ".base" ---- */
 
 #define FORMAT_MANIFEST_MAGIC "SKEEPSNP"
+/* In `compatible`: behind the header's fields, in its size, follow 32 bits for each entry: when the node was changed last, in
+ * seconds; 0: not known. */
+#define FORMAT_MANIFEST_TIMES 0x1u
 
 typedef struct FormatManifest {
         uint8_t magic[8];

@@ -187,7 +187,8 @@ int store_load_next_entry(StoreLoad *l, StoreEntry *ret)
 
         if (!l->set || l->next_entry >= l->set->n_entries)
                 return 0;
-        manifest_decode_entry(l->set->entries[l->next_entry++], SIZE_MAX, ret, &removed);
+        manifest_decode_entry(l->set->entries[l->next_entry], SIZE_MAX, ret, &removed);
+        ret->changed_usec = l->set->times[l->next_entry++] * UINT64_C(1000000);
         if (ret->blob.segment > 0 && store_refresh(l->store, &ret->blob) == -ENOENT)
                 ret->blob.segment = 0; /* StoreVerify and store_blob_get() say so in their turn */
         return 1;

@@ -87,6 +87,7 @@ ManifestSet *manifest_set_free(ManifestSet *set)
                         manifest_free(set->chain[i]);
                 free(set->chain);
                 pages_free(set->entries, set->n_allocated * sizeof(*set->entries));
+                pages_free(set->times, set->n_allocated * sizeof(*set->times));
                 free(set);
         }
         return NULL;
@@ -144,6 +145,15 @@ static KeySlot *keys_find(const Keys *keys, const StoreEntry *e)
         }
 }
 
+static uint32_t manifest_entry_time(const Manifest *m, uint64_t i)
+{
+        uint32_t seconds = 0;
+
+        if (m->times)
+                memcpy(&seconds, m->times + i * sizeof(seconds), sizeof(seconds));
+        return le32toh(seconds);
+}
+
 static int add_up(ManifestSet *set)
 {
         uint64_t n_total = 0;
@@ -153,13 +163,14 @@ static int add_up(ManifestSet *set)
                 n_total += set->chain[i]->header.entry_count;
         set->n_allocated = n_total + 1;
         set->entries = pages_new(set->n_allocated * sizeof(*set->entries));
-        if (!set->entries || keys_init(&keys, set->chain, set->n_chain) < 0)
+        set->times = pages_new(set->n_allocated * sizeof(*set->times));
+        if (!set->entries || !set->times || keys_init(&keys, set->chain, set->n_chain) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < set->n_chain; i++) {
                 const Manifest *m = set->chain[i];
                 uint64_t offset = 0;
 
-                while (offset < m->header.entries_size) {
+                for (uint64_t k = 0; offset < m->header.entries_size; k++) {
                         const uint8_t *p = m->entries + offset;
                         StoreEntry e;
                         bool removed;
@@ -172,6 +183,7 @@ static int add_up(ManifestSet *set)
                         slot->entry = p;
                         if (removed)
                                 continue;
+                        set->times[set->n_entries] = manifest_entry_time(m, k);
                         set->entries[set->n_entries++] = p;
                         set->payload_bytes += e.blob.size;
                 }

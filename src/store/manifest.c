@@ -192,6 +192,9 @@ static int parse(Manifest *m)
         m->user = m->reason + m->header.reason_size;
         m->state = (const uint8_t *)m->user + m->header.user_size;
         m->entries = m->state + m->header.state_size;
+        if (m->header.compatible & FORMAT_MANIFEST_TIMES &&
+            (m->header.header_size - sizeof(FormatManifest)) / sizeof(uint32_t) >= m->header.entry_count)
+                m->times = m->data + sizeof(FormatManifest);
         return entries_are_whole(m) ? 0 : -EUCLEAN;
 }
 
@@ -239,32 +242,34 @@ int manifest_read(Io *io, int dirfd, const char *name, Manifest **ret)
         return damaged ? -EUCLEAN : -ENOENT;
 }
 
-int manifest_write(Io *io, int dirfd, const char *name, const FormatManifest *header, const char *reason,
-                   const char *user, const Bytes *state, const void *entries, uint64_t *ret_size,
-                   uint8_t ret_digest[static STORE_DIGEST_SIZE])
+int manifest_write(Io *io, int dirfd, const char *name, const FormatManifest *header, const void *times,
+                   const char *reason, const char *user, const Bytes *state, const void *entries,
+                   uint64_t *ret_size, uint8_t ret_digest[static STORE_DIGEST_SIZE])
 {
         char twin[NAME_MAX], file[NAME_MAX];
         const char *names[] = { twin, file };
         FormatManifest h = *header;
-        struct iovec iov[6];
+        struct iovec iov[7];
         uint64_t size = 0;
         Digest *d;
 
         memcpy(h.magic, FORMAT_MANIFEST_MAGIC, sizeof(h.magic));
-        h.header_size = sizeof(h);
+        h.compatible = FORMAT_MANIFEST_TIMES;
+        h.header_size = (uint32_t)(sizeof(h) + h.entry_count * sizeof(uint32_t));
         h.reason_size = (uint32_t)strlen(reason);
         h.user_size = (uint32_t)strlen(user);
         h.state_size = state ? state->size : 0;
-        iov[1] = (struct iovec){ .iov_base = (void *)reason, .iov_len = h.reason_size };
-        iov[2] = (struct iovec){ .iov_base = (void *)user, .iov_len = h.user_size };
-        iov[3] = (struct iovec){ .iov_base = state ? (void *)state->data : NULL, .iov_len = h.state_size };
-        iov[4] = (struct iovec){ .iov_base = (void *)entries, .iov_len = h.entries_size };
-        iov[5] = (struct iovec){ .iov_base = ret_digest, .iov_len = DIGEST_SIZE };
+        iov[1] = (struct iovec){ .iov_base = (void *)times, .iov_len = h.header_size - sizeof(h) };
+        iov[2] = (struct iovec){ .iov_base = (void *)reason, .iov_len = h.reason_size };
+        iov[3] = (struct iovec){ .iov_base = (void *)user, .iov_len = h.user_size };
+        iov[4] = (struct iovec){ .iov_base = state ? (void *)state->data : NULL, .iov_len = h.state_size };
+        iov[5] = (struct iovec){ .iov_base = (void *)entries, .iov_len = h.entries_size };
+        iov[6] = (struct iovec){ .iov_base = ret_digest, .iov_len = DIGEST_SIZE };
         convert_header(&h); /* to little-endian: the same exchange of bytes */
         iov[0] = (struct iovec){ .iov_base = &h, .iov_len = sizeof(h) };
 
         d = digest_new();
-        for (unsigned i = 0; i < 5; i++) {
+        for (unsigned i = 0; i < ELEMENTSOF(iov) - 1; i++) {
                 digest_update(d, iov[i].iov_base, iov[i].iov_len);
                 size += iov[i].iov_len;
         }

@@ -29,6 +29,7 @@ typedef struct Manifest {
         const char *user;
         const uint8_t *state;
         const uint8_t *entries;
+        const uint8_t *times; /* 32 bits for each entry, little-endian; NULL: not told */
         uint8_t digest[STORE_DIGEST_SIZE];
 } Manifest;
 
@@ -55,10 +56,11 @@ Manifest *manifest_free(Manifest *m);
 DEFINE_CLEANUP(Manifest *, manifest_free)
 #define _cleanup_manifest_ _cleanup_(manifest_freep)
 
-/* Writes header (completed here), texts, state and entries to NAME.twin and NAME.snap, each atomically, with one sync of the folder. */
-int manifest_write(Io *io, int dirfd, const char *name, const FormatManifest *header, const char *reason,
-                   const char *user, const Bytes *state, const void *entries, uint64_t *ret_size,
-                   uint8_t ret_digest[static STORE_DIGEST_SIZE]);
+/* Writes header (completed here), times, texts, state and entries to NAME.twin and NAME.snap, each atomically, with one sync
+ * of the folder. `times` as in the file, one for each entry. */
+int manifest_write(Io *io, int dirfd, const char *name, const FormatManifest *header, const void *times,
+                   const char *reason, const char *user, const Bytes *state, const void *entries,
+                   uint64_t *ret_size, uint8_t ret_digest[static STORE_DIGEST_SIZE]);
 
 /* ---- entries ---- */
 
@@ -70,7 +72,7 @@ static inline size_t manifest_entry_size(const StoreEntry *e)
 
 void manifest_encode_entry(const StoreEntry *e, bool removed, uint8_t *buffer);
 void manifest_encode_location(const StoreLocation *location, uint8_t *entry);
-/* Decodes the entry at p; pointers lead into it. Returns its size, 0 if it does not fit in `size`. */
+/* Decodes the entry at p but for its time; pointers lead into it. Returns its size, 0 if it does not fit in `size`. */
 size_t manifest_decode_entry(const uint8_t *p, size_t size, StoreEntry *ret, bool *ret_removed);
 
 /* ---- what a chain amounts to ---- */
@@ -79,6 +81,7 @@ typedef struct ManifestSet {
         Manifest **chain; /* newest first */
         size_t n_chain;
         const uint8_t **entries; /* encoded, in the chain's buffers */
+        uint32_t *times;         /* of each, seconds; 0: not known */
         size_t n_entries;
         size_t n_allocated;
         uint64_t payload_bytes;

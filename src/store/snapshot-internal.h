@@ -37,6 +37,8 @@ struct StoreSnapshot {
         size_t entries_size;
         size_t entries_allocated;
         uint64_t n_entries;
+        uint32_t *times; /* of the entries, as in the file; pages */
+        size_t n_times_allocated;
         Materialise *materialise;
         size_t n_materialise;
         size_t n_materialise_allocated;

@@ -185,8 +185,8 @@ static int write_manifest(StoreSnapshot *sn)
         memcpy(header.store_id, s->id, sizeof(header.store_id));
         if (!sn->all)
                 memcpy(header.previous_digest, s->last_digest, sizeof(header.previous_digest));
-        r = manifest_write(s->io, s->snapshots_dirfd, sn->item.info.name, &header, sn->reason, sn->user,
-                           sn->state, sn->entries, &sn->manifest_bytes, sn->digest);
+        r = manifest_write(s->io, s->snapshots_dirfd, sn->item.info.name, &header, sn->times, sn->reason,
+                           sn->user, sn->state, sn->entries, &sn->manifest_bytes, sn->digest);
         if (r < 0)
                 return r;
         sn->item.info.manifest_bytes = sn->manifest_bytes;

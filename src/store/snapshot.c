@@ -22,6 +22,7 @@ static StoreSnapshot *snapshot_release(StoreSnapshot *sn)
         content_writer_done(&sn->writer);
         free(sn->materialise);
         pages_free(sn->entries, sn->entries_allocated);
+        pages_free(sn->times, sn->n_times_allocated * sizeof(*sn->times));
         bytes_unref(sn->state);
         store_snapshot_info_done(&sn->item.info);
         free(sn->reason);
@@ -78,7 +79,9 @@ int store_snapshot_begin(Store *s, const StoreSnapshotParameters *parameters, bo
         /* Pages that are not used cost nothing; moving many megabytes to where there is more room would hold up the loop. */
         sn->entries_allocated = parameters->node_count * ENTRY_SIZE_USUAL + 4096;
         sn->entries = pages_new(sn->entries_allocated);
-        if (!sn->reason || !sn->user || !sn->entries) {
+        sn->n_times_allocated = parameters->node_count + 64;
+        sn->times = pages_new(sn->n_times_allocated * sizeof(*sn->times));
+        if (!sn->reason || !sn->user || !sn->entries || !sn->times) {
                 snapshot_release(sn);
                 return -ENOMEM;
         }
@@ -102,7 +105,18 @@ static int add_entry(StoreSnapshot *sn, const StoreEntry *e, bool removed)
                 sn->entries = entries;
                 sn->entries_allocated = allocated;
         }
+        if (sn->n_entries == sn->n_times_allocated) {
+                size_t allocated = sn->n_times_allocated * 2;
+                uint32_t *times = pages_resize(sn->times, sn->n_times_allocated * sizeof(*times),
+                                               allocated * sizeof(*times));
+
+                if (!times)
+                        return -ENOMEM;
+                sn->times = times;
+                sn->n_times_allocated = allocated;
+        }
         manifest_encode_entry(e, removed, sn->entries + sn->entries_size);
+        sn->times[sn->n_entries] = htole32((uint32_t)(e->changed_usec / 1000000));
         sn->entries_size += n;
         sn->n_entries++;
         if (sn->all) {

@@ -95,6 +95,7 @@ typedef struct StoreEntry {
         const uint8_t *dependencies; /* opaque */
         size_t dependencies_size;
         StoreLocation blob;
+        uint64_t changed_usec; /* when the node was changed last, kept to the second; 0: not known */
 } StoreEntry;
 
 /* ---- opening ---- */

@@ -248,7 +248,7 @@ static int load_node(void *userdata, SceneImage *image)
                 if (scene_fold_run(image->fold, &payload) != 0)
                         return 0;
         }
-        return session_load_node(userdata, uuid, image->owner, image->dependencies, payload, NULL);
+        return session_load_node(userdata, uuid, image->owner, image->dependencies, payload, NULL, image->changed);
 }
 
 static void step_restart(Course *c)

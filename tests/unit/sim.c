@@ -598,6 +598,7 @@ static int take_node(void *userdata, SceneImage *image)
                 .uuid = bytes_new_copy(image->uuid, image->uuid_size),
                 .owner = bytes_ref(image->owner),
                 .dependencies = bytes_ref(image->dependencies),
+                .changed = image->changed,
         };
         if (image->fold)
                 assert_int_equal(scene_fold_run(image->fold, &e->payload), 0);
@@ -659,7 +660,8 @@ void sim_start(Sim *sim)
                 assert_int_equal(session_load_state(sim->session, sim->snapshot_state), 0);
         for (size_t i = 0; i < sim->n_entries; i++) {
                 struct SimEntry *e = &sim->entries[i];
-                assert_int_equal(session_load_node(sim->session, e->uuid, e->owner, e->dependencies, e->payload, NULL), 0);
+                assert_int_equal(session_load_node(sim->session, e->uuid, e->owner, e->dependencies, e->payload, NULL,
+                                                   e->changed), 0);
         }
         for (size_t i = 0; i < sim->n_records; i++)
                 assert_int_equal(session_load_record(sim->session, &sim->records[i].record, sim->records[i].wall, NULL), 0);

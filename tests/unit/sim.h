@@ -93,6 +93,7 @@ typedef struct Sim {
         Bytes *snapshot_state;
         struct SimEntry {
                 Bytes *uuid, *owner, *dependencies, *payload;
+                uint64_t changed;
         } *entries;
         size_t n_entries;
 

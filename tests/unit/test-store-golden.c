@@ -30,7 +30,8 @@ static const char v1_newest[] =
         "9 kind 2 by bob key 33333333-0000-4000-8000-000000000000 meta refused 3:bad\n"
         "10 kind 6 by ana key ana meta table -\n";
 
-static void test_version_1(void **state)
+/* The version as it came first, and later additions to it that it does not mind. */
+static void check_version_1(const char *name)
 {
         Fixture f;
         StoreSnapshotInfo info;
@@ -39,7 +40,7 @@ static void test_version_1(void **state)
         unsigned n = 0, n_refused = 0, n_references = 0, n_state = 0;
 
         for (unsigned read_only = 0; read_only < 2; read_only++) {
-                open_golden(&f, "store-v1", read_only ? STORE_OPEN_READ_ONLY : STORE_OPEN_ADOPT_COPY);
+                open_golden(&f, name, read_only ? STORE_OPEN_READ_ONLY : STORE_OPEN_ADOPT_COPY);
                 {
                         _cleanup_free_ char *text = fixture_dump(&f, NULL);
 
@@ -82,6 +83,50 @@ static void test_version_1(void **state)
         fixture_done(&f);
 }
 
+static void test_version_1(void **state)
+{
+        check_version_1("store-v1");
+        check_version_1("store-v1-times");
+}
+
+/* When the node of this key was changed last, as far as the store knows. */
+static uint64_t time_of(const char *name, const char *snapshot, const char *key)
+{
+        StorePoint point = { .snapshot = snapshot };
+        uint64_t changed = UINT64_MAX;
+        Fixture f;
+        StoreLoad *l;
+        StoreEntry e;
+
+        open_golden(&f, name, STORE_OPEN_READ_ONLY);
+        assert_int_equal(store_load_begin(f.store, &point, &l), 0);
+        while (store_load_next_entry(l, &e) == 1)
+                if (e.key_size == strlen(key) && memcmp(e.key, key, e.key_size) == 0)
+                        changed = e.changed_usec;
+        store_load_free(l);
+        fixture_done(&f);
+        return changed;
+}
+
+static const char light[] = "11111111-0000-4000-8000-000000000000",
+                  mesh[] = "22222222-0000-4000-8000-000000000000",
+                  scene[] = "33333333-0000-4000-8000-000000000000",
+                  image[] = "44444444-0000-4000-8000-000000000000";
+
+#define GOLDEN_TIME UINT64_C(1795443200)
+
+static void test_times(void **state)
+{
+        assert_int_equal(time_of("store-v1", "latest", light), 0);
+        assert_int_equal(time_of("store-v1-times", "1", light), GOLDEN_TIME * 1000000);
+        assert_int_equal(time_of("store-v1-times", "1", mesh), (GOLDEN_TIME + 1) * 1000000);
+        /* The second one builds on the first, and has changed all nodes that it still has. */
+        assert_int_equal(time_of("store-v1-times", "latest", light), (GOLDEN_TIME + 3) * 1000000);
+        assert_int_equal(time_of("store-v1-times", "latest", mesh), UINT64_MAX);
+        assert_int_equal(time_of("store-v1-times", "latest", scene), (GOLDEN_TIME + 4) * 1000000);
+        assert_int_equal(time_of("store-v1-times", "latest", image), (GOLDEN_TIME + 5) * 1000000);
+}
+
 /* ---- making one ---- */
 
 static void append(Store *s, uint16_t kind, uint16_t flags, const char *author, const char *key,
@@ -96,6 +141,8 @@ static void append(Store *s, uint16_t kind, uint16_t flags, const char *author, 
         assert_int_equal(store_append(s, &record, NULL, at), 0);
 }
 
+static uint64_t golden_time = GOLDEN_TIME;
+
 static StoreEntry entry(const char *key, const char *owner, const StoreLocation *at)
 {
         StoreEntry e = {
@@ -105,6 +152,7 @@ static StoreEntry entry(const char *key, const char *owner, const StoreLocation 
 
         if (at)
                 e.blob = *at;
+        e.changed_usec = golden_time++ * 1000000 + 999999; /* kept to the second */
         return e;
 }
 
@@ -120,11 +168,6 @@ static uint64_t golden_now(void)
 {
         return golden_clock++;
 }
-
-static const char light[] = "11111111-0000-4000-8000-000000000000",
-                  mesh[] = "22222222-0000-4000-8000-000000000000",
-                  scene[] = "33333333-0000-4000-8000-000000000000",
-                  image[] = "44444444-0000-4000-8000-000000000000";
 
 static int make_state(void *userdata, Bytes **ret)
 {
@@ -201,6 +244,7 @@ int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_version_1),
+                cmocka_unit_test(test_times),
         };
 
         if (argc == 3 && strcmp(argv[1], "make") == 0) {
