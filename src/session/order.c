@@ -14,6 +14,7 @@
 static int order_pad(Session *s, const User *u)
 {
         unsigned n = pace_lacks(u->pace, s->now.now, MAX(u->data_heard, u->command_heard));
+        pace_note_ordered(u->pace);
         if (n == 0)
                 return 0;
         _cleanup_frames_ Frames *frames = NULL;

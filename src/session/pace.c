@@ -21,11 +21,21 @@ void pace_note_data(Pace *p, uint64_t now)
 {
         advance(p, now / USEC_PER_SEC);
         p->second[p->newest % PACE_SECONDS].n_data++;
+        p->n_since++;
 }
 
 void pace_note_found(Pace *p, uint64_t now)
 {
         p->found = now;
+        p->ordered = false;
+        for (unsigned i = 0; i < PACE_SECONDS; i++)
+                p->second[i].n_commands = 0;
+}
+
+void pace_note_ordered(Pace *p)
+{
+        p->ordered = true;
+        p->n_since = 0;
 }
 
 void pace_doubt(Pace *p, uint64_t now)
@@ -34,6 +44,7 @@ void pace_doubt(Pace *p, uint64_t now)
         /* As much as is made up for at most: what is known of besides adds nothing to it. */
         memset(p->second, 0, sizeof p->second);
         p->second[p->newest % PACE_SECONDS].n_data = PACE_MAX;
+        p->ordered = false;
 }
 
 void pace_note_command(Pace *p, uint64_t now)
@@ -58,5 +69,7 @@ unsigned pace_lacks(const Pace *p, uint64_t now, uint64_t heard)
                 if (i == 0)
                         break;
         }
+        if (p->ordered)
+                most = MIN(most, (int64_t)p->n_since);
         return (unsigned)MIN(most, (int64_t)PACE_MAX);
 }

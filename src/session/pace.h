@@ -7,9 +7,12 @@
  * connections, and it handles one message of each per turn. While Blender is
  * busy (a render, a large import) both pile up there, and nothing tells the
  * server. A command that has as many others before it as there is data is
- * handled after that, however long the client has read nothing.
+ * handled after that, however long the client has read nothing. Once there is
+ * one, it stands for all that went before it, and the next needs as many others
+ * in between as there is data since.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/clock.h"
@@ -24,6 +27,8 @@
 typedef struct Pace {
         uint64_t newest; /* second, CLOCK_MONOTONIC */
         uint64_t found;  /* when its connection was found again; 0: it has not been */
+        bool ordered;    /* there is a command that is handled after all data but the last n_since */
+        uint32_t n_since;
         struct {
                 uint32_t n_data, n_commands;
         } second[PACE_SECONDS]; /* of newest at newest % PACE_SECONDS */
@@ -33,7 +38,11 @@ typedef struct Pace {
 void pace_note_data(Pace *p, uint64_t now);
 void pace_note_command(Pace *p, uint64_t now);
 
-/* A connection of the client was found again: what comes over it first the client may have said long ago. */
+/* Enough commands have been sent: the next is handled after all data. */
+void pace_note_ordered(Pace *p);
+
+/* A connection of the client was found again: commands that were sent may be lost, and what comes over it first the client
+ * may have said long ago. */
 void pace_note_found(Pace *p, uint64_t now);
 
 /* Nobody knows how much data was sent before. */

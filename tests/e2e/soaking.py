@@ -5,6 +5,7 @@ are slow, a server that is asked to leave and killed. Now and then, and at the e
 The server is restarted in the first half only: of the second half its memory is measured, which must not grow.
 """
 
+import re
 import signal
 import time
 
@@ -214,6 +215,11 @@ class Soak:
             self.fleet.pump(5)
             self.look()
 
+    def story(self, user):
+        """What the server has logged about a user, and its starts."""
+        wanted = re.compile(rf"\b{user.name}\b|Serving session|session is stopped")
+        return "\n".join(line for line in self.server.log().splitlines() if wanted.search(line))
+
     def look(self):
         """Nobody may be thrown out who has not done anything to deserve it."""
         self.resume()
@@ -224,8 +230,10 @@ class Soak:
             if user.state != "left":
                 continue
             slow = type(user.reason) is dict and "too slow" in user.reason.get("reason", "")
+            # What it was told may have been lost with the server that told it.
+            slow = slow or self.server.logged(f"{user.name} has left: your connection is too slow")
             interrupted = self.since_restart.get(user) and user.reason != "Server lost"
-            assert slow or interrupted, f"thrown out: {user.describe()}\n{self.server.tail()}"
+            assert slow or interrupted, f"thrown out: {user.describe()}\n{self.story(user)}"
             self.count("dropped as too slow" if slow else "turned away in a join")
             user.close()
             self.part(user)

@@ -49,6 +49,27 @@ static void test_doubt_does_not_add_up(void **state)
         assert_int_equal(pace_lacks(&p, START + 2 * USEC_PER_SEC, 0), 1);
 }
 
+/* Several Deletes at once after a doubt: what went before the first goes before all of them. */
+static void test_what_is_ordered_once_stays_so(void **state)
+{
+        Pace p = {};
+        pace_doubt(&p, START);
+        assert_int_equal(pace_lacks(&p, START, 0), PACE_MAX);
+        for (unsigned i = 0; i < PACE_MAX; i++)
+                pace_note_command(&p, START);
+        pace_note_ordered(&p);
+        assert_int_equal(pace_lacks(&p, START, 0), 0);
+        pace_note_data(&p, START);
+        pace_note_data(&p, START);
+        assert_int_equal(pace_lacks(&p, START, 0), 2);
+        /* They may be lost, or there may be data that nobody knows of. */
+        pace_note_found(&p, START);
+        assert_int_equal(pace_lacks(&p, START, 0), PACE_MAX);
+        pace_note_ordered(&p);
+        pace_doubt(&p, START + USEC_PER_SEC);
+        assert_int_equal(pace_lacks(&p, START + USEC_PER_SEC, 0), PACE_MAX);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -56,6 +77,7 @@ int main(void)
                 cmocka_unit_test(test_who_speaks_is_not_busy),
                 cmocka_unit_test(test_old_news_prove_nothing),
                 cmocka_unit_test(test_doubt_does_not_add_up),
+                cmocka_unit_test(test_what_is_ordered_once_stays_so),
         };
         return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
 }
