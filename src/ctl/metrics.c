@@ -38,6 +38,7 @@ static const Metric metrics[] = {
         {"scenekeep_logins", "counter", NULL, "logins", "Users who came in"},
         {"scenekeep_failed_logins", "counter", NULL, "failed_logins", "Logins refused"},
         {"scenekeep_joins", "counter", NULL, "joins", "Scenes fetched whole by a client"},
+        {"scenekeep_held_back", "counter", NULL, "held_back", "Times that a user sent too much and was read from more slowly"},
         {"scenekeep_restarts_survived", "counter", NULL, "restarts_survived", "Starts of the daemon that the session has lived through"},
         {"scenekeep_restart_users", "gauge", NULL, "restart_users", "Users who were there when the last process ended"},
         {"scenekeep_restart_users_kept", "gauge", NULL, "restart_users_kept", "Users of these who came back by themselves"},

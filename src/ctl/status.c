@@ -54,7 +54,8 @@ static int print_users(const Ctl *ctl, json_object *users)
 
                 table_row(t);
                 table_cell(t, "%s%s", answer_text_of(u, "name"), answer_bool(u, "admin") ? " (admin)" : "");
-                table_cell(t, "%s%s", answer_text_of(u, "status"), answer_bool(u, "behind") ? ", behind" : "");
+                table_cell(t, "%s%s%s", answer_text_of(u, "status"), answer_bool(u, "behind") ? ", behind" : "",
+                           answer_bool(u, "held_back") ? ", held back" : "");
                 table_cell(t, "%s", answer_text_of(u, "address"));
                 table_cell(t, "%llu ms", (unsigned long long)answer_int(u, "latency_msec"));
                 table_cell(t, "%llu", (unsigned long long)answer_int(u, "updates"));

@@ -62,7 +62,8 @@ typedef struct Config {
         uint64_t max_client_backlog; /* bytes waiting for one slow client */
         uint64_t join_ahead;         /* bytes sent to a joining client before it asks for them; 0: a node a round trip */
         uint64_t backlog_timeout;   /* over its backlog for longer than this, a client is told and dropped */
-        uint64_t min_free_space;    /* bytes of the disk; with less, a user who fills it is dropped; 0: off */
+        uint64_t max_client_rate, max_client_messages; /* a second, of one client on one channel; 0: any */
+        uint64_t min_free_space;    /* bytes of the disk; with less, a user who fills it is slowed down; 0: off */
         uint64_t pickle_max_depth, pickle_max_values, pickle_max_memo;
         uint64_t failed_login_limit;  /* failed logins or malformed messages per address within ban_time; 0: any */
         uint64_t ban_time;

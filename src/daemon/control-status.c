@@ -87,6 +87,8 @@ static json_object *user_json(const Manager *m, const SessionUserInfo *u)
         add_int(o, "locked_nodes", u->n_locked);
         add_int(o, "backlog_bytes", peer.queued + peer.outstanding);
         add_int(o, "sent_bytes", peer.bytes_sent);
+        add_bool(o, "held_back", u->held);
+        add_int(o, "held_back_usec", u->held_usec);
         return o;
 }
 
@@ -217,6 +219,7 @@ json_object *control_status(const ManagerControl *c)
         add_int(o, "logins", s.n_logins);
         add_int(o, "failed_logins", s.n_failed_logins);
         add_int(o, "joins", s.n_joins);
+        add_int(o, "held_back", s.n_held);
         add_int(o, "restarts_survived", m->restarts.n_survived);
         add_int(o, "restart_users", s.n_expected);
         add_int(o, "restart_users_kept", s.n_kept);

@@ -3,9 +3,12 @@
 
 /*
  * Keeps one user from filling the disk for everybody. What a user sends is
- * never refused for want of space, since that would be an update lost; but
- * when less than min_free_space is left, the one who has sent most of what
- * came lately is told why and let go, and the rest is kept for the others.
+ * never refused for want of space, since that would be an update lost. But the
+ * nearer the disk is to min_free_space, the less one user may send a second,
+ * down to what editing takes; TCP holds back whoever wants to send more, be it
+ * a flood or the scene that a session begins with, until there is space again.
+ * If what is left shrinks to half of min_free_space in spite of that, the user
+ * who has sent most of what came lately is told why and let go.
  */
 
 #include "daemon/manager-internal.h"

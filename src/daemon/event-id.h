@@ -47,6 +47,8 @@
 #define EVENT_USER_BEHIND "08a84e074f384500bdbe1679134fbd9d"
 /* A slow client has everything again; SCENEKEEP_USER= */
 #define EVENT_USER_CAUGHT_UP "0fa92a443d614a6ea171f43111bd31aa"
+/* Sends more than it may, and is read from more slowly; SCENEKEEP_USER=, SCENEKEEP_ADDRESS= */
+#define EVENT_USER_HELD_BACK "7c8d8b20630a438982885a2ebee11464"
 /* SCENEKEEP_USER=, SCENEKEEP_ADMIN= */
 #define EVENT_USER_KICKED "c7b3289a01ef471fb37e30aa3e152763"
 /* Over its backlog for too long, was told and dropped; SCENEKEEP_USER=, SCENEKEEP_ADDRESS=, SCENEKEEP_BYTES= */

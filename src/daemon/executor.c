@@ -270,6 +270,9 @@ static int carry_out(Executor *e, Effect *effect)
                 if (net_penalise(e->net, effect->penalty.address, effect->penalty.weight) > 0)
                         e->funcs.banned(e->funcs.userdata, effect->penalty.address);
                 return 0;
+        case EFFECT_HOLD:
+                net_hold(e->net, &effect->hold.peer, effect->hold.channel, effect->hold.until);
+                return 0;
         case EFFECT_JOURNAL:
                 return 0; /* done before */
         }

@@ -65,7 +65,7 @@ size_t intake_bytes(const Intake *i)
         return i->bytes;
 }
 
-static bool has_from(const Intake *i, const RoutingId *peer)
+bool intake_has(const Intake *i, const RoutingId *peer)
 {
         for (const IntakeItem *item = i->first; item; item = item->next)
                 if (routing_id_equal(&item->from, peer))
@@ -112,7 +112,7 @@ int intake_message(Intake *i, Channel channel, const RoutingId *from, const char
         size_t bytes = 0;
         for (size_t k = 0; k < MIN(n_frames, (size_t)FRAMES_MAX); k++)
                 bytes += frames[k]->size;
-        if (channel == CHANNEL_TTL || (bytes <= DIRECT_BYTES && !has_from(i, from)))
+        if (channel == CHANNEL_TTL || (bytes <= DIRECT_BYTES && !intake_has(i, from)))
                 return 0;
         IntakeItem *item = calloc(1, sizeof *item);
         if (!item)

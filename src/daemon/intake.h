@@ -32,4 +32,7 @@ int intake_message(Intake *i, Channel channel, const RoutingId *from, const char
 /* Waits until everything has been handed to the session. */
 void intake_finish(Intake *i);
 
+/* Is something of this peer in it? */
+bool intake_has(const Intake *i, const RoutingId *peer);
+
 size_t intake_bytes(const Intake *i); /* that the messages in it take */

@@ -27,6 +27,7 @@ void manager_session_config(const Config *c, SessionConfig *ret)
                 .graph_cache_bytes = c->graph_cache,
                 /* What is sent ahead counts as commands, of which twice the backlog ends the connection. */
                 .join_ahead_bytes = MIN(c->join_ahead, c->max_client_backlog / 2),
+                .rate = { .bytes = c->max_client_rate, .messages = c->max_client_messages },
                 .pickle_limits = {
                         .max_size = c->max_message_size,
                         .max_depth = (uint32_t)c->pickle_max_depth,

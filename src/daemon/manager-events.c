@@ -9,6 +9,7 @@
 /* So much may wait for the disk, and to be checked, before clients are held back by TCP. The latter has room for a few of
  * the largest nodes, or one of them would hold back everybody. */
 #define HELD_BYTES_MAX (64u << 20)
+#define HELD_BYTES_BUSY (8u << 20) /* with more than this, those have to wait first who send most */
 #define INTAKE_BYTES_MAX (256u << 20)
 
 /* A turn with more than this to send ends early, so that the limits of outboxes see it before it has grown. */
@@ -18,6 +19,8 @@ static void hold_reading(Manager *m)
 {
         size_t held = executor_held_bytes(m->executor), incoming = intake_bytes(m->intake);
         bool behind = store_is_behind(m->store);
+        m->disk_busy = behind || held > (m->disk_busy ? HELD_BYTES_BUSY / 2 : HELD_BYTES_BUSY);
+        session_set_disk(m->session, m->disk_busy, m->guard.rate);
         if (!m->reading_held && (behind || held > HELD_BYTES_MAX || incoming > INTAKE_BYTES_MAX)) {
                 m->reading_held = true;
                 net_pause_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);

@@ -68,9 +68,11 @@ struct Manager {
         uint64_t idle_since; /* CLOCK_MONOTONIC; 0: somebody is there */
         bool own_password; /* none is configured: the admin password is the server's own */
         bool reading_held;   /* too much waits for the disk */
+        bool disk_busy;      /* and so much that those who send most have to wait */
         struct {
                 uint64_t received, next_look; /* bytes: when the disk was looked at last, and after how many more again */
                 bool is_low;
+                uint64_t rate; /* bytes a second that one user may send; 0: as configured */
         } guard; /* see disk-guard.h */
 };
 

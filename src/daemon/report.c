@@ -37,6 +37,7 @@ static const EventName session_events[_SESSION_EVENT_MAX] = {
         [SESSION_EVENT_DIVERGED] = { EVENT_UPDATE_REFUSED, true },
         [SESSION_EVENT_BEHIND] = { EVENT_USER_BEHIND, true },
         [SESSION_EVENT_CAUGHT_UP] = { EVENT_USER_CAUGHT_UP, true },
+        [SESSION_EVENT_HELD] = { EVENT_USER_HELD_BACK, true },
 };
 
 static const int priorities[] = {

@@ -49,6 +49,9 @@ struct Connection {
         RoutingId id;
         uint64_t n_delivered; /* bytes of whole messages handed on */
         uint64_t arrived;     /* all bytes sent on it so far, when looked at last; UINT64_MAX: not known */
+        int window;           /* what the kernel had for it before it was bounded; 0: it is not */
+        uint64_t held_until;  /* CLOCK_MONOTONIC; 0: it is not held back */
+        uint64_t narrow_until;
         Connection *next_lost;
 };
 
@@ -80,6 +83,10 @@ void connection_table_remove(ConnectionTable *t, Connection *c);
 
 /* Is the descriptor still the socket that was accepted? */
 bool connection_is_alive(const Connection *c);
+
+/* Bounds what the other side may send without being read (TCP_WINDOW_CLAMP, tcp(7)); what it was allowed before may still
+ * come. Bytes; the kernel has a minimum of about a thousand. 0: as before it was bounded. */
+void connection_bound_window(Connection *c, int bytes);
 
 /* Ends the connection for both sides; libzmq then finds it ended and closes it. */
 void connection_shut_down(Connection *c);

@@ -47,8 +47,8 @@ struct Net {
         ConnectionTable connections;
         AddressTable *addresses;
         PeerTable peers;
-        sd_event_source *zap_source, *wake_source, *retry_source, *sweep_source, *post_source;
-        bool post_armed, retry_armed, sweep_armed;
+        sd_event_source *zap_source, *wake_source, *retry_source, *sweep_source, *hold_source, *post_source;
+        bool post_armed, retry_armed, sweep_armed, hold_armed;
         SilentAddresses silent;
         bool has_laden; /* some outbox is, or was not long ago */
         unsigned depth; /* of calls from the loop */
@@ -73,6 +73,7 @@ void net_leave(Net *n);
 void net_arm_post(Net *n);
 void net_arm_retry(Net *n);
 void net_arm_sweep(Net *n);
+void net_arm_hold(Net *n);
 
 /* net-listen.c: makes, configures, binds the sockets. Returns 0 or -errno with *ret_error. */
 int net_listen(Net *n, const NetConfig *config, char **ret_error);
@@ -102,6 +103,9 @@ void net_wake(Net *n);
 /* Lets go of closing peers that have nothing left to send, or whose time is over; true when some remain. */
 bool net_reap(Net *n, uint64_t now);
 bool net_needs_retry(const Net *n);
+
+/* net-hold.c: lets those go on whose time is over; true when some remain. */
+bool net_hold_check(Net *n);
 
 /* net-delivery.c */
 /* Bulk data has been handed to libzmq or to the outbox; true when that has made the outbox laden. */

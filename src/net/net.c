@@ -21,6 +21,8 @@
 #define ZAP_BUDGET 64
 #define RETRY_INTERVAL (30 * 1000)
 #define RETRY_ACCURACY 5000
+#define HOLD_INTERVAL 20000
+#define HOLD_ACCURACY 5000
 #define SWEEP_INTERVAL 1000000
 #define SWEEP_ACCURACY 250000
 
@@ -113,6 +115,11 @@ void net_arm_sweep(Net *n)
         arm_timer(n->sweep_source, &n->sweep_armed, SWEEP_INTERVAL);
 }
 
+void net_arm_hold(Net *n)
+{
+        arm_timer(n->hold_source, &n->hold_armed, HOLD_INTERVAL);
+}
+
 static int run_turn(NetChannel *c)
 {
         int r = net_channel_turn(c, false, NULL);
@@ -200,6 +207,15 @@ static int on_sweep(sd_event_source *s, uint64_t usec, void *userdata)
         return 0;
 }
 
+static int on_hold(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        Net *n = userdata;
+        n->hold_armed = false;
+        if (net_hold_check(n))
+                net_arm_hold(n);
+        return 0;
+}
+
 static int add_timer(Net *n, sd_event_source **ret, uint64_t accuracy, sd_event_time_handler_t handler)
 {
         int r = sd_event_add_time(n->event, ret, CLOCK_MONOTONIC, UINT64_MAX, accuracy, handler, n);
@@ -234,6 +250,8 @@ static int add_sources(Net *n)
                 r = add_timer(n, &n->retry_source, RETRY_ACCURACY, on_retry);
         if (r >= 0)
                 r = add_timer(n, &n->sweep_source, SWEEP_ACCURACY, on_sweep);
+        if (r >= 0)
+                r = add_timer(n, &n->hold_source, HOLD_ACCURACY, on_hold);
         if (r >= 0)
                 r = sd_event_add_defer(n->event, &n->post_source, on_post, n);
         n->post_armed = r >= 0; /* a fresh defer source is armed */
@@ -332,6 +350,7 @@ Net *net_free(Net *n)
         sd_event_source_disable_unref(n->post_source);
         sd_event_source_disable_unref(n->retry_source);
         sd_event_source_disable_unref(n->sweep_source);
+        sd_event_source_disable_unref(n->hold_source);
         sd_event_source_disable_unref(n->wake_source);
         sd_event_source_disable_unref(n->zap_source);
         flight_cache_clear(&n->cache);

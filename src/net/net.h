@@ -178,6 +178,10 @@ int net_send(Net *n, const RoutingId *to, Channel channel, SendClass class, Fram
 void net_pause_reading(Net *n, unsigned channels);
 void net_resume_reading(Net *n, unsigned channels);
 
+/* Takes nothing more from an open peer on this channel until that CLOCK_MONOTONIC time, microseconds: TCP holds it back.
+ * What has arrived already is still handed on. Nothing where its connection is not known. */
+void net_hold(Net *n, const RoutingId *peer, Channel channel, uint64_t until);
+
 /* For shutdown, after net_pause_reading(): hands everything queued for connected peers to the kernel, for at most
  * timeout_usec; runs without the loop, and calls no callback. Returns the number of bytes left over. */
 size_t net_flush(Net *n, uint64_t timeout_usec);

@@ -29,6 +29,7 @@ static void effect_done(Effect *e)
                 break;
         case EFFECT_OPEN:
         case EFFECT_CLOSE:
+        case EFFECT_HOLD:
                 break;
         }
 }

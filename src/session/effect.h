@@ -25,6 +25,7 @@ typedef enum EffectKind {
         EFFECT_ENCODE,  /* encode this node's bytes anew in the background, then session_encoded(), always */
         EFFECT_LOG,
         EFFECT_PENALTY, /* malformed traffic or a failed login: count it against the peer's address */
+        EFFECT_HOLD,    /* the peer sends more than it may: take nothing more from it on this channel for a while */
 } EffectKind;
 
 /* How an outbox treats a message when its receiver is slow. */
@@ -66,6 +67,7 @@ typedef enum SessionEvent {
         SESSION_EVENT_DIVERGED,
         SESSION_EVENT_BEHIND,
         SESSION_EVENT_CAUGHT_UP,
+        SESSION_EVENT_HELD,
         _SESSION_EVENT_MAX,
 } SessionEvent;
 
@@ -111,6 +113,11 @@ typedef struct Effect {
                         char *address; /* owned */
                         unsigned weight;
                 } penalty;
+                struct {
+                        RoutingId peer;
+                        Channel channel;
+                        uint64_t until; /* CLOCK_MONOTONIC, microseconds */
+                } hold;
         };
 } Effect;
 

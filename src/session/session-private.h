@@ -201,6 +201,9 @@ struct Session {
         U64Map loaded_whole;   /* ids of nodes that have come whole since */
 
         uint64_t bytes_received;
+        bool disk_busy;      /* see session_set_disk() */
+        uint64_t disk_rate;
+        uint64_t n_held;
         uint64_t n_updates, n_refused, n_malformed, n_diverged, n_logins, n_failed_logins, n_joins;
         size_t n_expected, n_kept;
 
@@ -293,6 +296,12 @@ bool session_has_scene(const Session *s);  /* running, with nodes */
 int session_malformed(Session *s, const User *u, const char *address, const char *reason);
 /* The same for one that is well-formed but not allowed; not penalised where an honest client can come to send it. */
 int session_forbidden(Session *s, User *u, const char *reason, bool honest);
+
+/* ---- charge.c ---- */
+
+/* What a user sends is charged to it; one who sends too much is held back. */
+int charge_message(Session *s, User *u, Channel channel, Bytes *const *frames, size_t n_frames);
+bool charge_holds(const Session *s, const User *u); /* now */
 
 /* ---- login.c ---- */
 

@@ -293,44 +293,6 @@ static int session_command(Session *s, User *u, const RoutingId *from, const cha
         }
 }
 
-/* What a record takes beside what was sent. */
-#define RECORD_OVERHEAD 256u
-
-static void session_count_received(Session *s, User *u, Bytes *const *frames, size_t n_frames)
-{
-        uint64_t bytes = RECORD_OVERHEAD;
-        for (size_t i = 0; i < MIN(n_frames, (size_t)FRAMES_MAX); i++)
-                bytes += frames[i]->size;
-        s->bytes_received += bytes;
-        user_add_received(u, s->now.now, bytes);
-}
-
-uint64_t session_bytes_received(const Session *s)
-{
-        return s->bytes_received;
-}
-
-bool session_heaviest(const Session *s, SessionTime t, SessionHeaviest *ret)
-{
-        const User *heaviest = NULL;
-        uint64_t most = 0, sum = 0;
-        for (size_t i = 0; i < s->n_users; i++) {
-                uint64_t bytes = user_received(s->users[i], t.now);
-                sum += bytes;
-                if (bytes <= most)
-                        continue;
-                most = bytes;
-                heaviest = s->users[i];
-        }
-        if (!heaviest)
-                return false;
-        *ret = (SessionHeaviest){
-                .id = heaviest->id, .name = (const char *)heaviest->name->data, .address = heaviest->address ?: "",
-                .bytes = most, .others = sum - most,
-        };
-        return true;
-}
-
 int session_take(Session *s, Channel channel, const RoutingId *from, User *u, const char *address, int parsed,
                  const char *reason, Message *m, Bytes *const *frames, size_t n_frames)
 {
@@ -354,9 +316,9 @@ int session_greet(Session *s, Channel channel, const RoutingId *from, User *u, c
         if (s->loading)
                 return 1;
         if (u) {
-                session_count_received(s, u, frames, n_frames);
                 user_set_address(u, address);
-                return presence_heard(s, u, channel);
+                int r = charge_message(s, u, channel, frames, n_frames);
+                return r < 0 ? r : presence_heard(s, u, channel);
         }
         const Guest *guest = guest_find(s, from);
         return guest && guest->left &&
@@ -610,6 +572,7 @@ void session_get_status(const Session *s, SessionStatus *ret)
                 .n_logins = s->n_logins,
                 .n_failed_logins = s->n_failed_logins,
                 .n_joins = s->n_joins,
+                .n_held = s->n_held,
                 .n_expected = s->n_expected,
                 .n_kept = s->n_kept,
         };
@@ -646,6 +609,8 @@ int session_get_user(const Session *s, size_t i, SessionUserInfo *ret)
                 .n_updates = u->n_updates,
                 .n_refused = u->n_refused,
                 .n_locked = scene_n_owned(s->scene, u->name->data, u->name->size),
+                .held = charge_holds(s, u),
+                .held_usec = u->held_usec,
         };
         return 0;
 }

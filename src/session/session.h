@@ -14,6 +14,7 @@
 
 #include "pickle/scanner.h"
 #include "scene/scene.h"
+#include "session/budget.h"
 #include "session/chat-log.h"
 #include "session/effect.h"
 #include "session/task-board.h"
@@ -32,6 +33,7 @@ typedef struct SessionConfig {
         size_t chat_history;           /* messages told to those who join; 0: chat is passed on and not kept */
         size_t graph_cache_bytes;
         size_t join_ahead_bytes;       /* nodes sent to a joining client before it asks; 0: one node a round trip */
+        BudgetRate rate;               /* of one client on each of command and data */
         PickleLimits pickle_limits;
 } SessionConfig;
 
@@ -192,15 +194,22 @@ typedef struct SessionStatus {
         uint64_t payload_bytes;
         uint64_t n_updates, n_refused, n_malformed, n_diverged, n_logins, n_failed_logins;
         uint64_t n_joins;        /* of a scene, to its last node */
+        uint64_t n_held;         /* times that a user was held back */
         size_t n_expected, n_kept; /* users there when the process before ended; of them, those who are or were back */
 } SessionStatus;
 void session_get_status(const Session *s, SessionStatus *ret);
 
+/* ---- what users may send, see charge.c ---- */
+
+/* What the disk allows: with `busy` it takes less than comes in, and those who send most have to wait first; what is
+ * kept of one user may not be more than `bytes` a second, 0: as configured. */
+void session_set_disk(Session *s, bool busy, uint64_t bytes);
+
 /* Of the messages that users have sent, on command and data, since the start. */
 uint64_t session_bytes_received(const Session *s);
 
-/* The user who has sent most of late, where a minute ago counts half; false when there is none. Pointers are borrowed until
- * the next call that changes the session. */
+/* The user who has sent most of late, where a minute ago counts half, and the scene of an init not at all; false when there
+ * is none. Pointers are borrowed until the next call that changes the session. */
 typedef struct SessionHeaviest {
         RoutingId id;
         const char *name, *address;
@@ -223,6 +232,8 @@ typedef struct SessionUserInfo {
         uint64_t n_updates;   /* Nodes and Commits accepted from it */
         uint64_t n_refused;
         size_t n_locked;      /* nodes that it owns */
+        bool held;            /* sends more than it may, and is not read from for a while */
+        uint64_t held_usec;   /* for so long in all */
 } SessionUserInfo;
 
 /* Whether somebody with this id is in the session. */

@@ -9,6 +9,7 @@
 #include "base/frames.h"
 #include "base/routing-id.h"
 #include "base/u64-map.h"
+#include "session/budget.h"
 #include "session/heartbeat.h"
 #include "session/heir.h"
 #include "session/pace.h"
@@ -67,6 +68,12 @@ typedef struct User {
         uint64_t since_wall;
         uint64_t n_updates, n_refused;
         uint64_t received, received_at; /* bytes of late, see user_received() */
+        struct UserChannel {
+                Budget budget;
+                uint64_t held_until;
+        } sends[_CHANNEL_MAX];          /* see charge.c */
+        uint64_t held_usec;             /* in all */
+        uint64_t held_told;             /* when it was logged last */
 
         /* Towards joining, see join.c and init.c. */
         bool expected;          /* was told RUNNING: its request for the catalog is on its way */

@@ -115,29 +115,6 @@ def test_message_above_the_limit(make_session, fleet, rng):
     assert session.server.memory() < before + session.server.allowance(16_000_000)
 
 
-def test_flood_of_one_user_starves_nobody(session, fleet, rng):
-    """One who sends as fast as the line takes it, while another one's edits must come through."""
-    bert, eve = session.join("bert", "eve")
-    victim = new_uuid(rng)
-    eve.push(victim, item("flooded", rng))
-    fleet.settle(session.admin, bert, eve)
-    frames = wire.node_frames(victim, COMMON, [], mesh("flood", rng, 300))
-    worst = 0.0
-    for number in range(40):
-        for _ in range(200):
-            eve.send(DATA, frames)
-            eve.metadata(view_matrix=[float(number)] * 16)
-        start = time.monotonic()
-        bert.edit(session.uuids[1], lambda d: d.update(number=number))
-        fleet.wait_until(lambda: session.admin.nodes[session.uuids[1]].data.get("number") == number)
-        worst = max(worst, time.monotonic() - start)
-    print(f"slowest of 40 edits beside a flood: {worst * 1000:.0f} ms")
-    assert worst < 10.0
-    eve.nodes[victim].data = wire.load(frames[4])
-    fleet.wait_until(lambda: not eve.unsent)
-    session.check_same(timeout=120)
-
-
 def test_dependencies_beyond_a_record(session, fleet, rng):
     """What cannot be journalled must not end the server."""
     bert, eve = session.join("bert", "eve")

@@ -239,11 +239,17 @@ void sim_execute(Sim *sim, EffectList *effects)
                         sim_check_log(e);
                         sim->n_logs[e->log.event]++;
                         snprintf(sim->last_log, sizeof sim->last_log, "%s", e->log.text);
+                        if (e->log.event == SESSION_EVENT_HELD)
+                                snprintf(sim->last_held, sizeof sim->last_held, "%s", e->log.text);
                         if (getenv("SIM_TRACE"))
                                 fprintf(stderr, "%8.3f %s\n", (double)sim->now / 1e6, e->log.text);
                         break;
                 case EFFECT_PENALTY:
                         sim->n_penalties += e->penalty.weight;
+                        break;
+                case EFFECT_HOLD:
+                        if ((c = client_by_id(sim, &e->hold.peer)))
+                                c->held_until[e->hold.channel] = e->hold.until;
                         break;
                 }
         }

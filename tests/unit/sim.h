@@ -67,6 +67,7 @@ typedef struct SimClient {
         SimQueue up[_CHANNEL_MAX], down[_CHANNEL_MAX];
         size_t backlog_limit; /* packets on the data channel before SEND_BULK is refused; 0: none */
         bool refusing, owed; /* the session waits to hear that it is drained */
+        uint64_t held_until[_CHANNEL_MAX];
         size_t n_tables, n_data, n_rights, n_deletes, n_removed, n_catalogs;
         char last_answer[64]; /* text of the last Auth or ServerSnapshot */
 } SimClient;
@@ -115,7 +116,7 @@ typedef struct Sim {
         size_t n_penalties, n_saves, n_opens, n_closes, n_journalled, n_refused_records, n_logs[_SESSION_EVENT_MAX];
         size_t n_tables, n_tables_built; /* sent; and made for that, one sent to several counted once */
         Frames *last_table;
-        char last_save[128], last_log[512];
+        char last_save[128], last_log[512], last_held[512];
 } Sim;
 
 void sim_init(Sim *sim, uint64_t seed);

@@ -320,6 +320,50 @@ static void test_answers_nobody_reads(void **state)
         rig_done(rig, &u);
 }
 
+static int count_bytes(Rig *rig, Channel channel, const RoutingId *from, Bytes *const *frames, size_t n_frames)
+{
+        if (channel == CHANNEL_DATA)
+                *(size_t *)rig->userdata += frames[0]->size;
+        return 0;
+}
+
+static void test_held_peer_waits_and_nobody_else(void **state)
+{
+        enum { N_MESSAGES = 1000, SIZE = 100000 };
+        Rig *rig = rig_new(NULL);
+        User u = user_new(rig);
+        RoutingId id = rig_id(7);
+        void *flooder = rig_client(rig, CHANNEL_DATA, &id);
+        client_say(flooder, "hello");
+        rig_until(rig, rig->n_messages == 2);
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        size_t n_bytes = 0;
+        rig->userdata = &n_bytes;
+        rig->on_message = count_bytes;
+
+        _cleanup_free_ char *payload = calloc(1, SIZE);
+        for (unsigned i = 0; i < N_MESSAGES; i++)
+                assert_int_equal(zmq_send(flooder, payload, SIZE, ZMQ_DONTWAIT), SIZE);
+        /* Nobody has to be held back before a good deal has come. */
+        rig_until(rig, n_bytes > (size_t)N_MESSAGES * SIZE / 5);
+        net_hold(rig->net, &id, CHANNEL_DATA, rig_now() + 1000000);
+        rig_for(rig, 300000);
+        user_is_fine(rig, &u);
+        printf("# %zu of %d bytes when it has been held back for a while\n", n_bytes, N_MESSAGES * SIZE);
+        /* What its window allowed before has come. */
+        assert_true(n_bytes < (size_t)N_MESSAGES * SIZE / 2);
+        rig_until(rig, n_bytes == (size_t)N_MESSAGES * SIZE);
+        assert_int_equal(rig->n_lost[CHANNEL_DATA], 0);
+
+        /* Nothing for strangers and unknown channels. */
+        net_hold(rig->net, &id, CHANNEL_COMMAND, rig_now() + 1000000);
+        RoutingId nobody = rig_id(8);
+        net_hold(rig->net, &nobody, CHANNEL_DATA, rig_now() + 1000000);
+        user_is_fine(rig, &u);
+        zmq_close(flooder);
+        rig_done(rig, &u);
+}
+
 int main(void)
 {
         signal(SIGPIPE, SIG_IGN);
@@ -334,6 +378,7 @@ int main(void)
                 cmocka_unit_test(test_long_routing_id),
                 cmocka_unit_test(test_hoarding),
                 cmocka_unit_test(test_answers_nobody_reads),
+                cmocka_unit_test(test_held_peer_waits_and_nobody_else),
         };
         return cmocka_run_group_tests_name("net-hostile", tests, NULL, NULL);
 }
