@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "ctl/arguments.h"
+#include "ctl/instances.h"
 
 typedef struct OptSpec {
         char short_name; /* 0: none */
@@ -134,29 +135,6 @@ static int locate_data(Ctl *ctl)
         return 0;
 }
 
-/* A daemon of systemd's has its socket in /run, one that was started by hand in its folder. */
-static int locate_socket(Ctl *ctl)
-{
-        bool in_folder = ctl_has(ctl, OPT_DATA_DIR) || ctl->by_hand;
-        char *run, *own;
-
-        if (ctl_has(ctl, OPT_SOCKET)) {
-                ctl->socket = strdup(ctl->value[OPT_SOCKET]);
-                return ctl->socket ? 0 : -ENOMEM;
-        }
-        if (asprintf(&own, "%s/control", ctl->data_dir) < 0)
-                return -ENOMEM;
-        if (asprintf(&run, "/run/scenekeep/%s/control", ctl->instance) < 0) {
-                free(own);
-                return -ENOMEM;
-        }
-        /* Where neither is, the usual place is what messages should name. */
-        in_folder = in_folder || (access(run, F_OK) != 0 && access(own, F_OK) == 0);
-        ctl->socket = in_folder ? own : run;
-        free(in_folder ? run : own);
-        return 0;
-}
-
 static int locate(Ctl *ctl)
 {
         int r;
@@ -171,7 +149,12 @@ static int locate(Ctl *ctl)
                 if (ctl_has(ctl, o) && ctl->value[o][0] == '\0')
                         return complain(ctl, "there is no path behind", o == OPT_DATA_DIR ? "--data-dir" : "--socket");
         r = locate_data(ctl);
-        return r < 0 ? r : locate_socket(ctl);
+        if (r < 0)
+                return r;
+        ctl->socket = ctl_has(ctl, OPT_SOCKET)
+                              ? strdup(ctl->value[OPT_SOCKET])
+                              : instance_socket(ctl->instance, ctl->data_dir, ctl_has(ctl, OPT_DATA_DIR) || ctl->by_hand);
+        return ctl->socket ? 0 : -ENOMEM;
 }
 
 /* The first mistake on the command line; told when all of it has been read, since --json may stand behind it. */

@@ -9,9 +9,13 @@
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "control/protocol.h"
 #include "ctl/time-spec.h"
 #include "pickle/text.h"
+
+/* So long a daemon may be silent before it is said to be. */
+#define ANSWER_USEC (10 * USEC_PER_SEC)
 
 /* A descriptor or -errno. */
 static int connect_to(const char *path)
@@ -81,6 +85,11 @@ static ExitStatus explain_error(const Ctl *ctl, const char *verb, int r, const s
                                 "the daemon closed the connection before it answered \"%s\": you are not root, its user or "
                                 "in the group scenekeep, or it has just been stopped",
                                 verb);
+        if (r == -ETIMEDOUT || sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_TIMEOUT))
+                return ctl_fail(ctl, CTL_NOT_RUNNING,
+                                "the daemon at %s does not answer: it hangs, or the machine is overloaded; its log tells more, "
+                                "and a restart of it costs its users nothing",
+                                ctl->socket);
         return ctl_fail(ctl, CTL_FAILED, "the daemon cannot answer \"%s\": %s", verb, e->message ?: strerror(-r));
 }
 
@@ -88,6 +97,8 @@ static int send_call(sd_bus *bus, const char *verb, const char *text, int file, 
                      sd_bus_message **ret)
 {
         sd_bus_message *m = NULL;
+        /* What reads or writes a lot takes its time; how it is, a daemon that works says at once. */
+        uint64_t timeout = strcmp(verb, "status") == 0 ? ANSWER_USEC : UINT64_MAX;
         int r = sd_bus_message_new_method_call(bus, &m, NULL, CONTROL_OBJECT, CONTROL_INTERFACE,
                                                file < 0 ? "Call" : "CallWithFile");
 
@@ -95,9 +106,31 @@ static int send_call(sd_bus *bus, const char *verb, const char *text, int file, 
                 r = file < 0 ? sd_bus_message_append(m, "ss", verb, text)
                              : sd_bus_message_append(m, "ssh", verb, text, file);
         if (r >= 0)
-                r = sd_bus_call(bus, m, UINT64_MAX, error, ret);
+                r = sd_bus_call(bus, m, timeout, error, ret);
         sd_bus_message_unref(m);
         return r;
+}
+
+static int wait_ready(sd_bus *bus, uint64_t end)
+{
+        for (;;) {
+                int r = sd_bus_is_ready(bus);
+                uint64_t now;
+
+                if (r != 0)
+                        return MIN(r, 0);
+                r = sd_bus_process(bus, NULL);
+                if (r < 0)
+                        return r;
+                if (r > 0)
+                        continue;
+                now = clock_monotonic_usec();
+                if (now >= end)
+                        return -ETIMEDOUT;
+                r = sd_bus_wait(bus, end - now);
+                if (r < 0 && r != -EINTR)
+                        return r;
+        }
 }
 
 static int open_bus(int fd, sd_bus **ret)
@@ -114,6 +147,8 @@ static int open_bus(int fd, sd_bus **ret)
                 close(fd);
         else if ((r = sd_bus_negotiate_fds(bus, 1)) >= 0)
                 r = sd_bus_start(bus);
+        if (r >= 0)
+                r = wait_ready(bus, clock_monotonic_usec() + ANSWER_USEC);
         if (r < 0) {
                 sd_bus_close_unref(bus);
                 return r;

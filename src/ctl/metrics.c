@@ -268,19 +268,15 @@ static void sessions_done(Sessions *s)
 
 static int add_instance(const Ctl *ctl, const char *name, Sessions *s)
 {
-        _cleanup_free_ char *socket = NULL;
         json_object *o = NULL;
-        Ctl one = *ctl;
+        Ctl one;
 
-        if (asprintf(&socket, "/run/scenekeep/%s/control", name) < 0) {
-                socket = NULL;
+        if (instance_ctl_init(ctl, name, &one) < 0)
                 return -ENOMEM;
-        }
-        one.instance = name;
-        one.socket = socket;
         one.json = false; /* one that cannot be asked is down, and said to be on stderr */
         if (ctl_is_running(&one))
                 (void)ctl_call(&one, "status", NULL, -1, &o);
+        instance_ctl_done(&one);
         return add_session(s, name, o);
 }
 

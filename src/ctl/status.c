@@ -230,24 +230,21 @@ ExitStatus verb_users(Ctl *ctl)
 
 static ExitStatus list_one(const Ctl *ctl, const char *name, Table *t, json_object *array)
 {
-        Ctl one = *ctl;
+        json_object *o = NULL, *line;
         Restarts restarts;
-        json_object *o = NULL, *line = json_object_new_object();
-        bool running;
+        bool running, up;
+        Ctl one;
 
-        one.instance = name;
-        one.data_dir = NULL;
-        one.socket = NULL;
-        if (asprintf(&one.data_dir, PKGSTATEDIR "/%s", name) < 0 ||
-            asprintf(&one.socket, "/run/scenekeep/%s/control", name) < 0) {
-                json_object_put(line);
-                return CTL_FAILED;
-        }
+        if (instance_ctl_init(ctl, name, &one) < 0)
+                return ctl_fail(ctl, CTL_FAILED, "out of memory");
+        one.json = false; /* one that does not answer is said to be on stderr, and is not running for all others */
+        line = json_object_new_object();
         restarts_read(&restarts, one.data_dir);
-        running = ctl_is_running(&one) && ctl_call(&one, "status", NULL, -1, &o) == CTL_OK;
+        up = ctl_is_running(&one);
+        running = up && ctl_call(&one, "status", NULL, -1, &o) == CTL_OK;
         table_row(t);
         table_cell(t, "%s", name);
-        table_cell(t, "%s", running ? answer_text_of(o, "state") : "not running");
+        table_cell(t, "%s", running ? answer_text_of(o, "state") : up ? "no answer" : "not running");
         table_cell(t, "%llu", (unsigned long long)(running ? answer_int(o, "port") : 0));
         table_cell(t, "%llu", (unsigned long long)(running ? answer_int(o, "user_count") : 0));
         table_cell(t, "%llu", (unsigned long long)(running ? answer_int(o, "node_count") : 0));
@@ -260,8 +257,7 @@ static ExitStatus list_one(const Ctl *ctl, const char *name, Table *t, json_obje
         json_object_object_add(line, "status", running ? json_object_get(o) : NULL);
         json_object_array_add(array, line);
         json_object_put(o);
-        free(one.data_dir);
-        free(one.socket);
+        instance_ctl_done(&one);
         return CTL_OK;
 }
 

@@ -8,6 +8,7 @@ import os
 import pickle
 import pty
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -265,6 +266,17 @@ def test_what_cannot_be_meant(session, tmp_path):
         done = subprocess.run([ctl.program().encode(), *line, *map(str, at)], capture_output=True, check=False)
         assert done.returncode == ctl.USAGE and b"is not UTF-8" in done.stderr, (line, done)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_daemon_that_hangs(server):
+    """Whoever asks it is not kept for ever."""
+    server.guarded = False
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        ctl.refused(ctl.NOT_RUNNING, "does not answer: it hangs", "status", "--json", "--data-dir", server.data_dir)
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    ctl.good("status", "--data-dir", server.data_dir)
 
 
 def test_a_closed_pipe_ends_it(session):
