@@ -53,17 +53,34 @@ bool ctl_is_running(const Ctl *ctl)
         return fd >= 0 || fd == -EACCES || fd == -EPERM;
 }
 
+/* How the daemon of this session is started; the caller's. */
+static char *start_command(const Ctl *ctl)
+{
+        bool first = strcmp(ctl->instance, "default") == 0;
+        char *text;
+        int n;
+
+        if (ctl_has(ctl, OPT_DATA_DIR))
+                n = asprintf(&text, "`scenekeepd --data-dir '%s'`", ctl->data_dir);
+        else if (ctl->by_hand)
+                n = asprintf(&text, "`scenekeepd`");
+        else
+                n = asprintf(&text, "`systemctl start scenekeep%s%s`", first ? "" : "@", first ? "" : ctl->instance);
+        return n < 0 ? NULL : text;
+}
+
 static ExitStatus explain_connect(const Ctl *ctl, int error)
 {
+        _cleanup_free_ char *start = start_command(ctl);
+
         if (error == -EACCES || error == -EPERM)
                 return ctl_fail(ctl, CTL_REFUSED,
                                 "you may not ask the daemon (%s): run this as root, or become a member of the group "
                                 "scenekeep (usermod -aG scenekeep NAME)",
                                 ctl->socket);
         return ctl_fail(ctl, CTL_NOT_RUNNING,
-                        "no daemon answers at %s: start it (systemctl start scenekeep), or name another session with -i "
-                        "NAME or --data-dir DIR",
-                        ctl->socket);
+                        "no daemon answers at %s: start it (%s), or name another session with -i NAME or --data-dir DIR",
+                        ctl->socket, start ?: "");
 }
 
 static ExitStatus explain_error(const Ctl *ctl, const char *verb, int r, const sd_bus_error *e)

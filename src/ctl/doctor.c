@@ -87,11 +87,9 @@ static char *command_of(const char *format, ...)
 /* Of this program, about the same session. */
 static char *own_command(const Doctor *d, const char *verb)
 {
-        if (ctl_has(d->ctl, OPT_DATA_DIR))
-                return command_of("scenekeepctl -d '%s' %s", d->ctl->data_dir, verb);
-        if (ctl_has(d->ctl, OPT_INSTANCE))
-                return command_of("scenekeepctl -i %s %s", d->ctl->instance, verb);
-        return command_of("scenekeepctl %s", verb);
+        _cleanup_free_ char *where = ctl_where(d->ctl);
+
+        return command_of("scenekeepctl %s%s", where ?: "", verb);
 }
 
 static char *unit_name(const Doctor *d, const char *stem, const char *suffix)

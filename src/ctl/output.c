@@ -97,9 +97,45 @@ static void complain(const Ctl *ctl, const char *text)
                 ctl_wrap(ctl, stderr, line);
 }
 
+char *ctl_where(const Ctl *ctl)
+{
+        char *text;
+        int n;
+
+        if (ctl_has(ctl, OPT_DATA_DIR))
+                n = asprintf(&text, "-d '%s' ", ctl->value[OPT_DATA_DIR]);
+        else if (ctl_has(ctl, OPT_INSTANCE))
+                n = asprintf(&text, "-i %s ", ctl->value[OPT_INSTANCE]);
+        else
+                n = asprintf(&text, "%s", "");
+        return n < 0 ? NULL : text;
+}
+
+/* A command that a sentence says shall be typed is about the same session. NULL: out of memory. */
+static char *add_where(const Ctl *ctl, const char *text)
+{
+        static const char program[] = "`scenekeepctl ";
+        _cleanup_free_ char *where = ctl_where(ctl);
+        char *out = NULL;
+        size_t size;
+        FILE *f = where ? open_memstream(&out, &size) : NULL;
+
+        if (!f)
+                return NULL;
+        for (const char *p; (p = strstr(text, program)); text = p + strlen(program)) {
+                fwrite(text, 1, (size_t)(p - text) + strlen(program), f);
+                fputs(where, f);
+        }
+        fputs(text, f);
+        if (fclose(f) == 0)
+                return out;
+        free(out);
+        return NULL;
+}
+
 ExitStatus ctl_fail(const Ctl *ctl, ExitStatus status, const char *format, ...)
 {
-        _cleanup_free_ char *text = NULL, *safe = NULL;
+        _cleanup_free_ char *text = NULL, *full = NULL, *safe = NULL;
         va_list ap;
         int n;
 
@@ -108,7 +144,8 @@ ExitStatus ctl_fail(const Ctl *ctl, ExitStatus status, const char *format, ...)
         va_end(ap);
         if (n < 0)
                 text = NULL;
-        safe = text ? log_escape(text, (size_t)n) : NULL;
+        full = text && status != CTL_USAGE ? add_where(ctl, text) : TAKE_PTR(text);
+        safe = full ? log_escape(full, strlen(full)) : NULL;
         complain(ctl, safe ?: "out of memory");
         if (ctl->json) {
                 json_object *o = json_object_new_object(), *error = json_object_new_object();

@@ -235,6 +235,7 @@ ExitStatus verb_restore(Ctl *ctl)
 {
         json_object *arguments = json_object_new_object(), *o = NULL;
         ExitStatus status = read_target(ctl, arguments);
+        _cleanup_free_ char *where = ctl_where(ctl), *undo = NULL;
         bool running;
 
         if (status != CTL_OK) {
@@ -257,8 +258,10 @@ ExitStatus verb_restore(Ctl *ctl)
         printf("%llu nodes brought back, %llu removed, %llu were as they should be.\n",
                (unsigned long long)answer_int(o, "restored"), (unsigned long long)answer_int(o, "removed"),
                (unsigned long long)answer_int(o, "unchanged"));
-        if (running)
-                puts("`scenekeepctl restore --undo` takes this back.");
+        if (running && asprintf(&undo, "`scenekeepctl %srestore --undo` takes this back.", where ?: "") < 0)
+                undo = NULL;
+        if (undo)
+                ctl_wrap(ctl, stdout, undo);
         json_object_put(o);
         return CTL_OK;
 }

@@ -107,6 +107,7 @@ static int read_list(Store *store, Snapshots *ret)
 ExitStatus verb_snapshots(Ctl *ctl)
 {
         _cleanup_store_ Store *store = NULL;
+        _cleanup_free_ char *where = ctl_where(ctl), *none = NULL;
         Snapshots l = {0};
         ExitStatus status = source_open_store(ctl, &store);
         size_t n_damaged = 0;
@@ -125,7 +126,9 @@ ExitStatus verb_snapshots(Ctl *ctl)
                 json_object_object_add(o, "snapshots", array);
                 ctl_print_json(o);
         } else if (r == 0 && l.n_items == 0) {
-                puts("There are no snapshots yet: `scenekeepctl save` takes one.");
+                if (asprintf(&none, "There are no snapshots yet: `scenekeepctl %ssave` takes one.", where ?: "") < 0)
+                        none = NULL;
+                ctl_wrap(ctl, stdout, none ?: "There are no snapshots yet.");
         } else if (r == 0) {
                 r = print_table(ctl, &l);
                 if (r == 0)

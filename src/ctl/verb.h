@@ -103,6 +103,10 @@ static inline bool ctl_has(const Ctl *ctl, Opt o)
 /* Says what went wrong, in one sentence without full stop, and returns status. */
 ExitStatus ctl_fail(const Ctl *ctl, ExitStatus status, const char *format, ...) _printf_(3, 4);
 
+/* What names the session on the command line: "", or "-i NAME " or "-d DIR " as it was given. The caller's; NULL: out of
+ * memory. */
+char *ctl_where(const Ctl *ctl);
+
 /* Prints a text in lines that fit the terminal. What stands between backticks is for typing, and is not broken. */
 void ctl_wrap(const Ctl *ctl, FILE *f, const char *text);
 

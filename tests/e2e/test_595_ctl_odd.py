@@ -230,7 +230,8 @@ def test_sentences_fit_the_terminal_but_not_the_journal(server):
     """There, each line would be a message of its own."""
     command = [ctl.program(), "show", "nope", "--data-dir", server.data_dir]
     lines = subprocess.run(command, capture_output=True, text=True, check=False).stderr.splitlines()
-    assert len(lines) == 2 and max(map(len, lines)) <= 80 and lines[1] == "`scenekeepctl snapshots`", lines
+    assert len(lines) == 2 and max(map(len, lines)) <= 80, lines
+    assert lines[1].endswith(f"`scenekeepctl -d '{server.data_dir}' snapshots`"), "what is to be typed is whole, and about it"
     ours, theirs = socket.socketpair()
     with ours, theirs:
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=theirs, check=False)
