@@ -3,6 +3,7 @@
 #include <netdb.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "ctl/format.h"
 #include "ctl/probe.h"
 #include "ctl/verb.h"
@@ -129,10 +130,11 @@ static json_object *ports_json(const char *host, unsigned first, const PortProbe
 
 static void print_server(const Ctl *ctl, const ServerProbe *s, bool ports_ok)
 {
+        _cleanup_free_ char *version = log_escape(s->version, strlen(s->version));
         char took[FORMAT_SIZE_MAX];
 
         if (s->answered)
-                printf("\nA session server answers: version %s, %s.\nRound trip: %s.\n", s->version,
+                printf("\nA session server answers: version %s, %s.\nRound trip: %s.\n", version ?: "",
                        s->private ? "asks for a password" : "no password needed",
                        format_duration(took, sizeof(took), s->round_trip_usec));
         else if (s->malformed)

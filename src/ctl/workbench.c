@@ -2,7 +2,11 @@
 #include "ctl/workbench.h"
 
 #include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "control/moment.h"
@@ -16,6 +20,7 @@ struct Workbench {
         Store *store;
         Moment *moment;
         EffectList effects;
+        bool is_owner; /* root works as the owner of the session, and has to be itself again */
 };
 
 Workbench *workbench_free(Workbench *w)
@@ -26,8 +31,39 @@ Workbench *workbench_free(Workbench *w)
         effect_list_done(&w->effects);
         store_close(w->store);
         worker_free(w->worker);
+        if (w->is_owner && (seteuid(0) < 0 || setegid(0) < 0))
+                abort();
         free(w);
         return NULL;
+}
+
+/* The folder of a session that is not there yet belongs to the user that systemd will run its daemon as. */
+static int make_folder(const Ctl *ctl, const char *data_dir, struct stat *ret)
+{
+        const struct passwd *daemon = ctl_has(ctl, OPT_DATA_DIR) || ctl->by_hand ? NULL : getpwnam("scenekeep");
+
+        if (!daemon)
+                return 0;
+        if ((mkdir(data_dir, 0700) < 0 && errno != EEXIST) || chown(data_dir, daemon->pw_uid, daemon->pw_gid) < 0 ||
+            stat(data_dir, ret) < 0)
+                return -errno;
+        return 0;
+}
+
+/* What root writes into a session its daemon could not open. */
+static int become_owner(Workbench *w, const Ctl *ctl, const char *data_dir)
+{
+        struct stat st = {0};
+        int k = 0;
+
+        if (geteuid() != 0)
+                return 0;
+        if (stat(data_dir, &st) < 0)
+                k = errno == ENOENT ? make_folder(ctl, data_dir, &st) : -errno;
+        if (k < 0 || st.st_uid == 0)
+                return k;
+        w->is_owner = true;
+        return setegid(st.st_gid) < 0 || seteuid(st.st_uid) < 0 ? -errno : 0;
 }
 
 static SessionTime time_now(void)
@@ -95,6 +131,8 @@ ExitStatus workbench_open(const Ctl *ctl, const char *data_dir, Workbench **ret)
         StoreOptions options = {.path = data_dir, .retention = {.newest = UINT32_MAX}};
         int k = w ? worker_new_inline(&w->worker) : -ENOMEM;
 
+        if (k == 0)
+                k = become_owner(w, ctl, data_dir);
         if (k == 0) {
                 options.worker = w->worker;
                 k = store_open(&options, &w->store, &error);

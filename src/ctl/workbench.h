@@ -11,7 +11,7 @@
 
 typedef struct Workbench Workbench;
 
-/* Makes the store where there is none. CTL_OK, or what ctl_fail() returned. */
+/* Makes the store where there is none. Until it is freed, root works as the owner of the session. CTL_OK, or what ctl_fail() returned. */
 ExitStatus workbench_open(const Ctl *ctl, const char *data_dir, Workbench **ret);
 Workbench *workbench_free(Workbench *w); /* accepts NULL; returns NULL */
 DEFINE_CLEANUP(Workbench *, workbench_free)

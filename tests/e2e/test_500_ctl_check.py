@@ -72,6 +72,11 @@ def test_a_good_server(make_small):
     assert 0 < answer["round_trip_usec"] < 2_000_000
 
 
+def test_a_server_cannot_write_to_the_terminal(make_small):
+    server = make_small(info(False, "0.9\x1b[2J\n"))
+    assert "version 0.9\\x1b[2J\\x0a, no password" in ctl.good("check", "127.0.0.1", server.first).text
+
+
 def test_one_port_is_missing(make_small):
     server = make_small(info(False), ports=(0, 2))
     answer = ctl.run("check", "127.0.0.1", server.first)

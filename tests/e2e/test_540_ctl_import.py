@@ -191,6 +191,27 @@ def test_an_import_for_which_there_is_no_room(tmp_path):
     assert '"nodes": [\n  ]' in done.stdout, done
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root writes what is somebody else's")
+@pytest.mark.parametrize("verb", ["import", "restore"])
+def test_what_root_does_stays_the_daemons(session, tmp_path, verb):
+    """All that is written without a daemon belongs to who owns the session: its daemon could not be started otherwise."""
+    at = "--data-dir", session.server.data_dir
+    ctl.good("save", *at)
+    session.admin.edit(session.uuids[0], lambda data: data.update(props={"a": 1}))
+    session.fleet.wait_until(lambda: ctl.good("status", "--json", *at).json["updates"] > 0, what="the edit")
+    ctl.good("export", tmp_path / "x.db", "--at", "1", *at)
+    session.server.stop()
+    os.chmod(session.server.folder, 0o755)
+    for base, folders, files in os.walk(session.server.data_dir):
+        for name in (".", *folders, *files):
+            os.chown(os.path.join(base, name), 65534, 65534)
+    ctl.good(verb, *([tmp_path / "x.db"] if verb == "import" else ["1"]), *at)
+    ctl.good("verify", "--all", *at)
+    owners = {os.stat(os.path.join(base, name)).st_uid for base, folders, files in os.walk(session.server.data_dir)
+              for name in (".", *folders, *files)}
+    assert owners == {65534}
+
+
 def test_a_bad_file_changes_nothing(session, tmp_path):
     nodes = [(session.uuids[0], [], {"name": "x"}), ("", [], {"name": "y"})]
     write_db(tmp_path / "bad.db", nodes)
