@@ -31,6 +31,8 @@ class Fields:
         self._values = {}
         sizes = {}
         for offset, size, text in rows:
+            if "if compatible says so" in text and not self.number("compatible"):
+                continue
             start = base + eval(offset, {}, sizes)  # pylint: disable=eval-used
             assert start == self.end, f"{text!r} is not where the field before it ends"
             self.end = start + eval(size, {}, sizes)  # pylint: disable=eval-used
