@@ -9,6 +9,7 @@ import re
 import signal
 import time
 
+from client import Timeout
 from load import Load
 from proxy import Proxy
 from server import Server
@@ -262,7 +263,10 @@ class Soak:
         self.fleet.wait_until(lambda: all(u.state in ("active", "left") for u in users), 120, "all to have joined")
         self.look_once()
         # Whoever pushed an older copy now would take the edit back.
-        self.fleet.wait_until(lambda: not self.load.overtaken(), 60, "everybody to have their own edits")
+        try:
+            self.fleet.wait_until(lambda: not self.load.overtaken(), 60, "everybody to have their own edits")
+        except Timeout as error:
+            raise Timeout("\n".join([str(error), *map(self.describe_edit, self.load.overtaken())])) from None
         for user in self.active():
             for node_uuid in self.load.own[user]:
                 if node_uuid in user.nodes:
@@ -274,6 +278,12 @@ class Soak:
         missing = self.load.missing_from(self.session.admin.nodes)
         assert not missing, f"{len(missing)} lost: {missing[:10]}"
         self.count("comparisons")
+
+    def describe_edit(self, key):
+        node_uuid, author = key
+        have = {u.name: u.nodes[node_uuid].data["edits"].get(author) for u in self.load.users if node_uuid in u.nodes}
+        return (f"edit {self.load.seen[key]} of {node_uuid} by {author}, who has sent {self.load.sent.get(key)}; owner "
+                f"{self.session.admin.nodes[node_uuid].owner}; users have {have}")
 
     def look_once(self):
         for user in list(self.load.users):
