@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "control/restarts.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/macros.h"
+#include "control/state-file.h"
 
 #define SIZE_MAX_READ 4096
-#define TEMPORARY_NAME "." RESTARTS_NAME ".tmp"
 
 static void read_times(Restarts *r, json_object *times)
 {
@@ -24,26 +21,10 @@ static void read_times(Restarts *r, json_object *times)
 
 void restarts_read(Restarts *ret, const char *data_dir)
 {
-        _cleanup_free_ char *path = NULL;
-        char text[SIZE_MAX_READ];
-        json_object *o = NULL;
-        ssize_t n = -1;
-        int fd;
+        _cleanup_free_ char *text = state_file_read(data_dir, RESTARTS_NAME, SIZE_MAX_READ - 1);
+        json_object *o = text ? json_tokener_parse(text) : NULL;
 
         *ret = (Restarts){0};
-        if (asprintf(&path, "%s/" RESTARTS_NAME, data_dir) < 0) {
-                path = NULL;
-                return;
-        }
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
-        if (fd >= 0) {
-                n = read(fd, text, sizeof(text) - 1);
-                close(fd);
-        }
-        if (n > 0) {
-                text[n] = '\0';
-                o = json_tokener_parse(text);
-        }
         ret->n_survived = json_object_get_uint64(json_object_object_get(o, "survived"));
         ret->last_usec = json_object_get_uint64(json_object_object_get(o, "timestamp_usec"));
         read_times(ret, json_object_object_get(o, "times_usec"));
@@ -75,8 +56,6 @@ _Static_assert(RESTARTS_KEPT * 22 + 128 < SIZE_MAX_READ, "what is written can be
 int restarts_note(Restarts *ret, const char *data_dir, bool running, uint64_t now_usec)
 {
         char text[SIZE_MAX_READ];
-        int folder, fd, r = 0;
-        size_t n;
 
         restarts_read(ret, data_dir);
         if (!running && ret->n_survived == 0)
@@ -85,20 +64,5 @@ int restarts_note(Restarts *ret, const char *data_dir, bool running, uint64_t no
                 add_restart(ret, now_usec);
         else
                 *ret = (Restarts){0};
-        n = format(ret, text);
-        folder = open(data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (folder < 0)
-                return -errno;
-        /* Clients wait for this start: the disk is not waited for. */
-        fd = openat(folder, TEMPORARY_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
-        r = fd < 0 ? -errno : 0;
-        errno = EIO; /* for a write that is cut short */
-        if (r == 0 && write(fd, text, n) != (ssize_t)n)
-                r = -errno;
-        if (fd >= 0)
-                close(fd);
-        if (r == 0 && renameat(folder, TEMPORARY_NAME, folder, RESTARTS_NAME) < 0)
-                r = -errno;
-        close(folder);
-        return r;
+        return state_file_write(data_dir, RESTARTS_NAME, text, format(ret, text));
 }

@@ -140,18 +140,19 @@ static int on_ban(void *userdata, ControlCall *call, json_object *arguments)
                                who);
                 return 0;
         }
-        if (m->config->failed_login_limit == 0) {
-                control_refuse(call, CONTROL_ERROR_REFUSED,
-                               "nobody is ever shut out here: failed_login_limit is 0 in the configuration");
-                return 0;
-        }
         address_format(&address, text);
-        if (net_penalise(m->net, text, (unsigned)MIN(m->config->failed_login_limit, 1u << 30)) != 1) {
-                control_refuse(call, CONTROL_ERROR_REFUSED, "%s is not shut out: it is in `allow` of the configuration, or "
-                                                            "was already; `scenekeepctl kick` puts somebody out",
+        k = net_ban(m->net, text, m->config->ban_time);
+        if (k == 1) {
+                control_refuse(call, CONTROL_ERROR_REFUSED, "%s is not shut out: it is in `allow` of the configuration; "
+                                                            "`scenekeepctl kick` puts somebody out",
                                text);
                 return 0;
         }
+        if (k == 0)
+                k = bans_set(&m->bans, text, clock_realtime_usec() + m->config->ban_time);
+        if (k < 0)
+                return manager_check(m, k);
+        manager_keep_bans(m);
         /* Whoever shares the address of a user may stay until they leave. */
         if (is_user)
                 k = run_turn(c, session_kick(m->session, manager_time(), who, "banned by the operator",
@@ -168,6 +169,24 @@ static int on_ban(void *userdata, ControlCall *call, json_object *arguments)
         return 0;
 }
 
+/* What was shut out is the whole network of an address, so any other of it lifts that. */
+static void forget_bans(Manager *m, const char *text)
+{
+        Address a, network, other;
+
+        if (m->bans.n == 0 || address_parse(text, &a) < 0)
+                return;
+        network = address_network(&a);
+        for (size_t i = m->bans.n; i-- > 0;) {
+                if (address_parse(m->bans.bans[i].address, &other) < 0)
+                        continue;
+                other = address_network(&other);
+                if (address_equal(&network, &other))
+                        (void)bans_set(&m->bans, m->bans.bans[i].address, 0);
+        }
+        manager_keep_bans(m);
+}
+
 static int on_unban(void *userdata, ControlCall *call, json_object *arguments)
 {
         ManagerControl *c = userdata;
@@ -179,6 +198,7 @@ static int on_unban(void *userdata, ControlCall *call, json_object *arguments)
                 control_refuse(call, CONTROL_ERROR_NOT_FOUND, "%s is not shut out, and nothing is held against it", address);
                 return 0;
         }
+        forget_bans(c->manager, address);
         return done(call);
 }
 

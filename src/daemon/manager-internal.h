@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/clock.h"
+#include "control/bans.h"
 #include "control/restarts.h"
 #include "daemon/executor.h"
 #include "daemon/intake.h"
@@ -55,6 +56,7 @@ struct Manager {
         sd_event_source *watchdog_timer; /* when systemd wants it */
 
         Restarts restarts;
+        Bans bans; /* by the operator's hand */
 
         RoutingId *peers; /* for which outboxes are kept */
         size_t n_peers, n_peers_allocated;
@@ -91,6 +93,9 @@ int manager_save(Manager *m, const char *reason);
 
 /* SIGTERM, SIGINT and idle exit: takes what has arrived, saves, flushes, leaves. */
 int manager_stop(Manager *m);
+
+/* The operator's bans have changed: keeps them for the next process, or says that it cannot. */
+void manager_keep_bans(Manager *m);
 
 /* The data folder has been made anew while running: puts into it what belongs there beside the store. */
 void manager_move_in(Manager *m);

@@ -247,6 +247,8 @@ void manager_move_in(Manager *m)
         /* Its socket may have been in the folder. */
         manager_control_close(m);
         manager_control_open(m);
+        if (m->bans.n > 0)
+                manager_keep_bans(m);
         if (!m->own_password)
                 return;
         int fd = open(m->config->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -256,6 +258,21 @@ void manager_move_in(Manager *m)
         if (k < 0)
                 log_warning_errno(k, "Cannot keep the admin password in %s/admin-password; the next start makes another",
                                   m->config->data_dir);
+}
+
+void manager_keep_bans(Manager *m)
+{
+        int k = bans_write(&m->bans, m->config->data_dir, clock_realtime_usec());
+        if (k < 0)
+                log_warning_errno(k, "Cannot keep the bans in %s/" BANS_NAME "; they end with this process", m->config->data_dir);
+}
+
+static void restore_bans(Manager *m)
+{
+        uint64_t now = clock_realtime_usec();
+        bans_read(&m->bans, m->config->data_dir, now);
+        for (size_t i = 0; i < m->bans.n; i++)
+                (void)net_ban(m->net, m->bans.bans[i].address, m->bans.bans[i].until_usec - now);
 }
 
 static int open_net(Manager *m, const ListenFds *sockets)
@@ -278,6 +295,8 @@ static int open_net(Manager *m, const ListenFds *sockets)
         int k = net_new(&m->net, m->event, &config, &manager_net_callbacks, m, &error);
         if (k < 0)
                 log_error("%s", error ?: strerror(-k));
+        else
+                restore_bans(m);
         return k;
 }
 
@@ -410,6 +429,7 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->keeper_timer);
         sd_event_source_disable_unref(m->watchdog_timer);
         sd_event_unref(m->event);
+        bans_done(&m->bans);
         free(m->peers);
         free(m);
         return NULL;

@@ -218,6 +218,17 @@ int address_table_penalise(AddressTable *t, const Address *a, unsigned weight, u
         return 1;
 }
 
+int address_table_ban(AddressTable *t, const Address *a, uint64_t now, uint64_t until)
+{
+        if (address_table_is_allowed(t, a))
+                return 1;
+        Entry *e = entry_use(t, a, now);
+        if (!e)
+                return -ENOMEM;
+        e->banned_until = MAX(e->banned_until, until);
+        return 0;
+}
+
 bool address_table_is_banned(const AddressTable *t, const Address *a, uint64_t now, uint64_t *ret_until)
 {
         const Entry *e = find(t, a);

@@ -39,6 +39,9 @@ void address_table_disconnect(AddressTable *t, const Address *a, uint64_t now);
 /* Returns 1 when this made it a ban, 0 otherwise, -ENOMEM. */
 int address_table_penalise(AddressTable *t, const Address *a, unsigned weight, uint64_t now);
 
+/* Bans until then at least, whatever was counted. Returns 0; 1: it is never banned; -ENOMEM. */
+int address_table_ban(AddressTable *t, const Address *a, uint64_t now, uint64_t until);
+
 /* Whether the address is banned now; *ret_until may be NULL and is untouched when it is not. */
 bool address_table_is_banned(const AddressTable *t, const Address *a, uint64_t now, uint64_t *ret_until);
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
 #include "net/net-private.h"
 
 /* Bytes that one connection may have sent beyond what has been handed on as whole messages. An unfinished message
@@ -50,12 +52,9 @@ static void refuse(Connection *c)
         connection_shut_down(c);
 }
 
-int net_penalise(Net *n, const char *address, unsigned weight)
+static void cut_strangers(Net *n, const Address *a)
 {
-        Address a;
-        if (address_parse(address, &a) < 0 || address_table_penalise(n->addresses, &a, weight, clock_monotonic_usec()) <= 0)
-                return 0;
-        Address network = address_network(&a);
+        Address network = address_network(a);
         for (size_t i = 0; i < n->connections.n_slots; i++) {
                 Connection *c = n->connections.by_fd[i];
                 if (!c || !c->is_ip || !c->has_id || c->state == CONNECTION_REFUSED || is_open_peer(n, &c->id))
@@ -64,7 +63,27 @@ int net_penalise(Net *n, const char *address, unsigned weight)
                 if (address_equal(&network, &other))
                         refuse(c);
         }
+}
+
+int net_penalise(Net *n, const char *address, unsigned weight)
+{
+        Address a;
+        if (address_parse(address, &a) < 0 || address_table_penalise(n->addresses, &a, weight, clock_monotonic_usec()) <= 0)
+                return 0;
+        cut_strangers(n, &a);
         return 1;
+}
+
+int net_ban(Net *n, const char *address, uint64_t usec)
+{
+        Address a;
+        uint64_t now = clock_monotonic_usec();
+        if (address_parse(address, &a) < 0)
+                return -EINVAL;
+        int r = address_table_ban(n->addresses, &a, now, now + usec);
+        if (r == 0)
+                cut_strangers(n, &a);
+        return r;
 }
 
 int net_forgive(Net *n, const char *address)

@@ -194,6 +194,10 @@ int net_drain(Net *n, uint64_t timeout_usec);
  * belong to no open peer are cut, new ones never get through their handshake. Returns 1 when this banned it, else 0. */
 int net_penalise(Net *n, const char *address, unsigned weight);
 
+/* Bans an address for so many microseconds from now, whatever was counted, and cuts the same connections. Returns 0; 1: it
+ * is in `allow`; -EINVAL: it is no address; -ENOMEM. */
+int net_ban(Net *n, const char *address, uint64_t usec);
+
 /* Lifts a ban and forgets all penalties of the address; 1 when there were none. */
 int net_forgive(Net *n, const char *address);
 

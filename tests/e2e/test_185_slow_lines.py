@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Somebody who reads nothing, somebody on 1 Mbit/s and somebody 300 ms away, beside users who are near.
 
-    E2E_SLOW_LONG=1 tests/e2e/test_185_slow_lines.py
+    E2E_SLOW_LONG=1 E2E_CASE_LIMIT=3000 tests/e2e/test_185_slow_lines.py
 
-does the same with payloads up to 64 MiB and a minute of reading nothing, which takes some ten minutes.
+does the same with payloads up to 64 MiB and a minute of reading nothing, which takes half an hour: 64 MiB alone take nine
+minutes at 1 Mbit/s.
 """
 
 import os
@@ -38,7 +39,7 @@ def lines(fleet):
         made.append(proxy)
         host, ports = proxy.address
         user = fleet.client((host, [*ports[:2], session.server.ports[2]] if busy else ports), name).connect()
-        user.wait_state("active", timeout=120)
+        user.wait_state("active", timeout=PATIENCE)
         session.users.append(user)
         return user, proxy
     yield join

@@ -3,6 +3,7 @@
 """The verbs that ask a running daemon, and those that change something in it."""
 
 import os
+import signal
 import socket
 import stat
 import sys
@@ -78,7 +79,9 @@ def test_ban_and_unban(make_session):
     session = make_session(allow="192.0.2.1", failed_login_limit=5)
     assert "may come back" not in ctl.good("ban", "203.0.113.9", *at(session.server)).text
     assert status(session.server)["network"]["banned_addresses"] == 1
-    ctl.refused(ctl.REFUSED, "was already", "ban", "203.0.113.9", *at(session.server))
+    ctl.good("ban", "203.0.113.9", *at(session.server))
+    ctl.refused(ctl.REFUSED, "is in `allow`", "ban", "192.0.2.1", *at(session.server))
+    assert status(session.server)["network"]["banned_addresses"] == 1
     ctl.good("unban", "203.0.113.9", *at(session.server))
     assert status(session.server)["network"]["banned_addresses"] == 0
     ctl.refused(ctl.NOT_FOUND, "not shut out", "unban", "203.0.113.9", "--json", *at(session.server))
@@ -90,6 +93,36 @@ def test_ban_a_user(make_session):
     berta = session.join("berta")
     ctl.good("ban", "berta", *at(session.server))
     session.fleet.wait_until(lambda: berta.state == "left", what="berta to be out")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_ban_outlasts_a_restart(make_session, fleet, number):
+    session = make_session(allow="192.0.2.1", ban_time="8s", reconnect_grace="1s")
+    berta = session.join("berta", source="127.0.0.9")
+    ctl.good("ban", "berta", *at(session.server))
+    fleet.wait_until(lambda: berta.state == "left", what="berta to be out")
+    for address in ("203.0.113.9", "2001:db8::9", "203.0.113.10"):
+        ctl.good("ban", address, *at(session.server))
+    ctl.good("unban", "2001:db8::1", *at(session.server))
+    ctl.good("unban", "203.0.113.10", *at(session.server))
+    session.server.restart(number)
+    assert status(session.server)["network"]["banned_addresses"] == 2
+    again = session.connect("berta", source="127.0.0.9", timeout=1.0)
+    fleet.wait_until(lambda: again.state == "left", what="the attempt to be given up")
+    assert not again.answers
+    session.join("carl", source="127.0.0.10")
+    # It ends when it would have.
+    fleet.wait_until(lambda: status(session.server)["network"]["banned_addresses"] == 0, what="the bans to end")
+    session.join("dora", source="127.0.0.9")
+    session.server.restart(number)
+    assert status(session.server)["network"]["banned_addresses"] == 0
+
+
+def test_ban_without_automatic_bans(make_session):
+    session = make_session(allow="192.0.2.1", failed_login_limit=0)
+    ctl.good("ban", "203.0.113.9", *at(session.server))
+    assert status(session.server)["network"]["banned_addresses"] == 1
+    assert os.path.exists(os.path.join(session.server.data_dir, "bans.json"))
 
 
 def test_who_is_away_is_counted(session):
