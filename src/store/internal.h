@@ -26,6 +26,7 @@ struct Store {
         Worker *writer; /* NULL: every write is made where it is asked for */
         uint64_t direct_bytes;
         uint64_t slow_usec;
+        uint64_t calm_usec;
         StoreEvents events;
         uint64_t (*now_usec)(void);
         uint32_t flags;

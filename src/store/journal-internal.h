@@ -36,6 +36,8 @@ void journal_set_degraded(Store *s, const char *what, const char *segment, int e
 /* The same for a call that takes its time, and for one that seems not to return. */
 void journal_set_slow(Store *s, const char *what, const char *consequence);
 void journal_set_unanswered(Store *s, const char *what, const char *consequence);
+/* It is as slow as it was said to be. */
+void journal_still_slow(Store *s);
 void journal_clear_degraded(Store *s);
 
 /* journal-write.c */

@@ -307,11 +307,14 @@ static void watch_write(Store *s)
 {
         Journal *j = &s->journal;
 
-        if (clock_monotonic_usec() - j->write->begun_usec > s->slow_usec && !journal_is_behind(j)) {
-                journal_set_slow(s, "a write",
-                                 "Everything is kept in memory until it is written, and would be lost with the server's "
-                                 "process");
-                stop_waiting(s);
+        if (clock_monotonic_usec() - j->write->begun_usec > s->slow_usec) {
+                journal_still_slow(s);
+                if (!journal_is_behind(j)) {
+                        journal_set_slow(s, "a write",
+                                         "Everything is kept in memory until it is written, and would be lost with the "
+                                         "server's process");
+                        stop_waiting(s);
+                }
         }
         if (worker_stalled_usec(s->writer) > UNANSWERED_WRITE_USEC)
                 journal_set_unanswered(s, "a write", "Everything is held in memory and written when it answers");
@@ -327,6 +330,8 @@ static void watch_sync(Store *s)
                                        "What has changed since it began would be lost with the machine's power");
         else if (usec > SLOW_DISK_SYNC_USEC && !j->degraded)
                 journal_set_slow(s, "a sync", "What has changed since it began would be lost with the machine's power");
+        if (usec > SLOW_DISK_SYNC_USEC)
+                journal_still_slow(s);
 }
 
 void journal_watch(Store *s)
@@ -335,6 +340,8 @@ void journal_watch(Store *s)
                 watch_write(s);
         if (s->journal.sync)
                 watch_sync(s);
+        if (s->journal.degraded && s->journal.degraded_level == STORE_WARNING)
+                journal_clear_degraded(s);
 }
 
 /* NULL: to be done here. */

@@ -237,9 +237,15 @@ void journal_set_slow(Store *s, const char *what, const char *consequence)
 {
         char *text;
 
+        journal_still_slow(s);
         if (asprintf(&text, "The disk of %s is slow: %s has been under way for some time. %s; see what else uses the disk.",
                      s->path, what, consequence) >= 0)
                 journal_degrade(s, STORE_WARNING, text);
+}
+
+void journal_still_slow(Store *s)
+{
+        s->journal.calm_until_usec = clock_monotonic_usec() + s->calm_usec;
 }
 
 void journal_clear_degraded(Store *s)
@@ -247,6 +253,9 @@ void journal_clear_degraded(Store *s)
         Journal *j = &s->journal;
 
         if (!j->degraded || j->unwritten || j->hole || s->astray)
+                return;
+        /* A busy disk is slow now and then: that is one state, not a warning and an all-clear again and again. */
+        if (j->degraded_level == STORE_WARNING && clock_monotonic_usec() < j->calm_until_usec)
                 return;
         free(j->degraded);
         j->degraded = NULL;
@@ -432,7 +441,7 @@ int store_append(Store *s, const StoreRecord *record, uint64_t *ret_sequence, St
                 *ret_sequence = p->header.sequence;
         if (ret_blob)
                 *ret_blob = location;
-        return j->degraded ? STORE_HELD : 0;
+        return j->degraded && (j->degraded_level == STORE_ERROR || journal_is_behind(j)) ? STORE_HELD : 0;
 }
 
 void journal_mark(Store *s)

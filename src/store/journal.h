@@ -70,6 +70,7 @@ typedef struct Journal {
         int sync_error; /* of one that has failed while a write was under way: dealt with after that */
 
         WriteRun *write; /* under way in the writer's thread */
+        uint64_t calm_until_usec; /* monotonic: a disk that was slow is called so until then */
         uint64_t slow_until_usec; /* monotonic: the disk has taken its time lately */
         bool sync_after_write;
 } Journal;

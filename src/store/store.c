@@ -21,6 +21,7 @@
 #define SEGMENT_SIZE_DEFAULT (UINT64_C(64) << 20)
 #define RETRY_USEC_DEFAULT UINT64_C(1000000)
 #define SLOW_USEC_DEFAULT UINT64_C(1000000)
+#define CALM_USEC_DEFAULT UINT64_C(10000000)
 #define QUEUE_LIMIT_DEFAULT (UINT64_C(1) << 30)
 #define DIRECT_BYTES_DEFAULT (UINT64_C(2) << 20) /* a millisecond */
 
@@ -82,6 +83,7 @@ static Store *store_new(const StoreOptions *options)
         s->writer = options->writer;
         s->direct_bytes = options->direct_bytes ?: DIRECT_BYTES_DEFAULT;
         s->slow_usec = options->slow_usec ?: SLOW_USEC_DEFAULT;
+        s->calm_usec = options->calm_usec ?: CALM_USEC_DEFAULT;
         s->events = options->events;
         s->now_usec = options->now_usec ?: clock_realtime_usec;
         s->flags = options->flags;

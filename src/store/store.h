@@ -143,6 +143,7 @@ typedef struct StoreOptions {
                            is done in store_commit() */
         uint64_t direct_bytes; /* with a writer: more than this at once is not waited for; 0: 2 MiB */
         uint64_t slow_usec;    /* an update waits so long for a slow disk, then no longer; 0: 1 s */
+        uint64_t calm_usec;    /* a disk that was slow is called so until it was not for so long; 0: 10 s */
         Io *io;         /* NULL: the real disk */
         StoreEvents events;
         uint64_t segment_size; /* bytes; 0: 64 MiB */

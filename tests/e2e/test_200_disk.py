@@ -129,11 +129,11 @@ def test_busy_disk(make_session, fleet, disk):
     disk.becomes("busy")
     turns = edit_for(session, anna, bert, HANG, 0)
     session.server.wait_log("is slow: a write", fleet=fleet)
+    assert not session.server.logged("The disk has caught up")  # though each write has come to an end
     session.server.send_signal(10)  # SIGUSR1: a save
     session.server.wait_log("Session saved to disk", fleet=fleet, timeout=60)
     disk.recovers()
-    # It may have caught up and fallen behind again before.
-    fleet.wait_until(lambda: not status(session)["degraded"])
+    fleet.wait_until(lambda: not status(session)["degraded"], timeout=60)
     assert session.server.logged("The disk has caught up")
     for words in ("Failed to save", "refuses", "does not answer"):
         assert not session.server.logged(words)

@@ -78,6 +78,7 @@ static void on_degraded(void *userdata, StoreLevel level, const char *reason)
         Fixture *f = userdata;
 
         f->degraded = reason;
+        f->n_degraded++;
         f->degraded_level = level;
 }
 

@@ -20,6 +20,7 @@ typedef struct Fixture {
         unsigned n_problems[3];
         char last_problem[512];
         const char *degraded;
+        unsigned n_degraded; /* times that this has changed */
         StoreLevel degraded_level;
         unsigned n_moved;
         uint64_t now_usec; /* the store's clock; 0: the real one */

@@ -20,6 +20,7 @@ static void init_slow(Fixture *f)
         f->options.writer = f->writer;
         f->options.direct_bytes = 1;
         f->options.slow_usec = 1;
+        f->options.calm_usec = 1;
 }
 
 static void wait_and_watch(Fixture *f)
@@ -86,6 +87,44 @@ static void test_snapshot_waits(void **state)
         assert_int_equal(store_durable_sequence(f.store), 1);
         assert_null(f.degraded);
         assert_nothing_failed(&f);
+        fixture_done(&f);
+}
+
+static void write_slowly(Fixture *f)
+{
+        assert_int_equal(fixture_append(f, 1, "node", "payload", 7, NULL), 0);
+        assert_int_equal(store_commit(f->store), STORE_WRITING);
+        wait_and_watch(f);
+        fixture_drain(f);
+}
+
+/* A disk that is slow again and again is slow, not slow and well in turn. */
+static void test_busy_disk_is_one_state(void **state)
+{
+        uint64_t last;
+        Fixture f;
+
+        init_slow(&f);
+        f.options.calm_usec = 200000;
+        fixture_open(&f);
+        for (unsigned i = 0; i < 5; i++) {
+                write_slowly(&f);
+                last = clock_monotonic_usec();
+                assert_non_null(store_degraded(f.store));
+                assert_true(store_has_everything(f.store));
+        }
+        fixture_sync(&f);
+        assert_int_equal(f.n_degraded, 1);
+        while (store_degraded(f.store)) {
+                sched_yield();
+                store_watch(f.store);
+        }
+        assert_true(clock_monotonic_usec() - last + 1000 > f.options.calm_usec);
+        assert_int_equal(f.n_degraded, 2);
+        /* And the next time is another one. */
+        write_slowly(&f);
+        assert_int_equal(f.n_degraded, 3);
+        assert_int_equal(f.degraded_level, STORE_WARNING);
         fixture_done(&f);
 }
 
@@ -271,6 +310,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_snapshot_waits),
+                cmocka_unit_test(test_busy_disk_is_one_state),
                 cmocka_unit_test(test_slow_disk_loses_nothing),
                 cmocka_unit_test(test_first_write_hangs),
                 cmocka_unit_test(test_pinning_hangs),
