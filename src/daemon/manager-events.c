@@ -239,6 +239,13 @@ static void on_segment_removed(void *userdata, uint64_t segment)
         manager_check(m, manager_save(m, "log file removed"));
 }
 
+static void on_snapshot_removed(void *userdata)
+{
+        Manager *m = userdata;
+        if (m->session)
+                manager_check(m, manager_save(m, "snapshot removed"));
+}
+
 StoreEvents manager_store_events(Manager *m)
 {
         return (StoreEvents){
@@ -249,6 +256,7 @@ StoreEvents manager_store_events(Manager *m)
                 .segment_moved = on_segment_moved,
                 .removed = on_removed,
                 .segment_removed = on_segment_removed,
+                .snapshot_removed = on_snapshot_removed,
                 .userdata = m,
         };
 }

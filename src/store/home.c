@@ -16,7 +16,8 @@
  * What happens when somebody removes the folder of a running session, or moves it, or mounts something over it. A file
  * that is removed while it is open or mapped lives on for whoever has it, so the session would go on writing into
  * nothing and never notice. All payloads can still be read, so a removed store is made anew from memory; one that was
- * moved is complete, and only its owner can say where it belongs. The same goes for a single file of the log.
+ * moved is complete, and only its owner can say where it belongs. The same goes for a single file of the log; for the
+ * snapshots see snapshot-watch.c.
  */
 
 typedef enum Home {
@@ -101,9 +102,18 @@ static void settle(Store *s, Home home)
                       "made anew, and the session is being saved to it from memory; what was before is lost unless "
                       "there is a backup.",
                       s->path, home == HOME_PART_REMOVED ? "/log or /snapshots" : "");
-        s->log_mtime = (struct timespec){ 0 };
+        s->log_mtime = s->snapshots_mtime = (struct timespec){ 0 };
         if (s->events.removed)
                 s->events.removed(s->events.userdata, true);
+}
+
+bool store_folder_changed(const struct stat *folder, struct timespec *seen)
+{
+        if (folder->st_mtim.tv_sec == seen->tv_sec && folder->st_mtim.tv_nsec == seen->tv_nsec)
+                return false;
+        if (clock_realtime_usec() > (uint64_t)folder->st_mtim.tv_sec * 1000000 + SAME_TIME_USEC)
+                *seen = folder->st_mtim;
+        return true;
 }
 
 /* ---- a file of the log ---- */
@@ -149,19 +159,15 @@ static void lose_segment(Store *s, Segment *segment)
                 s->events.segment_removed(s->events.userdata, number);
 }
 
-/* Only while nobody is about to make or remove one. */
 static void watch_log(Store *s)
 {
         Segment *missing;
         struct stat st;
 
-        if (s->homeless || !is_idle(s) || fstat(s->log_dirfd, &st) < 0 ||
-            (st.st_mtim.tv_sec == s->log_mtime.tv_sec && st.st_mtim.tv_nsec == s->log_mtime.tv_nsec))
+        if (fstat(s->log_dirfd, &st) < 0 || !store_folder_changed(&st, &s->log_mtime))
                 return;
         while ((missing = find_missing(s)))
                 lose_segment(s, missing);
-        if (clock_realtime_usec() > (uint64_t)st.st_mtim.tv_sec * 1000000 + SAME_TIME_USEC)
-                s->log_mtime = st.st_mtim;
 }
 
 /* ---- all of it ---- */
@@ -175,7 +181,11 @@ void home_watch(Store *s)
                         s->astray = false;
                         journal_clear_degraded(s);
                 }
-                watch_log(s);
+                /* Only while nobody is about to make or remove a file. */
+                if (!s->homeless && is_idle(s))
+                        watch_log(s);
+                if (!s->homeless && is_idle(s))
+                        store_watch_snapshots(s);
                 return;
         }
         s->astray = true;

@@ -7,6 +7,7 @@
  */
 
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "store/index.h"
@@ -41,6 +42,7 @@ struct Store {
         bool closing;
         bool astray;   /* the folder is not where it was: stays degraded */
         struct timespec log_mtime; /* log/ had all its files when it was last changed then */
+        struct timespec snapshots_mtime; /* the same of snapshots/ */
         bool homeless; /* it was removed, and there is no other yet: nothing can be written */
         uint64_t closed_durable; /* what the file "store" says of the journal */
         bool begun; /* while open only the worker's sync touches it */
@@ -87,6 +89,10 @@ int store_move_in(Store *s);
 
 /* home.c: notices that the folder is not there any more. */
 void home_watch(Store *s);
+/* Whether the folder was changed since *seen, which is then, unless it may change once more in the same moment. */
+bool store_folder_changed(const struct stat *folder, struct timespec *seen);
+/* snapshot-watch.c: notices that files are missing in snapshots/. Only while nobody is about to make or remove some. */
+void store_watch_snapshots(Store *s);
 
 void store_lock(Store *s);
 void store_unlock(Store *s);

@@ -18,6 +18,7 @@ typedef struct SnapshotItem {
         uint64_t previous;      /* number of the manifest that it builds on; 0: none */
         bool base;              /* not a snapshot any more, others build on it */
         bool leaving; /* retention is removing it */
+        bool single;  /* one of its two files is missing */
         SnapshotCondition condition;
 } SnapshotItem;
 

@@ -122,6 +122,8 @@ typedef struct StoreEvents {
         /* The file of this segment was removed: no location that names it means anything any more, as above. Save everything
          * now. */
         void (*segment_removed)(void *userdata, uint64_t segment);
+        /* A file was removed that the newest snapshot needs: save everything now. */
+        void (*snapshot_removed)(void *userdata);
         void *userdata;
 } StoreEvents; /* any function may be NULL */
 

@@ -295,5 +295,22 @@ def test_file_of_the_log_is_removed(make_session, fleet):
     kill_and_look(session, {session.uuids[0]: "before", session.uuids[1]: "after"})
 
 
+def test_snapshot_is_removed(make_session, fleet):
+    """The newest one is deleted: it is missed at once, and the session is saved again."""
+    session = make_session(count=20, timeout="3s")
+    anna, bert = session.admin, session.join("bert")
+    edit(anna, session.uuids[0], "before")
+    fleet.settle(anna, bert)
+    session.server.send_signal(10)  # SIGUSR1: a save
+    session.server.wait_log(r"Session saved to disk \(reason: manual\)", fleet=fleet)
+    folder = os.path.join(session.server.data_dir, "snapshots")
+    for name in os.listdir(folder):
+        os.unlink(os.path.join(folder, name))
+    session.server.wait_log("Snapshot .* was removed while the session was running", fleet=fleet)
+    session.server.wait_log(r"Session saved to disk \(reason: snapshot removed\)", fleet=fleet)
+    fleet.wait_until(lambda: any(name.endswith(".snap") for name in os.listdir(folder)))
+    kill_and_look(session, {session.uuids[0]: "before"})
+
+
 if __name__ == "__main__":
     sys.exit(tap.main(__file__, sys.argv[1:]))

@@ -4,8 +4,10 @@
 
 #include "store-fixture.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static unsigned n_removed, n_made_anew;
@@ -212,6 +214,155 @@ static void test_file_removed(void **state)
         do_file_removed(2);
 }
 
+/* ---- snapshots ---- */
+
+static unsigned n_snapshot_removed;
+
+static void on_snapshot_removed(void *userdata)
+{
+        n_snapshot_removed++;
+}
+
+/* Saves one node that differs from what it was; returns the snapshot's name. */
+static void save(Fixture *f, bool all, char ret[static STORE_SNAPSHOT_NAME_MAX])
+{
+        StoreSnapshotParameters p = { .reason = "test", .node_count = 100 };
+        StoreEntry e = { .key = (const uint8_t *)"node", .key_size = 4 };
+        StoreSnapshotInfo info;
+        StoreSnapshot *sn;
+        char payload[32];
+
+        snprintf(payload, sizeof(payload), "payload %llu", (unsigned long long)store_sequence(f->store));
+        assert_int_equal(fixture_append(f, 1, "node", payload, strlen(payload), &e.blob), 0);
+        assert_int_equal(store_snapshot_begin(f->store, &p, all, &sn), 0);
+        assert_int_equal(store_snapshot_add(sn, &e), 0);
+        assert_int_equal(fixture_submit(f, sn, NULL), 0);
+        assert_int_equal(store_snapshot_find(f->store, "latest", &info), 0);
+        snprintf(ret, STORE_SNAPSHOT_NAME_MAX, "%s", info.name);
+        store_snapshot_info_done(&info);
+}
+
+/* As if nothing had happened for a while. */
+static void make_old(const Fixture *f)
+{
+        struct timespec old[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
+        char path[128];
+
+        snprintf(path, sizeof(path), "%s/snapshots", f->path);
+        assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+        store_watch(f->store);
+}
+
+static void remove_file(const Fixture *f, const char *name, const char *suffix)
+{
+        char path[256];
+
+        snprintf(path, sizeof(path), "%s/snapshots/%s%s", f->path, name, suffix);
+        assert_int_equal(unlink(path), 0);
+}
+
+static size_t count_snapshots(const Fixture *f)
+{
+        StoreStats stats;
+
+        store_get_stats(f->store, &stats);
+        return stats.n_snapshots;
+}
+
+static void init_snapshots(Fixture *f, char first[static STORE_SNAPSHOT_NAME_MAX],
+                           char second[static STORE_SNAPSHOT_NAME_MAX])
+{
+        n_snapshot_removed = 0;
+        fixture_init(f, false);
+        f->options.events.snapshot_removed = on_snapshot_removed;
+        fixture_open(f);
+        save(f, true, first);
+        save(f, false, second);
+        assert_int_equal(store_snapshot_pin(f->store, first, true, "kept"), 1);
+        make_old(f);
+        assert_int_equal(f->n_problems[STORE_WARNING] + f->n_problems[STORE_ERROR], 0);
+}
+
+/* One of two copies, and a pin: said once, nothing is lost. */
+static void test_copy_of_a_snapshot_removed(void **state)
+{
+        char first[STORE_SNAPSHOT_NAME_MAX], second[STORE_SNAPSHOT_NAME_MAX];
+        StoreSnapshotInfo info;
+        Fixture f;
+
+        init_snapshots(&f, first, second);
+        remove_file(&f, second, ".twin");
+        store_watch(f.store);
+        assert_int_equal(f.n_problems[STORE_WARNING], 1);
+        store_watch(f.store);
+        assert_int_equal(f.n_problems[STORE_WARNING], 1);
+        remove_file(&f, first, ".pin");
+        store_watch(f.store);
+        assert_int_equal(f.n_problems[STORE_WARNING], 2);
+        assert_int_equal(store_snapshot_find(f.store, first, &info), 0);
+        assert_false(info.pinned);
+        store_snapshot_info_done(&info);
+        assert_int_equal(count_snapshots(&f), 2);
+        assert_false(store_snapshot_wants_all(f.store));
+        assert_int_equal(n_snapshot_removed, 0);
+        assert_int_equal(f.n_problems[STORE_ERROR], 0);
+        fixture_done(&f);
+}
+
+/* The newest one, or what it builds on: said, and made anew. */
+static void do_snapshot_removed(bool newest)
+{
+        char name[2][STORE_SNAPSHOT_NAME_MAX], third[STORE_SNAPSHOT_NAME_MAX];
+        Fixture f;
+
+        init_snapshots(&f, name[0], name[1]);
+        remove_file(&f, name[newest], ".snap");
+        remove_file(&f, name[newest], ".twin");
+        store_watch(f.store);
+        assert_int_equal(f.n_problems[STORE_ERROR], 1);
+        assert_int_equal(n_snapshot_removed, 1);
+        assert_int_equal(count_snapshots(&f), 1);
+        assert_true(store_snapshot_wants_all(f.store));
+        save(&f, true, third);
+        assert_int_equal(count_snapshots(&f), 2);
+        store_watch(f.store);
+        assert_int_equal(f.n_problems[STORE_ERROR], 1);
+        assert_int_equal(n_snapshot_removed, 1);
+        fixture_close(&f);
+        fixture_open(&f);
+        {
+                _cleanup_free_ char *text = fixture_dump(&f, NULL);
+
+                assert_string_equal(text, "node node owner  9:payload 2\n");
+        }
+        fixture_done(&f);
+}
+
+static void test_snapshot_removed(void **state)
+{
+        do_snapshot_removed(true);
+        do_snapshot_removed(false);
+}
+
+/* An old one on which nothing builds is only missed. */
+static void test_old_snapshot_removed(void **state)
+{
+        char first[STORE_SNAPSHOT_NAME_MAX], second[STORE_SNAPSHOT_NAME_MAX], third[STORE_SNAPSHOT_NAME_MAX];
+        Fixture f;
+
+        init_snapshots(&f, first, second);
+        save(&f, true, third);
+        make_old(&f);
+        remove_file(&f, second, ".snap");
+        remove_file(&f, second, ".twin");
+        store_watch(f.store);
+        assert_int_equal(f.n_problems[STORE_ERROR], 1);
+        assert_int_equal(n_snapshot_removed, 0);
+        assert_false(store_snapshot_wants_all(f.store));
+        assert_int_equal(count_snapshots(&f), 2);
+        fixture_done(&f);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -220,6 +371,9 @@ int main(void)
                 cmocka_unit_test(test_folder_moved),
                 cmocka_unit_test(test_folder_replaced),
                 cmocka_unit_test(test_file_removed),
+                cmocka_unit_test(test_copy_of_a_snapshot_removed),
+                cmocka_unit_test(test_snapshot_removed),
+                cmocka_unit_test(test_old_snapshot_removed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
