@@ -491,6 +491,23 @@ class Story:
     def _active(self, *patterns):
         return self.machine.run("systemctl", "list-units", "--no-legend", "--plain", "--state=active,deactivating", *patterns)
 
+    def listens_on_a_tunnel_only(self):
+        """with what README.md says about WireGuard the sockets listen on the tunnel alone, be it there at the boot or not"""
+        with open(os.path.join(HERE, "..", "..", "README.md"), encoding="utf-8") as stream:
+            section = re.search(r"^\*\*WireGuard\*\*(.*?)^\*\*", stream.read(), re.M | re.S).group(1)
+        lines = [line[4:].replace("sudo ", "") for line in section.splitlines() if line.startswith("    ")]
+        lines = lines[next(i for i, line in enumerate(lines) if line.startswith("cd /etc/systemd")):]
+        self.machine.run("sh", "-ec", "\n".join(lines))
+        assert self.machine.show("scenekeep.socket", "ActiveState") == "active"
+        self.machine.run("ip", "addr", "add", "10.66.0.1/24", "dev", "lo")
+        tunnel = "10.66.0.1", self.server.address[1]
+        assert server_info(tunnel, 20), self.machine.try_run("journalctl", "-n", "20", "--no-pager")
+        assert not server_info(self.server.address, 1), "it listens elsewhere, too"
+        self.machine.run("ip", "addr", "del", "10.66.0.1/24", "dev", "lo")
+        self.machine.run("sh", "-ec", "rm /etc/systemd/system/scenekeep*.socket.d/tunnel.conf")
+        self.machine.run("sh", "-ec", lines[-1])
+        assert server_info(self.server.address, 20)
+
     def backup_is_gone_back_to(self):
         """a copy of the backup, put in the session's place, is the session as it was"""
         before = self.session.connect("zoe").wait_state("active")
@@ -572,8 +589,8 @@ DEBIAN_STEPS = ["apt_installs", "only_the_sockets_are_up", "first_connection_sta
                 "restart_is_not_noticed", "crash_is_not_noticed", "upgrade_is_not_noticed", "hang_is_caught",
                 "ctl_shows_the_session", "metrics_are_served", "timers_do_their_work", "failure_is_told", "second_session",
                 "idle_session_leaves", "docker_folder_is_taken_over", "many_sessions_cost_nothing", "stop_saves",
-                "target_is_over_all", "backup_is_gone_back_to", "big_session_stops_in_time", "remove_keeps_data",
-                "purge_removes_everything"]
+                "target_is_over_all", "listens_on_a_tunnel_only", "backup_is_gone_back_to", "big_session_stops_in_time",
+                "remove_keeps_data", "purge_removes_everything"]
 # What the two packages do differently, and what depends on it.
 RPM_STEPS = ["dnf_installs", "only_the_sockets_are_up", "first_connection_starts_it", "users_work",
              "sandbox_holds_while_running", "journal_has_fields", "restart_is_not_noticed", "upgrade_is_not_noticed",
