@@ -25,7 +25,7 @@
 #define QUEUE_LIMIT_DEFAULT (UINT64_C(1) << 30)
 #define DIRECT_BYTES_DEFAULT (UINT64_C(2) << 20) /* a millisecond */
 
-static void tell(Store *s, StoreLevel level, const char *damaged, const char *format, va_list ap)
+_printf_(4, 0) static void tell(Store *s, StoreLevel level, const char *damaged, const char *format, va_list ap)
 {
         char *text;
 
