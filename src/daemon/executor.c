@@ -377,6 +377,8 @@ int executor_run(Executor *e)
                 if (k >= 0)
                         k = release_held(e);
         }
+        /* A disk that refuses may do so right here. What is held stays held until it is durable, that is what "always" means;
+         * whoever runs this next tries again, which happens every second at least, and the store does when it is time. */
         if (k >= 0 && e->held && e->always)
                 store_sync_begin(e->store);
         e->running = false;
