@@ -15,6 +15,9 @@
 
 #define TELL_INTERVAL (60 * USEC_PER_SEC)
 
+/* So long after its last message somebody counts as one who works, to whom the others leave room. */
+#define WORK_WINDOW (10 * USEC_PER_SEC)
+
 void session_set_disk(Session *s, bool busy, uint64_t bytes)
 {
         s->disk_busy = busy;
@@ -28,9 +31,23 @@ static bool is_transfer(const User *u, MessageType type)
                (type == MESSAGE_SNAPSHOT && u->status != USER_ACTIVE);
 }
 
-static BudgetRate rate_of(const Session *s, bool transfer)
+static void note_sender(Session *s, const User *u)
 {
-        BudgetRate rate = transfer ? (BudgetRate){ 0 } : s->config.rate;
+        if (s->senders[0].serial != u->serial)
+                s->senders[1] = s->senders[0];
+        s->senders[0] = (Sender){ .serial = u->serial, .at = s->now.now };
+}
+
+/* Has anybody else sent something of late? */
+static bool others_work(const Session *s, const User *u)
+{
+        const Sender *other = &s->senders[s->senders[0].serial == u->serial];
+        return other->serial != 0 && s->now.now - other->at < WORK_WINDOW;
+}
+
+static BudgetRate rate_of(const Session *s, const User *u, bool transfer)
+{
+        BudgetRate rate = transfer || !others_work(s, u) ? (BudgetRate){ 0 } : s->config.rate;
         if (s->disk_rate > 0)
                 rate.bytes = rate.bytes > 0 ? MIN(rate.bytes, s->disk_rate) : s->disk_rate;
         return rate;
@@ -70,9 +87,11 @@ int charge_message(Session *s, User *u, Channel channel, Bytes *const *frames, s
                 bytes += frames[i]->size;
         s->bytes_received += bytes;
         bool transfer = channel == CHANNEL_COMMAND && is_transfer(u, message_peek_type(frames, n_frames));
-        if (!transfer)
+        if (!transfer) {
+                note_sender(s, u);
                 user_add_received(u, s->now.now, bytes);
-        BudgetRate rate = rate_of(s, transfer);
+        }
+        BudgetRate rate = rate_of(s, u, transfer);
         Budget *budget = &u->sends[channel].budget;
         uint64_t wait = budget_charge(budget, &rate, s->now.now, bytes);
         if (s->disk_busy && !transfer && budget->bytes > BUSY_BYTES)

@@ -147,6 +147,11 @@ typedef struct Init {
 #define STAGED_ID_IS(id) ((id) >> 63)
 #define STAGED_ID_INDEX(id) ((id) & ~(UINT64_C(1) << 63))
 
+typedef struct Sender {
+        uint32_t serial; /* of a user; 0: nobody */
+        uint64_t at;     /* CLOCK_MONOTONIC of its last message */
+} Sender;
+
 struct Session {
         SessionConfig config; /* texts are owned */
         MessageLimits limits;
@@ -201,6 +206,7 @@ struct Session {
         U64Map loaded_whole;   /* ids of nodes that have come whole since */
 
         uint64_t bytes_received;
+        Sender senders[2]; /* who has sent last, and who was the last one before that was somebody else */
         bool disk_busy;      /* see session_set_disk() */
         uint64_t disk_rate;
         uint64_t n_held;

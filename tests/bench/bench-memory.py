@@ -36,8 +36,7 @@ def load_fill():
 
 
 def measure(context, fill, n_nodes):
-    server = Server(server_password="", failed_login_limit=0, timeout="2s", reconnect_grace="1s",
-                    max_client_rate=0, max_client_messages=0)
+    server = Server(server_password="", failed_login_limit=0, timeout="2s", reconnect_grace="1s")
     try:
         command, data, _ = fill(context, server, n_nodes, PAYLOAD)
         command.close()

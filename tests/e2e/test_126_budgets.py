@@ -137,15 +137,33 @@ def test_initialising_is_not_held_back(make_server, fleet, rng):
     session.check_same()
 
 
+def test_nobody_is_held_back_who_works_alone(make_session, fleet):
+    session = make_session(max_client_messages=10, max_client_rate="100K")
+    before = status(session)["updates"]
+    for number in range(300):
+        session.admin.edit(session.uuids[1], lambda d: d["props"].update(number=number))
+    fleet.wait_until(lambda: status(session)["updates"] >= before + 300)
+    assert status(session)["held_back"] == 0
+
+
 def test_large_append_is_slowed_and_not_dropped(make_session, fleet, rng):
-    """Somebody adds what is many times the budget to a running session, and it all arrives."""
+    """Somebody adds what is many times the budget while somebody else works, and it all arrives."""
     session = make_session(max_client_rate="4M", timeout="4s", backlog_timeout="2s")
     bert = session.join("bert")
     appended = [new_uuid(rng) for _ in range(60)]
     begun = time.monotonic()
+    edits = 0
+
+    def arrived():
+        nonlocal edits
+        if time.monotonic() - begun >= edits:
+            edits += 1
+            session.admin.edit(session.uuids[1], lambda d: d["props"].update(edits=edits))
+        return all(n in session.admin.nodes for n in appended)
+    arrived()
     for node in appended:
         bert.push(node, mesh("appended", rng, 80_000))
-    fleet.wait_until(lambda: all(n in session.admin.nodes for n in appended), 120)
+    fleet.wait_until(arrived, 120)
     seconds = time.monotonic() - begun
     held = next(u for u in status(session)["users"] if u["name"] == "bert")["held_back_usec"] / 1e6
     print(f"60 MB at 4 MB/s in {seconds:.1f} s, held back for {held:.1f} s")

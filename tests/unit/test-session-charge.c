@@ -67,9 +67,10 @@ static void test_flood_is_held_back_on_its_channel(void **state)
         Three t;
         setup(&t);
         set_rate(&t.sim, (BudgetRate){ .messages = 20 });
+        sim_set(t.bert, "b", "x", 1);
+        sim_run(&t.sim, SIM_SEC);
         for (int i = 0; i < 300; i++)
                 sim_append(t.anna, "a", i);
-        sim_set(t.bert, "b", "x", 1);
         sim_run(&t.sim, SIM_SEC);
         /* 20 of them have faded in the meantime at most. */
         assert_in_range(held(&t.sim, t.anna), 8 * SIM_SEC, 11 * SIM_SEC);
@@ -83,6 +84,38 @@ static void test_flood_is_held_back_on_its_channel(void **state)
         /* What had arrived already is taken. */
         sim_run(&t.sim, 2 * SIM_SEC);
         assert_int_equal(sim_length(t.bert, "a"), 300);
+        done(&t);
+}
+
+/* Only an edit of somebody else makes a rate matter, and only for a while. */
+static void test_nobody_is_held_back_alone(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_run(&t.sim, 20 * SIM_SEC);
+        set_rate(&t.sim, (BudgetRate){ .messages = 20 });
+        for (int i = 0; i < 300; i++)
+                sim_append(t.anna, "a", i);
+        sim_run(&t.sim, SIM_SEC);
+        assert_int_equal(held(&t.sim, t.anna), 0);
+        sim_set(t.bert, "b", "x", 1);
+        sim_run(&t.sim, SIM_SEC);
+        /* What was sent before does not count then. */
+        for (int i = 0; i < 90; i++)
+                sim_append(t.anna, "a", i);
+        sim_run(&t.sim, SIM_SEC);
+        assert_int_equal(held(&t.sim, t.anna), 0);
+        for (int i = 0; i < 90; i++)
+                sim_append(t.anna, "a", i);
+        sim_run(&t.sim, SIM_SEC);
+        uint64_t usec = held(&t.sim, t.anna);
+        assert_true(usec > 0);
+        sim_run(&t.sim, 15 * SIM_SEC);
+        for (int i = 0; i < 300; i++)
+                sim_append(t.anna, "a", i);
+        sim_run(&t.sim, SIM_SEC);
+        assert_int_equal(held(&t.sim, t.anna), usec);
+        assert_int_equal(held(&t.sim, t.bert), 0);
         done(&t);
 }
 
@@ -136,6 +169,8 @@ static void test_busy_disk_holds_back_the_heaviest(void **state)
         setup(&t);
         set_rate(&t.sim, (BudgetRate){ .bytes = 4 << 20 });
         session_set_disk(t.sim.session, true, 0);
+        sim_set(t.bert, "b", "x", 0);
+        sim_run(&t.sim, SIM_SEC);
         sim_new_node(t.anna, "large", NULL);
         _cleanup_free_ uint8_t *zeroes = calloc(1, 6 << 20);
         sim_put(sim_find_text(t.anna, "large")->data, "blob", value_bytes_new(zeroes, 6 << 20));
@@ -158,6 +193,7 @@ int main(void)
                 cmocka_unit_test(test_bytes_and_messages_apart),
                 cmocka_unit_test(test_longest_wait),
                 cmocka_unit_test(test_flood_is_held_back_on_its_channel),
+                cmocka_unit_test(test_nobody_is_held_back_alone),
                 cmocka_unit_test(test_init_and_join_are_not_held_back),
                 cmocka_unit_test(test_low_disk_slows_even_an_init),
                 cmocka_unit_test(test_busy_disk_holds_back_the_heaviest),

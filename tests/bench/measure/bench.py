@@ -21,9 +21,7 @@ class Bench:
         self._ctl = self.built("scenekeepctl")
         self.raw = Subject(RAW, [self.built("tests/bench/bench-forwarder"), "127.0.0.1", "%PORT%"])
         self.ours = Subject(OURS, [self.daemon, "--port", "%PORT%", "--listen", "127.0.0.1", "--data-dir", "%DATA%",
-                                   "--admin-password", "%ADMIN%",
-                                   # One client is the load of many here.
-                                   "--set", "max_client_rate=0", "--set", "max_client_messages=0"])
+                                   "--admin-password", "%ADMIN%"])
         reference = os.environ.get("BENCH_REFERENCE")
         self.reference = Subject(REFERENCE, shlex.split(reference)) if reference else None
         self.rounds = []   # of all cases, for the JSON
