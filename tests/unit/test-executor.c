@@ -146,6 +146,7 @@ static int set_up(void **state)
                 .worker = f->worker,
                 .writer = f->writer,
                 .direct_bytes = DIRECT_BYTES,
+                .calm_usec = 1,
                 .events = { .written = on_written, .durable = on_durable, .userdata = f },
         };
         char *error = NULL;
