@@ -12,6 +12,7 @@ struct TaskBoard {
         size_t n;
         size_t bytes;
         char *deleted[TASK_DELETED_MAX];
+        uint64_t deleted_hash[TASK_DELETED_MAX];
         size_t n_deleted;
         uint64_t stamp;
 };
@@ -50,10 +51,23 @@ const Task *task_board_get(const TaskBoard *b, size_t i)
         return &b->tasks[i];
 }
 
+uint64_t task_id_hash(const char *id)
+{
+        static const uint8_t key[16];
+        SipHash h;
+        uint64_t digest[2];
+        siphash_begin(&h, key);
+        siphash_add(&h, id, strlen(id));
+        siphash_end(&h, digest);
+        return digest[0];
+}
+
+/* By hash first: clients send all that they know with each change. */
 static Task *find(TaskBoard *b, const char *id)
 {
+        uint64_t hash = task_id_hash(id);
         for (size_t i = 0; i < b->n; i++)
-                if (strcmp(b->tasks[i].id, id) == 0)
+                if (b->tasks[i].id_hash == hash && strcmp(b->tasks[i].id, id) == 0)
                         return &b->tasks[i];
         return NULL;
 }
@@ -75,8 +89,9 @@ void task_board_set_stamp(TaskBoard *b, uint64_t stamp)
 
 bool task_board_was_deleted(const TaskBoard *b, const char *id)
 {
+        uint64_t hash = task_id_hash(id);
         for (size_t i = 0; i < b->n_deleted; i++)
-                if (strcmp(b->deleted[i], id) == 0)
+                if (b->deleted_hash[i] == hash && strcmp(b->deleted[i], id) == 0)
                         return true;
         return false;
 }
@@ -180,8 +195,9 @@ int task_board_put(TaskBoard *b, TaskItem *item, const char *author)
                 char *copy = strdup(author);
                 if (!copy)
                         return -ENOMEM;
+                uint64_t hash = task_id_hash(item->id);
                 t = &b->tasks[b->n++];
-                *t = (Task){ .id = TAKE_PTR(item->id), .author = copy, .added = ++b->stamp };
+                *t = (Task){ .id = TAKE_PTR(item->id), .id_hash = hash, .author = copy, .added = ++b->stamp };
         } else {
                 push_version(t, t->digest, ++b->stamp);
                 free(t->text);
@@ -203,7 +219,9 @@ int task_board_delete(TaskBoard *b, const char *id)
                 if (b->n_deleted == TASK_DELETED_MAX) {
                         free(b->deleted[0]);
                         memmove(b->deleted, b->deleted + 1, --b->n_deleted * sizeof *b->deleted);
+                        memmove(b->deleted_hash, b->deleted_hash + 1, b->n_deleted * sizeof *b->deleted_hash);
                 }
+                b->deleted_hash[b->n_deleted] = task_id_hash(id);
                 b->deleted[b->n_deleted++] = copy;
         }
         Task *t = find(b, id);

@@ -25,6 +25,7 @@ typedef struct TaskVersion {
 
 typedef struct Task {
         char *id;
+        uint64_t id_hash;
         char *author; /* user who brought it; "" when it was the server */
         char *text;   /* JSON object: id, title, description, assigned_to, status, created_by, created_at, object_name */
         size_t text_size;
@@ -47,6 +48,8 @@ void task_item_done(TaskItem *item);
 /* 0, 1 when a client would fail on it, 2 when it is too large (*ret has the id only), -ENOMEM. wall: for one that does
  * not say when it was made, CLOCK_REALTIME in microseconds. */
 int task_item_read(json_object *o, uint64_t wall, TaskItem *ret);
+
+uint64_t task_id_hash(const char *id);
 
 typedef struct TaskBoard TaskBoard;
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "pickle/siphash.h"
 #include "session/task-holder.h"
 
 typedef struct HolderHead {
@@ -17,29 +16,17 @@ void task_holder_done(TaskHolder *h)
         *h = (TaskHolder){ 0 };
 }
 
-uint64_t task_id_hash(const char *id)
+const TaskHeld *task_holder_find(const TaskHolder *h, uint64_t id_hash)
 {
-        static const uint8_t key[16];
-        SipHash h;
-        uint64_t digest[2];
-        siphash_begin(&h, key);
-        siphash_add(&h, id, strlen(id));
-        siphash_end(&h, digest);
-        return digest[0];
-}
-
-const TaskHeld *task_holder_find(const TaskHolder *h, const char *id)
-{
-        uint64_t hash = h->n_held > 0 ? task_id_hash(id) : 0;
         for (size_t i = 0; i < h->n_held; i++)
-                if (h->held[i].id_hash == hash)
+                if (h->held[i].id_hash == id_hash)
                         return &h->held[i];
         return NULL;
 }
 
 bool task_holder_has(const TaskHolder *h, const Task *task)
 {
-        const TaskHeld *held = h->synced ? task_holder_find(h, task->id) : NULL;
+        const TaskHeld *held = h->synced ? task_holder_find(h, task->id_hash) : NULL;
         return held && held->digest == task->digest;
 }
 

@@ -28,9 +28,8 @@ typedef struct TaskHolder {
 
 void task_holder_done(TaskHolder *h);
 
-uint64_t task_id_hash(const char *id);
-/* What was sent of the task of that id; NULL: it was not. */
-const TaskHeld *task_holder_find(const TaskHolder *h, const char *id);
+/* What was sent of the task whose id has that hash; NULL: it was not. */
+const TaskHeld *task_holder_find(const TaskHolder *h, uint64_t id_hash);
 /* Has it sent the task as it now is, since its login? Such need not be told to it. */
 bool task_holder_has(const TaskHolder *h, const Task *task);
 

@@ -52,9 +52,9 @@ static Meaning meaning_of_unsent(const Sync *s, const TaskItem *item, const Task
         return meaning;
 }
 
-static Meaning meaning_of(const Sync *s, const TaskItem *item, const Task *t)
+static Meaning meaning_of(const Sync *s, const TaskItem *item, uint64_t id_hash, const Task *t)
 {
-        const TaskHeld *held = task_holder_find(s->holder, item->id);
+        const TaskHeld *held = task_holder_find(s->holder, id_hash);
         if (!t) {
                 bool is_old = held && held->digest == item->digest;
                 return is_old || task_board_was_deleted(s->board, item->id) ? MEANS_NOTHING : MEANS_NEW;
@@ -77,7 +77,7 @@ static int read_item(Sync *s, const char *key, json_object *value)
         if (strcmp(key, sent->item.id) != 0)
                 return 1;
         sent->task = task_board_find(s->board, sent->item.id);
-        sent->meaning = r == 2 ? MEANS_TOO_LARGE : meaning_of(s, &sent->item, sent->task);
+        sent->meaning = r == 2 ? MEANS_TOO_LARGE : meaning_of(s, &sent->item, sent->hash, sent->task);
         s->n_changes += sent->meaning == MEANS_NEW || sent->meaning == MEANS_CHANGED;
         s->n_perhaps += sent->meaning == MEANS_PERHAPS;
         s->n_unfit += sent->meaning == MEANS_TOO_LARGE;
@@ -97,10 +97,10 @@ static int read_all(Sync *s, json_object *tasks)
         return 0;
 }
 
-static bool was_sent(const Sync *s, const char *id)
+static bool was_sent(const Sync *s, const Task *t)
 {
         for (size_t i = 0; i < s->n_sent; i++)
-                if (strcmp(s->sent[i].item.id, id) == 0)
+                if (s->sent[i].hash == t->id_hash && strcmp(s->sent[i].item.id, t->id) == 0)
                         return true;
         return false;
 }
@@ -128,7 +128,7 @@ static uint64_t read_until(const Sync *s)
 
 static bool is_known(const Sync *s, const Task *t)
 {
-        return t->added <= s->holder->read || task_holder_find(s->holder, t->id);
+        return t->added <= s->holder->read || task_holder_find(s->holder, t->id_hash);
 }
 
 /* It has sent a task, also one that has been deleted since, and does not any more. */
@@ -150,7 +150,7 @@ static const Task *find_known_missing(const Sync *s)
         const Task *found = NULL;
         for (size_t i = 0; i < task_board_length(s->board); i++) {
                 const Task *t = task_board_get(s->board, i);
-                if (was_sent(s, t->id) || !is_known(s, t))
+                if (was_sent(s, t) || !is_known(s, t))
                         continue;
                 if (found)
                         return NULL;
@@ -167,7 +167,7 @@ static const Task *find_first_missing(const Sync *s)
         for (size_t i = 0; i < task_board_length(s->board); i++) {
                 const Task *t = task_board_get(s->board, i);
                 uint64_t told = told_at(s, t);
-                if (was_sent(s, t->id) || told > first)
+                if (was_sent(s, t) || told > first)
                         continue;
                 found = told < first ? t : NULL;
                 first = told;
@@ -185,7 +185,7 @@ static bool is_from_here(const Sync *s)
 static bool is_meant(Sync *s, const Task *missing)
 {
         TaskHolder *h = s->holder;
-        uint64_t hash = task_id_hash(missing->id);
+        uint64_t hash = missing->id_hash;
         if (h->doubtful == hash)
                 return s->wall >= h->doubtful_since + TASK_DOUBT_MIN;
         h->doubtful = hash;
@@ -222,7 +222,7 @@ static int delete_held(Sync *s)
 {
         for (size_t i = task_board_length(s->board); i > 0; i--) {
                 const Task *t = task_board_get(s->board, i - 1);
-                if (was_sent(s, t->id) || !task_holder_find(s->holder, t->id))
+                if (was_sent(s, t) || !task_holder_find(s->holder, t->id_hash))
                         continue;
                 int r = delete_task(s, t->id);
                 if (r < 0)

@@ -48,7 +48,9 @@ def test_said_by_the_operator(session, fleet):
 def test_follow(session, fleet):
     ctl.good("say", "first", *at(session.server))
     command = [ctl.program(), "chat", "--follow", *map(str, at(session.server))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # One that is started in the background of a script is deaf to it.
+    hear = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear) as process:
         try:
             assert process.stdout.readline().endswith("server: first\n")
             Addon(session.admin).say("second")
