@@ -158,6 +158,19 @@ static void note_port(Plan *p, const EnvFile *f)
                      port->value, port->value);
 }
 
+/* From wherever the daemon is started. */
+static void put_path(FILE *out, const char *key, const char *path)
+{
+        _cleanup_free_ char *here = *path == '/' ? NULL : getcwd(NULL, 0), *full = NULL;
+
+        if (asprintf(&full, "%s%s%s", here ?: "", here ? "/" : "", path) < 0)
+                full = NULL;
+        fprintf(out, "%s = \"", key);
+        for (const char *c = full ?: path; *c; c++)
+                fprintf(out, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+        fputs("\";\n", out);
+}
+
 static ExitStatus make_config(Plan *p, const char *path, const EnvFile *f)
 {
         ExitStatus status = CTL_OK;
@@ -174,11 +187,11 @@ static ExitStatus make_config(Plan *p, const char *path, const EnvFile *f)
                         status = convert(p, path, e, &settings[i], out);
         }
         if (ctl_has(p->ctl, OPT_DATA_DIR)) {
-                fprintf(out, "data_dir = \"%s\";\n", p->ctl->data_dir);
+                put_path(out, "data_dir", p->ctl->data_dir);
                 if (p->admin_password)
-                        fprintf(out, "admin_password_file = \"%s\";\n", p->admin_path);
+                        put_path(out, "admin_password_file", p->admin_path);
                 if (p->server_password)
-                        fprintf(out, "server_password_file = \"%s\";\n", p->server_path);
+                        put_path(out, "server_password_file", p->server_path);
         }
         if (fclose(out) != 0)
                 return ctl_fail(p->ctl, CTL_FAILED, "out of memory");

@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctl/report-page.h"
 #include "ctl/source.h"
+#include "ctl/tree.h"
 
 /* Under another name until it is whole. */
 static int write_page(const char *path, const ReportData *d)
@@ -28,7 +30,7 @@ static int write_page(const char *path, const ReportData *d)
                 }
                 return r;
         }
-        r = report_page_write(f, d);
+        r = fchmod(fd, file_mode()) < 0 ? -errno : report_page_write(f, d);
         if (r == 0 && (fflush(f) != 0 || ferror(f) || fsync(fd) < 0))
                 r = errno > 0 ? -errno : -EIO;
         if (fclose(f) != 0 && r == 0)

@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "ctl/session-file.h"
+#include "ctl/tree.h"
 
 /* Entries between MARK and APPENDS, as Python writes them; the reader keeps so many on its stack. */
 #define BATCH 1000u
@@ -185,7 +186,7 @@ int session_writer_finish(SessionWriter *w, const Session *session)
         r = gzclose(TAKE_PTR(w->out));
         if (r != Z_OK)
                 return errno != 0 ? -errno : -EIO;
-        if (fchmod(w->fd, 0644) < 0 || fsync(w->fd) < 0 || rename(w->temporary, w->path) < 0)
+        if (fchmod(w->fd, file_mode()) < 0 || fsync(w->fd) < 0 || rename(w->temporary, w->path) < 0)
                 return -errno;
         w->finished = true;
         return sync_folder(w->path);

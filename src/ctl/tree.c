@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/macros.h"
@@ -37,6 +38,14 @@ int tree_give(const char *path, uid_t user, gid_t group)
         new_user = user;
         new_group = group;
         return nftw(path, give_any, DESCRIPTORS, FTW_PHYS | FTW_MOUNT) == 0 ? 0 : -errno;
+}
+
+mode_t file_mode(void)
+{
+        mode_t mask = umask(0);
+
+        umask(mask);
+        return 0666 & ~mask;
 }
 
 int file_copy(int in, int out, uint64_t size, uint64_t *copied)

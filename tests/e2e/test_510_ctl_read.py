@@ -96,6 +96,13 @@ def test_export(kept, tmp_path):
     nodes, users = read_db(path)
     assert canonical(nodes) == canonical(kept.nodes) and set(users) <= {"anna", "berta"}
     assert os.listdir(tmp_path) == ["session.db"]
+    mask = os.umask(0o027)
+    try:
+        for verb, name in (("export", "closed.db"), ("report", "closed.html")):
+            ctl.good(verb, tmp_path / name, "--data-dir", kept.server.data_dir)
+            assert os.stat(tmp_path / name).st_mode & 0o777 == 0o640, "who may read it is its user's to say"
+    finally:
+        os.umask(mask)
     shown = ctl.good("show", path, "--json").json
     assert {n["uuid"] for n in shown["nodes"]} == set(kept.nodes)
 

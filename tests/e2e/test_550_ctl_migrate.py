@@ -3,6 +3,7 @@
 """`scenekeepctl migrate`: a docker-compose folder becomes a session that scenekeepd serves."""
 
 import gzip
+import json
 import os
 import pickle
 import re
@@ -78,6 +79,16 @@ def test_everything(tmp_path, rng, make_server, fleet):
     client = fleet.client(server.address, "anna", password="join me", admin_password="geheim # 1").connect()
     fleet.wait_active(client)
     assert {u: values.canonical(n.data) for u, n in client.nodes.items()} == {u: values.canonical(x) for u, _, x in nodes}
+
+
+def test_a_folder_named_from_here(tmp_path, rng):
+    """The configuration finds it from everywhere."""
+    old = folder_with(tmp_path, backups__a_dot_db=db(values.scene(4, rng)))
+    subprocess.run([ctl.program(), "migrate", old, "--data-dir", 'the "new" one'], cwd=tmp_path, check=True, capture_output=True)
+    new = tmp_path / 'the "new" one'
+    printed = subprocess.run([server_module.program(), "--config", new / "scenekeep.conf", "--check-config"], check=True,
+                             capture_output=True, text=True, cwd="/").stdout
+    assert f"data_dir = {json.dumps(str(new))};" in printed, printed
 
 
 def test_plan_for_people(tmp_path, rng):
