@@ -120,7 +120,7 @@ static void push_text(Rewriter *w, Text t)
 
 static int memo_put(Rewriter *w, size_t number)
 {
-        if (number > w->size)
+        if (number > w->size || number >= PICKLE_INERT_MEMO_MAX)
                 return refuse(w, "a memo number is out of range");
         if (number >= w->n_memo_allocated) {
                 size_t n = MAX(number + 1, w->n_memo_allocated * 2 + 256);

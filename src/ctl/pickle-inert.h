@@ -21,6 +21,9 @@
 
 #include "base/bytes.h"
 
+/* What a pickle may remember for later, in this form and when it is read: far more than any session has. */
+#define PICKLE_INERT_MEMO_MAX (UINT32_C(1) << 26)
+
 /* Where the rewriting stopped, for messages. */
 typedef struct PickleInertFault {
         size_t offset;

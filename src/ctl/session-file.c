@@ -19,7 +19,6 @@
 #define CHUNK ((size_t)1 << 20)
 #define LOOK_EVERY ((size_t)256 << 20)
 #define SPACE_LEFT ((uint64_t)1 << 30)
-#define MEMO_MAX (UINT32_C(1) << 26)
 
 /* All that an instance of the library's classes needs; a Node has no __dict__, a store has. */
 static const char *const allowed_globals[] = {
@@ -374,7 +373,7 @@ int session_file_read(const char *path, SessionFileProgress progress, void *user
         if (r != 0)
                 return r;
         limits.max_size = pickle->size;
-        limits.max_memo = limits.max_values = MEMO_MAX;
+        limits.max_memo = limits.max_values = PICKLE_INERT_MEMO_MAX;
         r = read_value(pickle, &limits, &v, &what);
         if (r == 0)
                 r = load_value(&l, v, &limits);

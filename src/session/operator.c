@@ -106,9 +106,9 @@ int session_say(Session *s, SessionTime t, const char *text, EffectList *effects
                 r = item ? history_chat(s, NULL, item, true) : -ENOMEM;
         }
         /* A clock that was set back does not keep the server from speaking, but one that is far behind does. */
-        if (r > 0)
-                return session_leave(s, 0), 2;
-        return session_leave(s, r);
+        bool is_said = r <= 0;
+        r = session_leave(s, MIN(r, 0));
+        return r < 0 || is_said ? r : 2;
 }
 
 /* The form of the add-on, with an id that is a time stamp. */
