@@ -7,13 +7,24 @@
  * itself. A Delete that overtakes a Commit makes the client raise on the Commit and leave; a Right that overtakes the
  * Node that it is for is lost. */
 
+/* Before more than so many commands are sent that do nothing, a client has so long to prove that it is not busy. After a
+ * return most do: they only have to move something. */
+#define PAD_MANY 50u
+#define PAD_PATIENCE (4 * USEC_PER_SEC)
+#define PAD_LOOK (250 * USEC_PER_MSEC)
+
 /* Beyond this many a client is flooded, and order no longer the worst of its problems. */
 #define HELD_MAX 65536u
 
 /* Commands that do nothing, so that what follows them is not handled before data that was sent before; see pace.h. */
+static unsigned pads_due(const Session *s, const User *u)
+{
+        return pace_lacks(u->pace, s->now.now, MAX(u->data_heard, u->command_heard));
+}
+
 static int order_pad(Session *s, const User *u)
 {
-        unsigned n = pace_lacks(u->pace, s->now.now, MAX(u->data_heard, u->command_heard));
+        unsigned n = pads_due(s, u);
         pace_note_ordered(u->pace);
         if (n == 0)
                 return 0;
@@ -109,6 +120,8 @@ int order_send_due(Session *s, User *u)
         int r = 0;
         for (size_t i = 0; i < u->n_held; i++) {
                 HeldCommand h = u->held[i];
+                if (h.due <= s->now.now && s->now.now - h.since < PAD_PATIENCE && pads_due(s, u) > PAD_MANY)
+                        h.due = s->now.now + PAD_LOOK;
                 if (r < 0 || h.due > s->now.now) {
                         if (h.due != UINT64_MAX)
                                 session_need(s, h.due);

@@ -19,8 +19,9 @@
 
 /* Seconds that are looked back. A client that was busy for longer may handle a command too early. */
 #define PACE_SECONDS 32u
-/* At most so many go before: the client handles one in a millisecond. */
-#define PACE_MAX 1000u
+/* At most so many go before: libzmq holds a thousand for a client that is busy, and then looks at the connection no more, not
+ * even whether it has ended. So one that is busy during a restart would not come back before it is done. */
+#define PACE_MAX 500u
 /* So long after a connection was found again, what a client says may have waited for that. */
 #define PACE_OLD_NEWS (2 * USEC_PER_SEC)
 

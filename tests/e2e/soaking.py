@@ -182,13 +182,15 @@ class Soak:
 
     def one_thing(self, user):
         own = [u for u in self.load.own[user] if u in user.nodes]
+        # When both a node and its Delete go into a connection that breaks, only its author has it, for ever.
+        arrived = [u for u in own if u in self.load.added]
         choice = self.rng.random()
         n_nodes = len(user.nodes)
         if choice < 0.03 and n_nodes < NODES_MAX:
             self.load.add(user, self.rng.choice([None, {**mesh("big", self.rng, self.rng.choice([500, 20_000])),
                                                         "edits": {user.name: 0}}]))
-        elif (choice < 0.05 or n_nodes >= NODES_MAX) and own:
-            self.load.delete(user, self.rng.choice(own))
+        elif (choice < 0.05 or n_nodes >= NODES_MAX) and arrived:
+            self.load.delete(user, self.rng.choice(arrived))
         elif choice < 0.08:
             lock = self.rng.choice(self.load.shared)
             if lock in user.nodes and user.nodes[lock].owner == user.name:

@@ -33,6 +33,37 @@ static void test_restart(void **state)
         done(&t);
 }
 
+static void lose_all(SimQueue *q)
+{
+        while (q->n > 0)
+                frames_unref(q->packets[--q->n].frames);
+}
+
+/* One server after the other ends before it has reached somebody, who is told of what was deleted all the same. */
+static void test_restarts_in_a_row(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_new_node(t.anna, "n", NULL);
+        sim_run(&t.sim, SIM_SEC);
+        assert_non_null(sim_find_text(t.bert, "n"));
+        uint64_t end = t.sim.now + 100 * SIM_SEC;
+        for (unsigned i = 0; t.sim.now < end; i++) {
+                sim_stop(&t.sim);
+                lose_all(&t.bert->down[CHANNEL_COMMAND]);
+                t.bert->links_at[CHANNEL_COMMAND] = end;
+                sim_start(&t.sim);
+                sim_run(&t.sim, 2 * SIM_SEC);
+                if (i == 0)
+                        sim_delete(t.anna, "n");
+                sim_run(&t.sim, SIM_SEC);
+        }
+        sim_run(&t.sim, 10 * SIM_SEC);
+        assert_int_equal(t.bert->state, SIM_ACTIVE);
+        assert_null(sim_find_text(t.bert, "n"));
+        done(&t);
+}
+
 static void test_restart_without_everybody(void **state)
 {
         Three t;
@@ -375,6 +406,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_restart),
+                cmocka_unit_test(test_restarts_in_a_row),
                 cmocka_unit_test(test_restart_without_everybody),
                 cmocka_unit_test(test_restart_and_a_new_blender),
                 cmocka_unit_test(test_restart_and_a_namesake),
