@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <ctype.h>
 #include <string.h>
 
 #include "ctl/call.h"
@@ -94,11 +95,30 @@ static ExitStatus find_uuid(const Ctl *ctl, const char *name, char **ret)
         return status;
 }
 
+static bool is_uuid(const char *text)
+{
+        static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+        for (size_t i = 0; i < strlen(form); i++)
+                if (form[i] == '-' ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
+                        return false;
+        return text[strlen(form)] == '\0';
+}
+
+/* Names are looked up in the session's folder, which may not be read by all who may ask its daemon. */
+static ExitStatus choose_uuid(const Ctl *ctl, const char *name, char **ret)
+{
+        if (!is_uuid(name))
+                return find_uuid(ctl, name, ret);
+        *ret = strdup(name);
+        return *ret ? CTL_OK : ctl_fail(ctl, CTL_FAILED, "out of memory");
+}
+
 static ExitStatus change_owner(Ctl *ctl, const char *verb, const char *user)
 {
         _cleanup_free_ char *uuid = NULL;
         json_object *arguments, *o;
-        ExitStatus status = find_uuid(ctl, ctl->arguments[0], &uuid);
+        ExitStatus status = choose_uuid(ctl, ctl->arguments[0], &uuid);
 
         if (status != CTL_OK)
                 return status;

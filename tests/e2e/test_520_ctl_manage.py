@@ -154,6 +154,18 @@ def test_lock_and_unlock(session):
     session.check_same()
 
 
+def test_lock_without_the_folder(session, tmp_path):
+    """As somebody who may ask the daemon and may not read what it keeps."""
+    node = session.uuids[1]
+    elsewhere = "--json", "--socket", os.path.join(session.server.data_dir, "control"), "--data-dir", tmp_path
+    ctl.refused(ctl.NOT_FOUND, "no session in", "lock", session.admin.nodes[node].data["name"], "anna", *elsewhere)
+    ctl.good("lock", node, "anna", *elsewhere)
+    session.fleet.wait_until(lambda: session.admin.nodes[node].owner == "anna", what="the lock to be known")
+    ctl.good("unlock", node, *elsewhere)
+    session.fleet.wait_until(lambda: session.admin.nodes[node].owner == COMMON, what="the release to be known")
+    ctl.refused(ctl.NOT_FOUND, "there is no node", "unlock", "0" * 8 + node[8:], *elsewhere)
+
+
 def test_save_and_pins(session):
     folder = at(session.server)
     saved = ctl.good("save", "--json", *folder).json
