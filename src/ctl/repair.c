@@ -129,19 +129,30 @@ static ExitStatus look_for_damage(Repair *r)
 
 /* ---- the new one ---- */
 
+static bool is_taken(const Repair *r)
+{
+        return access(r->repaired, F_OK) == 0 || access(r->partial, F_OK) == 0 || access(r->damaged, F_OK) == 0;
+}
+
+/* After the time, or the first second after it of which there is no repair yet. */
 static ExitStatus name_new(Repair *r)
 {
         time_t now = (time_t)(ctl_now_usec() / 1000000);
-        struct tm tm;
-        char stamp[32];
 
-        if (!gmtime_r(&now, &tm) || strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm) == 0 ||
-            asprintf(&r->repaired, "%s" REPAIR_NEW "%s", r->old, stamp) < 0 ||
-            asprintf(&r->partial, "%s.partial", r->repaired) < 0 ||
-            asprintf(&r->damaged, "%s" REPAIR_OLD "%s", r->old, stamp) < 0)
-                return ctl_fail(r->ctl, CTL_FAILED, "out of memory");
-        if (access(r->repaired, F_OK) == 0 || (ctl_has(r->ctl, OPT_SWAP) && access(r->damaged, F_OK) == 0))
-                return ctl_fail(r->ctl, CTL_FAILED, "a repair was made in this very second: try again");
+        do {
+                struct tm tm;
+                char stamp[32];
+
+                free(TAKE_PTR(r->repaired));
+                free(TAKE_PTR(r->partial));
+                free(TAKE_PTR(r->damaged));
+                if (!gmtime_r(&now, &tm) || strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm) == 0 ||
+                    asprintf(&r->repaired, "%s" REPAIR_NEW "%s", r->old, stamp) < 0 ||
+                    asprintf(&r->partial, "%s.partial", r->repaired) < 0 ||
+                    asprintf(&r->damaged, "%s" REPAIR_OLD "%s", r->old, stamp) < 0)
+                        return ctl_fail(r->ctl, CTL_FAILED, "out of memory");
+                now++;
+        } while (is_taken(r));
         if (mkdir(r->partial, 0700) < 0)
                 return ctl_fail(r->ctl, errno == EACCES ? CTL_REFUSED : CTL_FAILED, "cannot make %s: %s", r->partial,
                                 strerror(errno));

@@ -19,6 +19,7 @@ typedef struct Verification {
         Table *table;
         json_object *snapshots, *problems;
         size_t n_problems;
+        bool found_damage; /* when the store was opened, wherever in it */
         uint64_t n_damaged;
         int error;
         bool ended;
@@ -30,6 +31,7 @@ static void on_problem(void *userdata, StoreLevel level, const char *damaged, co
 
         if (level == STORE_NOTICE)
                 return;
+        v->found_damage = v->found_damage || damaged;
         if (v->n_problems++ < PROBLEMS_SHOWN)
                 json_object_array_add(v->problems, json_object_new_string(text));
 }
@@ -102,10 +104,12 @@ static ExitStatus report(const Verification *v)
                         putchar('\n');
                 for (size_t i = 0; i < n; i++)
                         ctl_wrap(v->ctl, stdout, json_object_get_string(json_object_array_get_idx(v->problems, i)));
-                puts(v->n_damaged > 0 ? "\nThere is damage: see SAFEKEEPING in scenekeepctl(1) for what to do."
-                                      : "\nEvery digest is right.");
+                puts(v->n_damaged > 0   ? "\nThere is damage: see SAFEKEEPING in scenekeepctl(1) for what to do."
+                     : v->found_damage ? "\nWhat was checked is right, and there is damage elsewhere: see SAFEKEEPING in\n"
+                                         "scenekeepctl(1) for what to do."
+                                       : "\nEvery digest is right.");
         }
-        return v->n_damaged > 0 ? CTL_DEGRADED : CTL_OK;
+        return v->n_damaged > 0 || v->found_damage ? CTL_DEGRADED : CTL_OK;
 }
 
 /* Whether the log is read through as well; or instead, as long as there are no snapshots. */

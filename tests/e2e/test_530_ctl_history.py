@@ -8,6 +8,7 @@ import sys
 import tap  # first: it says which packages are missing
 import ctl
 import pytest
+import rot
 
 
 @pytest.fixture(params=["running", "stopped"])
@@ -130,6 +131,29 @@ def test_damage_is_found(make_session, rng):
     answer = ctl.run("export", os.path.join(session.server.folder, "x.db"), *folder)
     assert answer.status == ctl.DEGRADED and not os.path.exists(os.path.join(session.server.folder, "x.db"))
     assert open(name, "rb").read() == before, "verification changed something"
+
+
+def test_damage_behind_the_snapshot_is_told(session):
+    """The snapshot can be restored, and yet not all is well."""
+    folder = "--data-dir", session.server.data_dir
+    ctl.good("save", *folder)
+    for i in range(3):
+        session.admin.edit(session.uuids[0], lambda data, i=i: data.update(note=f"number {i} of them"))
+    session.fleet.wait_until(lambda: ctl.good("status", "--json", *folder).json["updates"] == 3, what="the edits")
+    session.server.guarded = False
+    session.server.kill()
+    for path in rot.files(session.server.data_dir, "log"):
+        with open(path, "rb") as stream:
+            data = stream.read()
+        at = data.find(b"number 1 of them")
+        if at >= 0:
+            rot.flip(path, data.rindex(session.uuids[0].encode(), 0, at))
+    for verb in ("verify", "drill"):
+        answer = ctl.run(verb, "--json", *folder)
+        assert answer.status == ctl.DEGRADED and answer.json["damaged"] == 0 and answer.json["problems"], answer
+        assert [c["nodes"] for c in answer.json["checked"]] == [9]
+        text = ctl.run(verb, *folder).flat
+        assert "What was checked is right, and there is damage elsewhere" in text and "Every digest" not in text
 
 
 if __name__ == "__main__":

@@ -105,6 +105,13 @@ def test_nothing_to_repair(story):
     assert sorted(os.listdir(story.server.folder)) == ["cwd", "data", "log"]
 
 
+def test_several_in_one_second(story):
+    """Each has a name of its own."""
+    rot.flip(os.path.join(story.server.data_dir, "snapshots", story.names[1] + ".snap"), 200)
+    made = [ctl.run("repair", "--json", *at(story.server.data_dir)).json["repaired"] for _ in range(3)]
+    assert len(set(made)) == 3 and all(os.path.isdir(m) for m in made)
+
+
 def test_a_torn_manifest_and_a_damaged_twin_lose_nothing(story, make_server):
     """Of the newest snapshot both files are damaged, of the one before only one is."""
     folder = os.path.join(story.server.data_dir, "snapshots")
