@@ -111,7 +111,7 @@ void manager_format_status(const Manager *m, char *buffer, size_t size)
         if (when > 0) {
                 char text[32];
                 format_time(when, text, sizeof text);
-                snprintf(saved, sizeof saved, "saved %s (%.128s)", text, reason);
+                snprintf(saved, sizeof saved, "saved %s (%.*s)", text, (int)notify_fit(reason, 128), reason);
         }
         char away[32] = "";
         if (status.n_away > 0)
@@ -192,7 +192,7 @@ static int on_keeper(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Manager *m = userdata;
         SessionTime t = manager_time();
-        char status[256];
+        char status[1024];
         store_watch(m->store);
         if (m->state == MANAGER_SERVING) {
                 manager_format_status(m, status, sizeof status);

@@ -159,7 +159,7 @@ static int begin_serving(Manager *m, const RestoreResult *result)
 
         if (m->config->save_interval > 0)
                 log_info("Auto-save enabled (interval: %" PRIu64 "s)", m->config->save_interval / USEC_PER_SEC);
-        char text[256];
+        char text[1024];
         manager_format_status(m, text, sizeof text);
         log_event(LOG_NOTICE, EVENT_SESSION_READY,
                   LOG_FIELDS(LOG_NUMBER("NODES", status.n_nodes), LOG_NUMBER("USERS", status.n_users)),

@@ -9,10 +9,21 @@
 
 static char last_status[256];
 
+size_t notify_fit(const char *text, size_t size)
+{
+        size_t n = strnlen(text, size);
+
+        while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+                n--;
+        return n;
+}
+
 /* A status is one line; whatever a text holds beyond that is cut off. */
 static void remember_status(const char *status)
 {
-        snprintf(last_status, sizeof(last_status), "%.*s", (int)strcspn(status, "\n"), status);
+        size_t fit = notify_fit(status, sizeof(last_status) - 1), line = strcspn(status, "\n");
+
+        snprintf(last_status, sizeof(last_status), "%.*s", (int)MIN(fit, line), status);
 }
 
 void notify_ready(const char *status)

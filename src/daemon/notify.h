@@ -4,9 +4,14 @@
 /* What the daemon tells systemd about itself. Everything here does nothing, successfully, when there is no service
  * manager to tell. Failures are not reported: nobody could act on them. */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/macros.h"
+
+/* How much of a text fits into so many bytes without a part of a character at its end, for which systemd would take none
+ * of it. A status that is longer than 255 bytes is cut so. */
+size_t notify_fit(const char *text, size_t size);
 
 void notify_ready(const char *status);
 void notify_status(const char *status); /* sent only when it differs from the last */

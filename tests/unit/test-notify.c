@@ -49,6 +49,15 @@ static void test_life(void **state)
         assert_string_equal(received(), "");
         notify_status("1 user\nREADY=1");
         assert_string_equal(received(), "STATUS=1 user");
+        /* systemd takes no status that ends within a character. */
+        char text[512], want[300];
+        for (size_t i = 0; i < 254; i += 2)
+                memcpy(text + i, "\xc3\xa4", 2);
+        text[254] = '\0';
+        strcat(text, "\xe2\x9c\x93!");
+        snprintf(want, sizeof(want), "STATUS=%.254s", text);
+        notify_status(text);
+        assert_string_equal(received(), want);
         notify_extend_timeout(5000000);
         assert_string_equal(received(), "EXTEND_TIMEOUT_USEC=5000000");
         notify_watchdog();
