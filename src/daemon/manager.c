@@ -275,6 +275,8 @@ static void restore_bans(Manager *m)
                 (void)net_ban(m->net, m->bans.bans[i].address, m->bans.bans[i].until_usec - now);
 }
 
+#define HANDSHAKE_MAX (30 * USEC_PER_SEC)
+
 static int open_net(Manager *m, const ListenFds *sockets)
 {
         NetConfig config = {
@@ -282,6 +284,9 @@ static int open_net(Manager *m, const ListenFds *sockets)
                 .port = (uint16_t)m->config->port,
                 .max_message_size = m->config->max_message_size,
                 .start_paused = true,
+                /* Whose name is kept for its return may take as long to shake hands, behind what is queued on its line;
+                 * libzmq gives up after half a minute. */
+                .handshake_timeout = MIN(m->config->reconnect_grace, HANDSHAKE_MAX),
                 .limits = manager_net_limits(m->config),
         };
         if (sockets) {

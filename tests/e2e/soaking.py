@@ -24,6 +24,7 @@ GRACE = 10           # seconds that the server keeps the name of somebody whose 
 STALLS = (0.3, 8.0)
 BUDGET = 4          # a stock client handles one command and one update in a millisecond, and no more
 CHECK_INTERVAL = 60.0
+QUIET = 8.0         # in which lines are found again, and what waits on the slow ones has passed
 MIB = 1 << 20
 
 SETTINGS = {
@@ -223,6 +224,11 @@ class Soak:
         wanted = re.compile(rf"\b{user.name}\b|Serving session|session is stopped")
         return "\n".join(line for line in self.server.log().splitlines() if wanted.search(line))
 
+    def work_nothing(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.fleet.pump(20)
+
     def look(self):
         """Nobody may be thrown out who has not done anything to deserve it."""
         self.resume()
@@ -261,6 +267,8 @@ class Soak:
         """All scenes are the same. What was on its way into a connection that broke is lost to any server, so everything
         is said once more before."""
         self.resume(all_of_them=True)
+        # Whoever has not noticed yet that a connection has ended would say it into that.
+        self.work_nothing(QUIET)
         users = self.load.users
         self.fleet.wait_until(lambda: all(u.state in ("active", "left") for u in users), 120, "all to have joined")
         self.look_once()

@@ -316,5 +316,21 @@ def test_restarts_in_a_row(make_session, fleet, rng):
           f"longest time between PINGs {max(u.heartbeat.longest_gap for u in users):.2f} s")
 
 
+def test_back_over_a_line_with_a_long_queue(session, make_proxy, fleet):
+    """A handshake takes several round trips: here more than five seconds, and less than the grace."""
+    proxy = make_proxy(session.server)
+    host, ports = proxy.address
+    bert = fleet.client((host, [*ports[:2], session.server.ports[2]]), "bert").connect()
+    bert.wait_state("active")
+    session.users.append(bert)
+    mark = session.server.mark()
+    proxy.delay = 1.4
+    proxy.cut()
+    session.admin.edit(session.uuids[0], lambda d: d.update(name="while it was away"))
+    fleet.wait_until(lambda: bert.nodes[session.uuids[0]].data["name"] == "while it was away" or bert.state == "left", 60)
+    assert bert.state == "active" and not session.server.logged("bert has left", mark)
+    session.check_same(timeout=60)
+
+
 if __name__ == "__main__":
     sys.exit(tap.main(__file__, sys.argv[1:]))
