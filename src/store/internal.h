@@ -138,6 +138,10 @@ void store_set_segment_size(Store *s, Segment *segment, uint64_t size, uint64_t 
 int store_map_blob(Store *s, const StoreLocation *location, Bytes **ret);
 /* Any thread. */
 bool store_blob_matches(const Bytes *blob, const StoreLocation *location);
+/* Notes where a payload lies, unless a place is known that is as good. Any thread. */
+void store_index_payload(Store *s, const StoreLocation *location);
+/* Does so for all payloads of content segments, where that has not been done. In the worker. 0 or a negative errno. */
+int store_index_content(Store *s);
 /* Looks a payload up by digest and notes that it is going to be pointed to, so that reclaim leaves it. Any
  * thread. */
 bool store_find_payload(Store *s, StoreLocation *location);

@@ -125,13 +125,6 @@ static int place(Store *s, Pending *p)
         return 0;
 }
 
-static void index_payload(Store *s, const StoreLocation *location)
-{
-        store_lock(s);
-        (void)index_put(&s->index, location); /* short of memory it costs deduplication, no data */
-        store_unlock(s);
-}
-
 /* The header says where the record lies, so it is made when that is known, and again when it moves. */
 static void encode(Store *s, Pending *p, const void *author, const void *key, const void *meta, bool moved)
 {
@@ -145,7 +138,7 @@ static void encode(Store *s, Pending *p, const void *author, const void *key, co
                 h->blob_segment = location.segment = p->segment->number;
                 h->blob_offset = location.offset = p->offset + p->head_size;
                 if (moved || h->blob_size >= DEDUPLICATE_SIZE_MIN)
-                        index_payload(s, &location);
+                        store_index_payload(s, &location);
         } else if (moved && h->blob_size > 0) {
                 store_lock(s);
                 if (index_find(&s->index, &location)) {

@@ -371,7 +371,9 @@ int live_set_new(Store *s, LiveSet **ret)
 
         if (!live)
                 return -ENOMEM;
-        r = copy_segments(s, live);
+        r = store_index_content(s); /* what is not found is not alive */
+        if (r >= 0)
+                r = copy_segments(s, live);
         if (r < 0)
                 return r;
         keep_journal(s, live);

@@ -297,6 +297,24 @@ int store_scan_segment(Store *s, uint64_t number, Scanner *ret)
         return r;
 }
 
+/* The place at which a payload is found is the one at which it is kept alive for those whose own is gone. A place in a
+ * content segment is better than one in the journal, since after a restart it is still found; and the one that is
+ * known is not given up for another one as good, which may be about to be removed because nobody is told of it. */
+void store_index_payload(Store *s, const StoreLocation *location)
+{
+        StoreLocation there = *location;
+        const Segment *old = NULL, *new;
+
+        store_lock(s);
+        new = store_find_segment_locked(s, location->segment);
+        if (index_find(&s->index, &there))
+                old = store_find_segment_locked(s, there.segment);
+        if (!old || there.offset >= old->superseded ||
+            (new && new->type == FORMAT_SEGMENT_CONTENT && old->type != FORMAT_SEGMENT_CONTENT))
+                (void)index_put(&s->index, location); /* short of memory it costs deduplication, no data */
+        store_unlock(s);
+}
+
 /* The newest content segment whose payloads are not all in the index; 0: none. */
 static uint64_t find_unindexed(Store *s)
 {
@@ -314,8 +332,8 @@ static uint64_t find_unindexed(Store *s)
 }
 
 /* What compaction copied before this process began is not in the index yet: the heads of content segments
- * tell. */
-static bool index_content_segment(Store *s)
+ * tell. 1: there may be more; 0: there is none; or a negative errno, and it is tried again the next time. */
+static int index_content_segment(Store *s)
 {
         uint64_t number = find_unindexed(s);
         Segment *segment;
@@ -324,26 +342,36 @@ static bool index_content_segment(Store *s)
         int r;
 
         if (number == 0)
-                return false;
-        if (store_scan_segment(s, number, &sc) >= 0) {
-                while ((r = scanner_next(&sc, &head)) > 0) {
-                        StoreLocation here;
+                return 0;
+        r = store_scan_segment(s, number, &sc);
+        if (r < 0)
+                return r;
+        while ((r = scanner_next(&sc, &head)) > 0) {
+                StoreLocation here;
 
-                        if (r == SCANNER_DAMAGE)
-                                continue;
-                        record_get_location(&head, &here);
-                        store_lock(s);
-                        (void)index_put(&s->index, &here);
-                        store_unlock(s);
-                }
-                scanner_done(&sc);
+                if (r == SCANNER_DAMAGE)
+                        continue;
+                record_get_location(&head, &here);
+                store_index_payload(s, &here);
         }
+        scanner_done(&sc);
+        if (r < 0)
+                return r;
         store_lock(s);
         segment = store_find_segment_locked(s, number);
         if (segment)
                 segment->indexed = true;
         store_unlock(s);
-        return true;
+        return 1;
+}
+
+int store_index_content(Store *s)
+{
+        int r;
+
+        while ((r = index_content_segment(s)) > 0)
+                worker_progress(s->worker);
+        return r;
 }
 
 static int refresh_from_index(Store *s, StoreLocation *location)
@@ -372,7 +400,7 @@ int store_refresh(Store *s, StoreLocation *location)
                 return 0;
         do
                 r = refresh_from_index(s, location);
-        while (r == -ENOENT && index_content_segment(s));
+        while (r == -ENOENT && index_content_segment(s) > 0);
         return r;
 }
 

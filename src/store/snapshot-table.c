@@ -71,7 +71,9 @@ bool snapshot_table_is_needed(const SnapshotTable *t, uint64_t number)
 {
         /* Ascending: whoever builds on it comes later, and chains never branch. */
         for (size_t i = 0; i < t->n_items; i++)
-                if (t->items[i].previous == number && t->items[i].info.number > number) {
+                if (t->items[i].headless && t->items[i].info.number > number)
+                        return true; /* for all that is known */
+                else if (t->items[i].previous == number && t->items[i].info.number > number) {
                         if (!t->items[i].base)
                                 return true;
                         number = t->items[i].info.number;
@@ -116,6 +118,17 @@ int store_snapshot_info_copy(const SnapshotItem *item, StoreSnapshotInfo *ret)
 
 /* ---- reading the folder ---- */
 
+static void adopt_header(SnapshotItem *item, const FormatManifest *header)
+{
+        item->headless = false;
+        item->previous = header->previous_number;
+        item->info.time_usec = header->time_usec;
+        item->info.sequence = header->sequence;
+        item->info.node_count = header->node_count;
+        item->info.user_count = header->user_count;
+        item->info.payload_bytes = header->payload_bytes;
+}
+
 static int add_file(Store *s, const char *file, uint64_t number, size_t stem, bool base)
 {
         SnapshotItem item = { .base = base };
@@ -126,7 +139,7 @@ static int add_file(Store *s, const char *file, uint64_t number, size_t stem, bo
                 return 0;
         memcpy(item.info.name, file, stem);
         r = manifest_read_head(s->io, s->snapshots_dirfd, file, &head);
-        if (r == -EUCLEAN) { /* its twin may do better */
+        if (r < 0 && r != -ENOMEM && r != -EPROTONOSUPPORT) { /* its twin may do better */
                 char twin[STORE_SNAPSHOT_NAME_MAX + sizeof(MANIFEST_SUFFIX_TWIN)];
 
                 snprintf(twin, sizeof(twin), "%s%s", item.info.name, MANIFEST_SUFFIX_TWIN);
@@ -135,13 +148,10 @@ static int add_file(Store *s, const char *file, uint64_t number, size_t stem, bo
         if (r == -ENOMEM || r == -EPROTONOSUPPORT)
                 return r;
         item.condition = r < 0 ? SNAPSHOT_DAMAGED : SNAPSHOT_UNKNOWN;
-        item.previous = head.header.previous_number;
+        item.headless = r < 0;
         item.info.number = number;
-        item.info.time_usec = head.header.time_usec;
-        item.info.sequence = head.header.sequence;
-        item.info.node_count = head.header.node_count;
-        item.info.user_count = head.header.user_count;
-        item.info.payload_bytes = head.header.payload_bytes;
+        if (r >= 0)
+                adopt_header(&item, &head.header);
         item.info.manifest_bytes = head.size;
         item.info.reason = head.reason ?: strdup("");
         item.info.user = head.user ?: strdup("");
@@ -244,6 +254,8 @@ int store_read_snapshot_set(Store *s, uint64_t number, ManifestSet **ret)
         item = snapshot_table_find(&s->snapshots, number);
         if (item)
                 item->condition = r < 0 ? SNAPSHOT_DAMAGED : SNAPSHOT_INTACT;
+        if (item && item->headless && r >= 0)
+                adopt_header(item, &(*ret)->chain[0]->header);
         store_unlock(s);
         return r;
 }

@@ -19,6 +19,7 @@ typedef struct SnapshotItem {
         bool base;              /* not a snapshot any more, others build on it */
         bool leaving; /* retention is removing it */
         bool single;  /* one of its two files is missing */
+        bool headless; /* could not be read when the store was opened: what it builds on is not known */
         SnapshotCondition condition;
 } SnapshotItem;
 
