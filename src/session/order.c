@@ -25,7 +25,9 @@ static unsigned pads_due(const Session *s, const User *u)
 static int order_pad(Session *s, const User *u)
 {
         unsigned n = pads_due(s, u);
-        pace_note_ordered(u->pace);
+        /* Data that is still on its way may arrive after the command that stands for all before it. */
+        if (!user_is_queued(u) && !u->laden && !u->old_data)
+                pace_note_ordered(u->pace);
         if (n == 0)
                 return 0;
         _cleanup_frames_ Frames *frames = NULL;
