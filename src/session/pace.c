@@ -24,12 +24,17 @@ void pace_note_data(Pace *p, uint64_t now)
         p->n_since++;
 }
 
-void pace_note_found(Pace *p, uint64_t now)
+void pace_note_late(Pace *p)
 {
-        p->found = now;
         p->ordered = false;
         for (unsigned i = 0; i < PACE_SECONDS; i++)
                 p->second[i].n_commands = 0;
+}
+
+void pace_note_found(Pace *p, uint64_t now)
+{
+        p->found = now;
+        pace_note_late(p);
 }
 
 void pace_note_ordered(Pace *p)

@@ -42,6 +42,9 @@ void pace_note_command(Pace *p, uint64_t now);
 /* Enough commands have been sent: the next is handled after all data. */
 void pace_note_ordered(Pace *p);
 
+/* Data has arrived that was long on its way: the client may have handled the commands since before it. */
+void pace_note_late(Pace *p);
+
 /* A connection of the client was found again: commands that were sent may be lost, and what comes over it first the client
  * may have said long ago. */
 void pace_note_found(Pace *p, uint64_t now);

@@ -406,6 +406,8 @@ void session_delivered(Session *s, SessionTime t, const RoutingId *peer, uint64_
         if (!u)
                 return;
         s->now = t;
+        if (u->laden && t.now - MIN(u->laden_since, t.now) > ORDER_DELAY)
+                pace_note_late(u->pace);
         u->laden = !all;
         u->delivered_until = until;
         u->delivered = t.now;

@@ -251,6 +251,40 @@ static void test_slow_user_is_late_not_wrong(void **state)
         done(&t);
 }
 
+/* A Delete is handled while the data of another node is still on a slow line; then Blender is busy while that arrives, and
+ * the next Delete with it. */
+static void test_delete_behind_late_data(void **state)
+{
+        Three t;
+        setup(&t);
+        t.sim.delay_max = SIM_MSEC;
+        sim_new_node(t.anna, "m", NULL);
+        sim_new_node(t.anna, "n", NULL);
+        sim_run(&t.sim, 5 * SIM_SEC);
+        session_delivered(t.sim.session, (SessionTime){ .now = t.sim.now }, &t.bert->id, t.sim.now, false);
+        uint64_t arrives = t.sim.now + 6 * SIM_SEC;
+        SimQueue *line = &t.bert->down[CHANNEL_DATA];
+        for (int i = 0; i < 20; i++)
+                sim_set(t.anna, "n", "x", i);
+        while (line->n < 20)
+                sim_run(&t.sim, SIM_MSEC);
+        for (size_t i = 0; i < line->n; i++)
+                line->packets[i].arrives = arrives;
+        session_send_laden(t.sim.session, (SessionTime){ .now = t.sim.now }, &t.bert->id);
+        sim_run(&t.sim, 2 * SIM_SEC);
+        sim_delete(t.anna, "m");
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_null(sim_find_text(t.bert, "m"));
+        t.bert->frozen_until = t.sim.now + 10 * SIM_SEC;
+        while (t.sim.now <= arrives)
+                sim_run(&t.sim, 10 * SIM_MSEC);
+        session_delivered(t.sim.session, (SessionTime){ .now = t.sim.now }, &t.bert->id, t.sim.now, true);
+        sim_delete(t.anna, "n");
+        sim_run(&t.sim, 20 * SIM_SEC);
+        assert_null(sim_find_text(t.bert, "n"));
+        done(&t);
+}
+
 /* ---- crashes and stalls ---- */
 
 /* Blender crashes while something that it has sent is still being checked, which is no sign of life any more then. */
@@ -381,6 +415,7 @@ int main(void)
                 cmocka_unit_test(test_metadata),
                 cmocka_unit_test(test_table_is_quiet),
                 cmocka_unit_test(test_slow_user_is_late_not_wrong),
+                cmocka_unit_test(test_delete_behind_late_data),
                 cmocka_unit_test(test_crash_behind_a_large_message),
                 cmocka_unit_test(test_kick_behind_a_large_message),
                 cmocka_unit_test(test_delete_for_a_busy_client),
