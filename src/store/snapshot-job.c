@@ -165,10 +165,45 @@ static int describe(StoreSnapshot *sn)
         return info->reason && info->user ? 0 : -ENOMEM;
 }
 
+static int note_written(StoreSnapshot *sn)
+{
+        Store *s = sn->store;
+        SnapshotItem copy = sn->item;
+        int r = store_snapshot_info_copy(&sn->item, &copy.info);
+
+        if (r < 0)
+                return r;
+        store_lock(s);
+        r = snapshot_table_add(&s->snapshots, &copy);
+        store_unlock(s);
+        if (r < 0)
+                store_snapshot_info_done(&copy.info);
+        return r;
+}
+
+/* It failed, but may have come to have its name before that: then the next start would take it for one whose payloads
+ * are kept. Where it cannot be taken back, they are. */
+static void withdraw(StoreSnapshot *sn)
+{
+        static const char *const suffixes[] = { MANIFEST_SUFFIX, MANIFEST_SUFFIX_TWIN };
+        Store *s = sn->store;
+        bool remains = false;
+
+        for (unsigned i = 0; i < ELEMENTSOF(suffixes); i++) {
+                char file[STORE_SNAPSHOT_NAME_MAX + sizeof(MANIFEST_SUFFIX_TWIN)];
+                int r;
+
+                snprintf(file, sizeof(file), "%s%s", sn->item.info.name, suffixes[i]);
+                r = s->io->unlinkat(s->io, s->snapshots_dirfd, file);
+                remains |= r < 0 && r != -ENOENT;
+        }
+        if (remains)
+                (void)note_written(sn);
+}
+
 static int write_manifest(StoreSnapshot *sn)
 {
         Store *s = sn->store;
-        SnapshotItem copy;
         FormatManifest header = {
                 .number = sn->number,
                 .time_usec = sn->time_usec,
@@ -187,19 +222,12 @@ static int write_manifest(StoreSnapshot *sn)
                 memcpy(header.previous_digest, s->last_digest, sizeof(header.previous_digest));
         r = manifest_write(s->io, s->snapshots_dirfd, sn->item.info.name, &header, sn->times, sn->reason,
                            sn->user, sn->state, sn->entries, &sn->manifest_bytes, sn->digest);
-        if (r < 0)
+        if (r < 0) {
+                withdraw(sn);
                 return r;
+        }
         sn->item.info.manifest_bytes = sn->manifest_bytes;
-        copy = sn->item;
-        r = store_snapshot_info_copy(&sn->item, &copy.info);
-        if (r < 0)
-                return r;
-        store_lock(s);
-        r = snapshot_table_add(&s->snapshots, &copy);
-        store_unlock(s);
-        if (r < 0)
-                store_snapshot_info_done(&copy.info);
-        return r;
+        return note_written(sn);
 }
 
 static void write_metadata(StoreSnapshot *sn)
