@@ -40,7 +40,7 @@ static void note(Scenario *sc)
         assert_non_null(sc->acknowledged);
         sc->acknowledged[sc->n_acknowledged].step = fault_io_record_size(sc->fault);
         sc->acknowledged[sc->n_acknowledged].durable = sc->durable;
-        sc->acknowledged[sc->n_acknowledged].n_snapshots = sc->n_snapshots;
+        sc->acknowledged[sc->n_acknowledged].n_written = sc->n_written;
         sc->n_acknowledged++;
 }
 
@@ -164,6 +164,7 @@ static void on_snapshot(void *userdata, const StoreSnapshotResult *result)
 
         if (result->error == 0 && !stopped(sc)) {
                 sc->n_snapshots++;
+                sc->n_written += !result->unchanged;
                 note(sc);
         }
 }
@@ -438,6 +439,33 @@ static const char *check_opened(const Scenario *sc, Store *s, uint64_t at_least)
         return wrong;
 }
 
+/* Every moment that is listed can be had back, and the newest three that were ever said to be saved are. A power cut may
+ * fall into the removal of an older one, of which any part can be gone then. */
+static const char *check_snapshots(const Scenario *sc, Store *s, unsigned n_written)
+{
+        const char *wrong = NULL;
+        StoreSnapshotInfo *list;
+        size_t n;
+
+        if (store_snapshot_list(s, &list, &n) < 0)
+                return "its snapshots cannot be listed";
+        for (size_t i = 0; i < n; i++) {
+                bool kept = i < RETENTION_VERIFIED_MIN || list[i].pinned || !sc->fault->log;
+                Found found = { 0 };
+
+                if (!wrong && kept)
+                        wrong = read_all(s, &(StorePoint){ .snapshot = list[i].name }, &found);
+                if (!wrong && kept && compare(sc, &found, list[i].sequence))
+                        wrong = "a snapshot has another value than the model";
+                found_done(&found);
+                store_snapshot_info_done(&list[i]);
+        }
+        free(list);
+        if (!wrong && n < MIN(n_written, (unsigned)RETENTION_VERIFIED_MIN))
+                wrong = "snapshots are missing";
+        return wrong;
+}
+
 /* What follows a recovery must be found as well, and nothing of what was cut may come back. */
 static const char *go_on(StoreOptions *options, Store **s)
 {
@@ -464,7 +492,7 @@ static const char *go_on(StoreOptions *options, Store **s)
         return last == 77 ? NULL : "what was appended after recovery is missing";
 }
 
-const char *scenario_check(const Scenario *sc, const char *path, uint64_t at_least)
+const char *scenario_check(const Scenario *sc, const char *path, uint64_t at_least, unsigned n_written)
 {
         _cleanup_worker_ Worker *worker = NULL;
         _cleanup_store_ Store *s = NULL;
@@ -482,6 +510,8 @@ const char *scenario_check(const Scenario *sc, const char *path, uint64_t at_lea
         if (store_open(&options, &s, NULL) < 0)
                 return "it cannot be opened";
         wrong = check_opened(sc, s, at_least);
+        if (!wrong)
+                wrong = check_snapshots(sc, s, n_written);
         if (!wrong)
                 wrong = go_on(&options, &s);
         s = store_close(s);

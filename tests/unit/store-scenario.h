@@ -14,6 +14,13 @@
 #define SCENARIO_KEYS 6u
 #define SCENARIO_RECORDS_MAX 400u
 
+/* What had been promised after which step of the power log. */
+typedef struct Acknowledged {
+        size_t step;
+        uint64_t durable;
+        unsigned n_written;
+} Acknowledged;
+
 typedef struct Scenario {
         Fixture fixture;
         FaultIo *fault; /* NULL: none */
@@ -25,16 +32,13 @@ typedef struct Scenario {
         StoreLocation at[SCENARIO_KEYS];
         bool dirty[SCENARIO_KEYS];
         unsigned n_snapshots; /* complete */
+        unsigned n_written;   /* of these not equal to the one before */
         unsigned n_restored;
         unsigned n_moved;     /* segments that compaction emptied */
         uint64_t reclaimed_bytes;
         bool end_cleanly; /* each life: otherwise the first ends like a killed process */
         size_t step;          /* recorded steps of the power log when durable was told: see on_durable */
-        struct {
-                size_t step;
-                uint64_t durable;
-                unsigned n_snapshots;
-        } *acknowledged; /* what had been promised after which step */
+        Acknowledged *acknowledged;
         size_t n_acknowledged;
 } Scenario;
 
@@ -45,5 +49,6 @@ void scenario_done(Scenario *sc);
 void scenario_run(Scenario *sc);
 
 /* Opens the folder with the real disk and compares: everything up to `at_least` must be there, and what is
- * there must be what the model says. Then goes on with one more record. Says what is wrong, or NULL. */
-const char *scenario_check(const Scenario *sc, const char *path, uint64_t at_least);
+ * there must be what the model says, and so must each snapshot; the newest three of the `n_written` must be there. Then goes
+ * on with one more record. Says what is wrong, or NULL. */
+const char *scenario_check(const Scenario *sc, const char *path, uint64_t at_least, unsigned n_written);

@@ -31,7 +31,7 @@ static uint64_t count_calls(void)
         assert_int_equal(sc.n_restored, 6); /* twice in each life */
         assert_true(sc.n_moved > 0 && sc.reclaimed_bytes > 0);
         assert_true(sc.fixture.n_problems[STORE_WARNING] + sc.fixture.n_problems[STORE_ERROR] == 0);
-        wrong = scenario_check(&sc, sc.fixture.path, sc.appended);
+        wrong = scenario_check(&sc, sc.fixture.path, sc.appended, sc.n_written);
         if (wrong)
                 fail_msg("without any fault: %s", wrong);
         scenario_done(&sc);
@@ -51,7 +51,7 @@ static void run_with(FaultKind kind, uint64_t at, uint64_t n)
         scenario_init(&sc, &fault);
         scenario_run(&sc);
         /* A world that stopped keeps what was committed; a call that failed costs nothing at all. */
-        wrong = scenario_check(&sc, sc.fixture.path, stops ? sc.committed : sc.appended);
+        wrong = scenario_check(&sc, sc.fixture.path, stops ? sc.committed : sc.appended, sc.n_written);
         if (wrong)
                 fail_msg("%s call %lu (%lu in a row): %s", fault_names[kind], (unsigned long)at,
                          (unsigned long)n, wrong);

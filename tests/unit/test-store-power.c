@@ -20,13 +20,15 @@ static uint64_t next_random(uint64_t *seed)
         return z ^ z >> 31;
 }
 
-static uint64_t durable_at(const Scenario *sc, size_t step)
+/* What had been called durable by then. */
+static const Acknowledged *acknowledged_at(const Scenario *sc, size_t step)
 {
-        uint64_t durable = 0;
+        static const Acknowledged nothing;
+        const Acknowledged *last = &nothing;
 
         for (size_t i = 0; i < sc->n_acknowledged && sc->acknowledged[i].step <= step; i++)
-                durable = sc->acknowledged[i].durable;
-        return durable;
+                last = &sc->acknowledged[i];
+        return last;
 }
 
 static void test_power_cuts(void **state)
@@ -48,10 +50,11 @@ static void test_power_cuts(void **state)
         for (unsigned i = 0; i < n_cuts; i++) {
                 size_t n_done = next_random(&seed) % (fault_io_record_size(&fault) + 1);
                 uint64_t cut_seed = next_random(&seed);
+                const Acknowledged *promised = acknowledged_at(&sc, n_done);
                 const char *wrong;
 
                 fault_io_power_cut(&fault, n_done, cut_seed, target);
-                wrong = scenario_check(&sc, target, durable_at(&sc, n_done));
+                wrong = scenario_check(&sc, target, promised->durable, promised->n_written);
                 if (wrong)
                         fail_msg("TEST_SEED=%lu, cut %u, after step %zu: %s", (unsigned long)first_seed, i,
                                  n_done, wrong);
