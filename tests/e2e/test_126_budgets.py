@@ -19,7 +19,12 @@ from values import mesh, new_uuid, scene
 EDITS = 150
 RATE, BURST = 500, 2500          # messages: max_client_messages, and what may come at once
 BYTES_RATE, BYTES_BURST = 32 << 20, 160 << 20
-ON_ITS_WAY = 16 << 20            # bytes that the kernel may have taken when somebody is held back
+
+
+def on_its_way():
+    """Bytes that may have been sent already when somebody is held back: the largest receive buffer, and what libzmq holds."""
+    with open("/proc/sys/net/ipv4/tcp_rmem", encoding="ascii") as f:
+        return int(f.read().split()[2]) + (8 << 20)
 
 
 def status(session):
@@ -86,7 +91,8 @@ def check_latencies(session, flooder, bert, kind, quiet):
     print(f"{kind}: p50 {quiet[EDITS // 2] * 1000:.1f} and p99 {p99(quiet) * 1000:.1f} ms without, "
           f"{flooded[EDITS // 2] * 1000:.1f} and {p99(flooded) * 1000:.1f} ms beside the flood of {seconds:.1f} s; "
           f"{eve['updates']} of its updates taken, held back for {eve['held_back_usec'] / 1e6:.1f} s")
-    assert p99(flooded) < 10 * p99(quiet) + 0.5
+    # At first the receivers have all of what was on its way to take, which is their time and not the server's.
+    assert p99(flooded) < 10 * p99(quiet) + 1.0
     assert eve["held_back_usec"] > 0 and answer["held_back"] > 0
     return seconds, eve
 
@@ -103,9 +109,9 @@ def test_flood_beside_edits(session, fleet, flood, kind):
     seconds = time.monotonic() - begun
     assert state == "active"
     if kind == "nodes":
-        assert eve["updates"] < BURST + RATE * seconds + ON_ITS_WAY / 256
+        assert eve["updates"] < BURST + RATE * seconds + on_its_way() / 256
     if kind == "meshes":
-        assert eve["updates"] * 960_000 < BYTES_BURST + BYTES_RATE * seconds + ON_ITS_WAY
+        assert eve["updates"] * 960_000 < BYTES_BURST + BYTES_RATE * seconds + on_its_way()
     assert session.server.logged("eve sends faster than max_client_rate or max_client_messages allow and is held back") or \
         session.server.logged("eve sends faster than the disk takes it and is held back")
 
