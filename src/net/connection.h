@@ -45,6 +45,7 @@ struct Connection {
         bool is_counted;      /* in the address table */
         Address address;
         char text[ADDRESS_TEXT_MAX];
+        bool has_greeted;     /* looked at when room was needed, and was past ZMTP's greeting */
         bool has_id;
         RoutingId id;
         uint64_t n_delivered; /* bytes of whole messages handed on */

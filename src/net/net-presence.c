@@ -8,6 +8,11 @@
 #define HOARD_MAX_STRANGER (8 * 1024 * 1024)
 #define HOARD_MAX_SLACK (64 * 1024 * 1024)
 
+/* So long a connection may be silent, however many want its place; and so many are looked at for one that is. */
+#define ROOM_AGE USEC_PER_SEC
+#define ROOM_TRIES 4u
+#define ZMTP_GREETING_SIZE 64u /* ZMTP 3.1, section 3.1 */
+
 #define PENALTY_BAD_HANDSHAKE 1
 #define PENALTY_HOARDING 10
 
@@ -219,6 +224,42 @@ static void connection_gone(NetChannel *channel, Connection *c)
         free(c);
 }
 
+/* One that may give its place to a newcomer: as far as is known it has said nothing, though it had the time. */
+static bool is_idle_stranger(const Connection *c, uint64_t now)
+{
+        return c->state <= CONNECTION_MAYBE && c->serial == 0 && !c->has_id && !c->has_greeted &&
+               now - c->accepted_at >= ROOM_AGE;
+}
+
+static Connection *oldest_idle_stranger(const Net *n, uint64_t now)
+{
+        Connection *oldest = NULL;
+        for (size_t i = 0; i < n->connections.n_slots; i++) {
+                Connection *c = n->connections.by_fd[i];
+                if (c && is_idle_stranger(c, now) && (!oldest || c->accepted_at < oldest->accepted_at))
+                        oldest = c;
+        }
+        return oldest;
+}
+
+/* When every place is taken: whoever has not even greeted is parted with, or users who come back would have to wait until
+ * the handshakes of thousands of idle connections have timed out. False: there is none. */
+static bool make_room(Net *n, uint64_t now)
+{
+        for (unsigned i = 0; i < ROOM_TRIES; i++) {
+                Connection *c = oldest_idle_stranger(n, now);
+                if (!c)
+                        return false;
+                c->has_greeted = connection_bytes_received(c) >= ZMTP_GREETING_SIZE;
+                if (c->has_greeted)
+                        continue;
+                refuse(c);
+                net_report_bad(n, c, NET_BAD_TOO_MANY, 0);
+                return true;
+        }
+        return false;
+}
+
 static void connection_accepted(NetChannel *channel, int fd)
 {
         Net *n = channel->net;
@@ -231,7 +272,7 @@ static void connection_accepted(NetChannel *channel, int fd)
         if (!c)
                 return;
         net_arm_sweep(n);
-        if (n->connections.n_connections > n->max_connections) {
+        if (n->connections.n_connections > n->max_connections && !make_room(n, now)) {
                 refuse(c);
                 net_report_bad(n, c, NET_BAD_TOO_MANY, 0);
                 return;

@@ -92,6 +92,43 @@ def test_many_idle_connections(session, fleet):
     unmoved(session, fleet, session.admin, bert)
 
 
+@pytest.fixture
+def many_descriptors():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 12_000:
+        pytest.skip(f"no more than {hard} descriptors are allowed here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (12_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_ten_thousand_connections(make_session, fleet, many_descriptors):
+    """From a hundred addresses, and more than there is room for: those too many are parted with, and whoever is in the
+    session notices nothing."""
+    session = make_session()
+    bert, carl = session.join("bert", "carl")
+    before = session.server.memory()
+    idle = []
+    try:
+        for i in range(10_000):
+            s = socket.socket()
+            idle.append(s)
+            s.setblocking(False)
+            s.bind((f"127.1.{i % 100}.1", 0))
+            s.connect_ex(("127.0.0.1", session.server.ports[i % 3]))
+            if i % 100 == 0:
+                fleet.pump()
+        unmoved(session, fleet, session.admin, bert, carl)
+        assert session.server.logged("has too many connections open")
+        assert session.server.descriptors() < 4096 + 200
+        assert session.server.memory() < before + session.server.allowance(200_000_000)
+    finally:
+        for s in idle:
+            s.close()
+    session.join("dora")
+    unmoved(session, fleet, session.admin, bert, carl)
+
+
 def test_connecting_and_leaving_in_a_loop(session, fleet):
     bert = session.join("bert")
     before = session.server.descriptors()

@@ -204,6 +204,40 @@ static void test_all_connections_are_limited(void **state)
         rig_done(rig, &u);
 }
 
+/* Those who connect and say nothing do not keep out whoever has something to say. */
+static void test_idle_connections_make_room(void **state)
+{
+        Rig *rig = rig_new(&(NetConfig){ .limits = { .max_connections = 10, .max_connections_per_address = 1000 } });
+        User u = user_new(rig);
+        RoutingId id = rig_id(1);
+        void *silent = rig_client(rig, CHANNEL_DATA, &id);
+        rig_until(rig, status_of(rig).n_connections == 2);
+        int fd[8];
+        for (int i = 0; i < 8; i++)
+                fd[i] = rig_connect(rig, CHANNEL_DATA);
+        rig_until(rig, status_of(rig).n_connections == 10);
+        assert_int_equal(rig->n_bad[NET_BAD_TOO_MANY], 0);
+        rig_for(rig, 1100 * 1000);
+        void *s[8];
+        size_t n = rig->n_messages;
+        for (int i = 0; i < 8; i++) {
+                s[i] = rig_client(rig, CHANNEL_COMMAND, NULL);
+                client_say(s[i], "here I am");
+                rig_until(rig, rig->n_messages == n + 1 + (size_t)i);
+        }
+        /* Its routing id is not known yet, but it has shaken hands. */
+        client_say(silent, "and I");
+        rig_until(rig, rig->n_messages == n + 9);
+        assert_int_equal(rig->n_bad[NET_BAD_TOO_MANY], 8);
+        user_is_fine(rig, &u);
+        for (int i = 0; i < 8; i++) {
+                zmq_close(s[i]);
+                close(fd[i]);
+        }
+        zmq_close(silent);
+        rig_done(rig, &u);
+}
+
 static void test_oversized_frame_costs_the_connection(void **state)
 {
         Rig *rig = rig_new(&(NetConfig){ .max_message_size = 10000 });
@@ -374,6 +408,7 @@ int main(void)
                 cmocka_unit_test(test_allowed_address_is_never_banned),
                 cmocka_unit_test(test_connections_of_one_address_are_limited),
                 cmocka_unit_test(test_all_connections_are_limited),
+                cmocka_unit_test(test_idle_connections_make_room),
                 cmocka_unit_test(test_oversized_frame_costs_the_connection),
                 cmocka_unit_test(test_long_routing_id),
                 cmocka_unit_test(test_hoarding),
