@@ -105,6 +105,17 @@ def white_space():
             yield f"{path}: no line break at the end"
 
 
+def programs():
+    """what begins as a program can be run, and nothing else"""
+    for path in tap.source_files():
+        full = os.path.join(tap.TOP, path)
+        with open(full, "rb") as f:
+            is_program = f.read(2) == b"#!"
+        made_so_later = path.endswith(".in") or path.startswith("packaging/debian/scenekeep.")
+        if is_program != os.access(full, os.X_OK) and not made_so_later:
+            yield f"{path}: {'is not executable' if is_program else 'is executable, and does not begin with #!'}"
+
+
 def pragma_once():
     """every header can be included twice"""
     for path in tap.source_files(".h"):
@@ -130,4 +141,4 @@ def top_level():
             yield f"{name} does not belong at the top level"
 
 
-tap.run(include_direction, spdx, forbidden_calls, file_length, open_ends, white_space, pragma_once, top_level)
+tap.run(include_direction, spdx, forbidden_calls, file_length, open_ends, white_space, programs, pragma_once, top_level)
