@@ -140,7 +140,9 @@ int store_map_blob(Store *s, const StoreLocation *location, Bytes **ret);
 bool store_blob_matches(const Bytes *blob, const StoreLocation *location);
 /* Notes where a payload lies, unless a place is known that is as good. Any thread. */
 void store_index_payload(Store *s, const StoreLocation *location);
-/* Does so for all payloads of content segments, where that has not been done. In the worker. 0 or a negative errno. */
+/* Does so for all payloads of a content segment that has not been looked at: what compaction copied before this process
+ * began is told by its heads only. Any thread. 1: there may be more; 0: there is none; or a negative errno, and it is tried
+ * again the next time. */
 int store_index_content(Store *s);
 /* Looks a payload up by digest and notes that it is going to be pointed to, so that reclaim leaves it. Any
  * thread. */

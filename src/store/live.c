@@ -364,6 +364,42 @@ static void sort_and_count(LiveSet *live)
         live->n_blobs = n;
 }
 
+/* The next sealed segment of the journal after this one; 0: there is none. */
+static uint64_t next_sealed(Store *s, uint64_t number)
+{
+        uint64_t found = 0;
+
+        store_lock(s);
+        for (size_t i = 0; i < s->n_segments && found == 0; i++) {
+                const Segment *segment = s->segments[i];
+
+                if (segment->number > number && segment->type == FORMAT_SEGMENT_JOURNAL && segment->sealed &&
+                    segment->size > 0 && !segment->references_known)
+                        found = segment->number;
+        }
+        store_unlock(s);
+        return found;
+}
+
+int live_set_prepare(Store *s, uint64_t *number)
+{
+        _cleanup_free_ StoreLocation *references = NULL;
+        size_t n = 0;
+        uint64_t next;
+        int r = store_index_content(s); /* what is not found is not alive */
+
+        if (r != 0)
+                return r;
+        next = next_sealed(s, *number);
+        if (next == 0)
+                return 0;
+        *number = next;
+        r = scan_references(s, next, &references, &n);
+        if (r >= 0)
+                remember_references(s, next, references, n);
+        return r < 0 && r != -ENOENT ? r : 1;
+}
+
 int live_set_new(Store *s, LiveSet **ret)
 {
         _cleanup_live_set_ LiveSet *live = calloc(1, sizeof(LiveSet));
@@ -371,8 +407,10 @@ int live_set_new(Store *s, LiveSet **ret)
 
         if (!live)
                 return -ENOMEM;
-        r = store_index_content(s); /* what is not found is not alive */
-        if (r >= 0)
+        do
+                r = store_index_content(s);
+        while (r > 0);
+        if (r == 0)
                 r = copy_segments(s, live);
         if (r < 0)
                 return r;

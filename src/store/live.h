@@ -29,7 +29,11 @@ typedef struct LiveSet {
         size_t n_blobs_allocated;
 } LiveSet;
 
-/* In the worker, in one step; reads manifests and heads of segments it has not seen before. */
+/* Reads the heads of one segment that have to be known, in the worker. *number is the last one that was looked at, 0 in the
+ * beginning. 1: there may be more; 0: there is none; or a negative errno. */
+int live_set_prepare(Store *s, uint64_t *number);
+
+/* In the worker, in one step, after that: reads the manifests, and the heads of what has come since. */
 int live_set_new(Store *s, LiveSet **ret);
 LiveSet *live_set_free(LiveSet *live);
 DEFINE_CLEANUP(LiveSet *, live_set_free)

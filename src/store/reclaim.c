@@ -25,6 +25,7 @@ typedef struct Reclaim {
         WorkerJob job;
         Store *store;
         bool cancelled; /* atomic */
+        uint64_t prepared; /* see live_set_prepare() */
         LiveSet *live;
         Victim *victims;
         size_t n_victims;
@@ -131,6 +132,9 @@ static int reclaim_run(WorkerJob *job)
                 return -ECANCELED;
         if (reclaim->live)
                 return copy_step(reclaim);
+        r = live_set_prepare(reclaim->store, &reclaim->prepared);
+        if (r != 0)
+                return r < 0 ? r : WORKER_AGAIN;
         r = live_set_new(reclaim->store, &reclaim->live);
         if (r >= 0)
                 r = choose_victims(reclaim);

@@ -331,9 +331,7 @@ static uint64_t find_unindexed(Store *s)
         return number;
 }
 
-/* What compaction copied before this process began is not in the index yet: the heads of content segments
- * tell. 1: there may be more; 0: there is none; or a negative errno, and it is tried again the next time. */
-static int index_content_segment(Store *s)
+int store_index_content(Store *s)
 {
         uint64_t number = find_unindexed(s);
         Segment *segment;
@@ -365,15 +363,6 @@ static int index_content_segment(Store *s)
         return 1;
 }
 
-int store_index_content(Store *s)
-{
-        int r;
-
-        while ((r = index_content_segment(s)) > 0)
-                worker_progress(s->worker);
-        return r;
-}
-
 static int refresh_from_index(Store *s, StoreLocation *location)
 {
         StoreLocation found = *location;
@@ -400,7 +389,7 @@ int store_refresh(Store *s, StoreLocation *location)
                 return 0;
         do
                 r = refresh_from_index(s, location);
-        while (r == -ENOENT && index_content_segment(s) > 0);
+        while (r == -ENOENT && store_index_content(s) > 0);
         return r;
 }
 

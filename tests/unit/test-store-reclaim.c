@@ -225,6 +225,31 @@ static void test_many_restarts(void **state)
 
 /* ---- a disk that refuses for a while ---- */
 
+/* After a start the heads of many segments are to be read. Something more urgent, as a sync, may come between any two. */
+static void test_small_steps(void **state)
+{
+        unsigned n_steps = 0;
+        StoreStats stats;
+        Session s;
+
+        begin_session(&s, NULL);
+        for (unsigned round = 0; round < 3; round++)
+                for (unsigned i = 0; i < NODES; i++)
+                        change(&s, i, round);
+        assert_int_equal(save(&s), 0);
+        fixture_close(&s.f);
+        fixture_open(&s.f);
+        store_get_stats(s.f.store, &stats);
+        assert_true(stats.n_segments > 6);
+        store_reclaim_begin(s.f.store);
+        for (; worker_pending(s.f.worker) > 0; n_steps++)
+                worker_dispatch(s.f.worker);
+        printf("# %u steps for %lu segments\n", n_steps, (unsigned long)stats.n_segments);
+        assert_true(n_steps >= stats.n_segments);
+        check_all(&s);
+        fixture_done(&s.f);
+}
+
 static void test_full_disk(void **state)
 {
         StoreStats stats;
@@ -372,6 +397,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_disk_use),      cmocka_unit_test(test_stale_locations),
                 cmocka_unit_test(test_many_restarts), cmocka_unit_test(test_full_disk),
+                cmocka_unit_test(test_small_steps),
                 cmocka_unit_test(test_hole),          cmocka_unit_test(test_failing_sync),
         };
 
