@@ -24,17 +24,33 @@ void pace_note_data(Pace *p, uint64_t now)
         p->n_since++;
 }
 
-void pace_note_late(Pace *p)
+static void forget_commands(Pace *p)
 {
         p->ordered = false;
         for (unsigned i = 0; i < PACE_SECONDS; i++)
                 p->second[i].n_commands = 0;
 }
 
+void pace_note_late(Pace *p, uint64_t now, uint64_t since)
+{
+        uint64_t second = since / USEC_PER_SEC, n_data = 0;
+        advance(p, now / USEC_PER_SEC);
+        if (p->newest - second >= PACE_SECONDS) /* some of it has been forgotten */
+                n_data = PACE_MAX;
+        for (uint64_t i = p->newest; i >= second && i + PACE_SECONDS > p->newest; i--) {
+                n_data += p->second[i % PACE_SECONDS].n_data;
+                p->second[i % PACE_SECONDS].n_data = 0;
+                if (i == 0)
+                        break;
+        }
+        p->second[p->newest % PACE_SECONDS].n_data = (uint32_t)MIN(n_data, (uint64_t)PACE_MAX);
+        forget_commands(p);
+}
+
 void pace_note_found(Pace *p, uint64_t now)
 {
         p->found = now;
-        pace_note_late(p);
+        forget_commands(p);
 }
 
 void pace_note_ordered(Pace *p)

@@ -42,8 +42,9 @@ void pace_note_command(Pace *p, uint64_t now);
 /* Enough commands have been sent: the next is handled after all data. */
 void pace_note_ordered(Pace *p);
 
-/* Data has arrived that was long on its way: the client may have handled the commands since before it. */
-void pace_note_late(Pace *p);
+/* Data that was sent since then has arrived now and was long on its way: the client may have handled the commands since
+ * before it, and what it has said meanwhile proves nothing about it. */
+void pace_note_late(Pace *p, uint64_t now, uint64_t since);
 
 /* A connection of the client was found again: commands that were sent may be lost, and what comes over it first the client
  * may have said long ago. */

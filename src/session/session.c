@@ -407,7 +407,7 @@ void session_delivered(Session *s, SessionTime t, const RoutingId *peer, uint64_
                 return;
         s->now = t;
         if (u->laden && t.now - MIN(u->laden_since, t.now) > ORDER_DELAY)
-                pace_note_late(u->pace);
+                pace_note_late(u->pace, t.now, u->laden_since);
         u->laden = !all;
         u->delivered_until = until;
         u->delivered = t.now;

@@ -70,6 +70,24 @@ static void test_what_is_ordered_once_stays_so(void **state)
         assert_int_equal(pace_lacks(&p, START + USEC_PER_SEC, 0), PACE_MAX);
 }
 
+/* On a slow line: what the client says before the data has arrived, it does not say after it has handled that. */
+static void test_late_data_counts_from_when_it_arrives(void **state)
+{
+        const uint64_t arrived = START + 5 * USEC_PER_SEC, now = arrived + 3 * USEC_PER_SEC;
+        Pace p = {};
+        for (unsigned i = 0; i < 10; i++)
+                pace_note_data(&p, START + i / 4 * USEC_PER_SEC);
+        pace_note_command(&p, START + 2 * USEC_PER_SEC);
+        assert_int_equal(pace_lacks(&p, arrived, START + 4 * USEC_PER_SEC), 0);
+        pace_note_late(&p, arrived, START);
+        assert_int_equal(pace_lacks(&p, arrived, START + 4 * USEC_PER_SEC), 10);
+        assert_int_equal(pace_lacks(&p, now, arrived), 10);
+        assert_int_equal(pace_lacks(&p, now, arrived + 2 * USEC_PER_SEC), 0);
+        /* Longer on its way than anything is remembered. */
+        pace_note_late(&p, START + 100 * USEC_PER_SEC, START);
+        assert_int_equal(pace_lacks(&p, START + 100 * USEC_PER_SEC, 0), PACE_MAX);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -78,6 +96,7 @@ int main(void)
                 cmocka_unit_test(test_old_news_prove_nothing),
                 cmocka_unit_test(test_doubt_does_not_add_up),
                 cmocka_unit_test(test_what_is_ordered_once_stays_so),
+                cmocka_unit_test(test_late_data_counts_from_when_it_arrives),
         };
         return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
 }
