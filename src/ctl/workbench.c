@@ -2,6 +2,7 @@
 #include "ctl/workbench.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,15 @@ struct Workbench {
         Moment *moment;
         EffectList effects;
         bool is_owner; /* root works as the owner of the session, and has to be itself again */
+        gid_t *groups;
+        int n_groups;
 };
+
+static void become_root(Workbench *w)
+{
+        if (seteuid(0) < 0 || setegid(0) < 0 || setgroups((size_t)w->n_groups, w->groups) < 0)
+                abort();
+}
 
 Workbench *workbench_free(Workbench *w)
 {
@@ -31,8 +40,9 @@ Workbench *workbench_free(Workbench *w)
         effect_list_done(&w->effects);
         store_close(w->store);
         worker_free(w->worker);
-        if (w->is_owner && (seteuid(0) < 0 || setegid(0) < 0))
-                abort();
+        if (w->is_owner)
+                become_root(w);
+        free(w->groups);
         free(w);
         return NULL;
 }
@@ -62,6 +72,10 @@ static int become_owner(Workbench *w, const Ctl *ctl, const char *data_dir)
                 k = errno == ENOENT ? make_folder(ctl, data_dir, &st) : -errno;
         if (k < 0 || st.st_uid == 0)
                 return k;
+        w->n_groups = getgroups(0, NULL);
+        w->groups = calloc((size_t)MAX(w->n_groups, 0) + 1, sizeof(gid_t));
+        if (!w->groups || w->n_groups < 0 || getgroups(w->n_groups, w->groups) < 0 || setgroups(0, NULL) < 0)
+                return w->groups ? -errno : -ENOMEM;
         w->is_owner = true;
         return setegid(st.st_gid) < 0 || seteuid(st.st_uid) < 0 ? -errno : 0;
 }
