@@ -90,7 +90,7 @@ int order_repeat_delete(Session *s, User *u, const Bytes *uuid)
 {
         if (u->n_held >= HELD_MAX)
                 return emit_command(s, u, MESSAGE_DELETE, answer_text(uuid));
-        uint64_t due = u->old_data ? UINT64_MAX : s->now.now + ORDER_DELAY;
+        uint64_t due = user_awaits(u, s->now.now) ? UINT64_MAX : s->now.now + ORDER_DELAY;
         return hold(s, u, true, due, uuid->data, uuid->size);
 }
 

@@ -400,6 +400,34 @@ static void test_delete_waits_for_what_is_on_its_way(void **state)
         done(&t);
 }
 
+/* A client whose command connection was lost is told again what was deleted; its data may still be where it was. */
+static void test_repeated_delete_waits_too(void **state)
+{
+        Three t;
+        EffectList effects = {};
+        setup(&t);
+        sim_append(t.anna, "a", 1);
+        while (t.bert->down[CHANNEL_DATA].n == 0)
+                sim_run(&t.sim, SIM_MSEC);
+        t.bert->down[CHANNEL_DATA].packets[0].arrives = t.sim.now + 20 * SIM_SEC;
+        session_send_laden(t.sim.session, sim_time(&t.sim), &t.bert->id);
+        sim_run(&t.sim, 3 * SIM_SEC);
+        sim_delete(t.anna, "a");
+        sim_run(&t.sim, SIM_SEC);
+        assert_int_equal(session_peer_lost(t.sim.session, sim_time(&t.sim), CHANNEL_COMMAND, &t.bert->id, &effects), 0);
+        assert_int_equal(session_peer_found(t.sim.session, sim_time(&t.sim), CHANNEL_COMMAND, &t.bert->id, &effects), 0);
+        sim_execute(&t.sim, &effects);
+        effect_list_done(&effects);
+        sim_run(&t.sim, 10 * SIM_SEC);
+        assert_non_null(sim_find_text(t.bert, "a"));
+        sim_run(&t.sim, 7 * SIM_SEC);
+        session_delivered(t.sim.session, sim_time(&t.sim), &t.bert->id, t.sim.now, true);
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_null(sim_find_text(t.bert, "a"));
+        assert_int_equal(t.bert->state, SIM_ACTIVE);
+        done(&t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -421,6 +449,7 @@ int main(void)
                 cmocka_unit_test(test_delete_for_a_busy_client),
                 cmocka_unit_test(test_edit_after_a_stall),
                 cmocka_unit_test(test_delete_waits_for_what_is_on_its_way),
+                cmocka_unit_test(test_repeated_delete_waits_too),
         };
         return cmocka_run_group_tests_name("session-rules", tests, NULL, NULL);
 }
