@@ -394,10 +394,8 @@ int live_set_prepare(Store *s, uint64_t *number)
         if (next == 0)
                 return 0;
         *number = next;
-        r = scan_references(s, next, &references, &n);
-        if (r >= 0)
-                remember_references(s, next, references, n);
-        return r < 0 && r != -ENOENT ? r : 1;
+        r = get_references(s, &(LiveSegment){ .number = next, .sealed = true }, &references, &n);
+        return r < 0 ? r : 1;
 }
 
 int live_set_new(Store *s, LiveSet **ret)

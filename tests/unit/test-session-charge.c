@@ -119,18 +119,24 @@ static void test_nobody_is_held_back_alone(void **state)
         done(&t);
 }
 
+/* A host in the lobby, who has so many nodes. */
+static void enter_with_scene(Three *t, int n_nodes)
+{
+        t->host = sim_client(&t->sim, "host", true);
+        sim_enter(t->host);
+        for (int i = 0; i < n_nodes; i++) {
+                char uuid[8];
+                snprintf(uuid, sizeof uuid, "n%d", i);
+                sim_add_local(t->host, uuid, "COMMON");
+        }
+}
+
 static void test_init_and_join_are_not_held_back(void **state)
 {
         Three t;
         sim_init(&t.sim, 11);
         set_rate(&t.sim, (BudgetRate){ .bytes = 10000, .messages = 2 });
-        t.host = sim_client(&t.sim, "host", true);
-        sim_enter(t.host);
-        for (int i = 0; i < 500; i++) {
-                char uuid[8];
-                snprintf(uuid, sizeof uuid, "n%d", i);
-                sim_add_local(t.host, uuid, "COMMON");
-        }
+        enter_with_scene(&t, 500);
         sim_init_session(t.host);
         sim_run(&t.sim, 2 * SIM_SEC);
         t.bert = sim_client(&t.sim, "bert", false);
@@ -147,13 +153,7 @@ static void test_low_disk_slows_even_an_init(void **state)
 {
         Three t;
         sim_init(&t.sim, 11);
-        t.host = sim_client(&t.sim, "host", true);
-        sim_enter(t.host);
-        for (int i = 0; i < 100; i++) {
-                char uuid[8];
-                snprintf(uuid, sizeof uuid, "n%d", i);
-                sim_add_local(t.host, uuid, "COMMON");
-        }
+        enter_with_scene(&t, 100);
         session_set_disk(t.sim.session, false, 2000);
         sim_init_session(t.host);
         sim_run(&t.sim, 2 * SIM_SEC);

@@ -373,16 +373,23 @@ static void test_edit_after_a_stall(void **state)
         }
 }
 
+/* Something changes, and takes so long to reach bert. */
+static void edit_on_a_slow_line(Three *t, uint64_t usec)
+{
+        SimQueue *line = &t->bert->down[CHANNEL_DATA];
+        sim_append(t->anna, "a", 1);
+        while (line->n == 0)
+                sim_run(&t->sim, SIM_MSEC);
+        line->packets[0].arrives = t->sim.now + usec;
+        session_send_laden(t->sim.session, sim_time(&t->sim), &t->bert->id);
+}
+
 /* Data on a slow line arrives long after it was sent. */
 static void test_delete_waits_for_what_is_on_its_way(void **state)
 {
         Three t;
         setup(&t);
-        sim_append(t.anna, "a", 1);
-        while (t.bert->down[CHANNEL_DATA].n == 0)
-                sim_run(&t.sim, SIM_MSEC);
-        t.bert->down[CHANNEL_DATA].packets[0].arrives = t.sim.now + 90 * SIM_SEC;
-        session_send_laden(t.sim.session, sim_time(&t.sim), &t.bert->id);
+        edit_on_a_slow_line(&t, 90 * SIM_SEC);
         sim_run(&t.sim, 70 * SIM_SEC);
         sim_delete(t.anna, "a");
         sim_run(&t.sim, 3 * SIM_SEC);
@@ -406,11 +413,7 @@ static void test_repeated_delete_waits_too(void **state)
         Three t;
         EffectList effects = {};
         setup(&t);
-        sim_append(t.anna, "a", 1);
-        while (t.bert->down[CHANNEL_DATA].n == 0)
-                sim_run(&t.sim, SIM_MSEC);
-        t.bert->down[CHANNEL_DATA].packets[0].arrives = t.sim.now + 20 * SIM_SEC;
-        session_send_laden(t.sim.session, sim_time(&t.sim), &t.bert->id);
+        edit_on_a_slow_line(&t, 20 * SIM_SEC);
         sim_run(&t.sim, 3 * SIM_SEC);
         sim_delete(t.anna, "a");
         sim_run(&t.sim, SIM_SEC);
