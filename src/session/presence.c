@@ -140,8 +140,11 @@ static void begin_return(Session *s, User *u, uint64_t doubt_wall)
                 u->doubt_wall = MIN(u->doubt_wall, u->behind_since_wall);
         u->returning = s->now.now;
         u->silent_since = s->now.now;
-        if (u->status == USER_SYNCING || u->expected || u->initiating || u->unproved)
+        if (u->status == USER_SYNCING || u->expected || u->initiating || u->unproved) {
                 u->maybe_stuck = true;
+                /* One that waits for the rest says nothing; one whose last word was lost tells its colour again. */
+                u->told_colour = false;
+        }
         session_need(s, s->now.now + RETURN_QUIET);
 }
 

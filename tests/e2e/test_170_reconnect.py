@@ -323,6 +323,7 @@ def test_back_over_a_line_with_a_long_queue(session, make_proxy, fleet):
     bert = fleet.client((host, [*ports[:2], session.server.ports[2]]), "bert").connect()
     bert.wait_state("active")
     session.users.append(bert)
+    session.announced()
     mark = session.server.mark()
     proxy.delay = 1.4
     proxy.cut()

@@ -33,6 +33,12 @@ static void test_restart(void **state)
         done(&t);
 }
 
+static bool has_colour(const SimClient *c)
+{
+        const Value *row = value_dict_get_string(c->users, c->name);
+        return value_dict_get_string(value_dict_get_string(row, "metadata"), "color");
+}
+
 static void lose_all(SimQueue *q)
 {
         while (q->n > 0)
@@ -387,6 +393,36 @@ static void test_restart_during_join(void **state)
         }
 }
 
+/* The connection goes down with the word that it has joined: a catalog would end a client that has all. Blender answers a
+ * table that has no colour for it while it is in the session. */
+static void test_last_word_of_a_join_is_lost(void **state)
+{
+        Three t;
+        setup(&t);
+        SimClient *c = sim_client(&t.sim, "c", false);
+        sim_login(c, NULL);
+        while (c->state != SIM_LOBBY)
+                sim_run(&t.sim, SIM_MSEC);
+        sim_metadata(c, "color", 3);
+        while (c->state != SIM_ACTIVE)
+                sim_run(&t.sim, SIM_MSEC);
+        assert_true(c->up[CHANNEL_COMMAND].n > 0);
+        lose_all(&c->up[CHANNEL_COMMAND]);
+        EffectList effects = {};
+        assert_int_equal(session_peer_lost(t.sim.session, sim_time(&t.sim), CHANNEL_COMMAND, &c->id, &effects), 0);
+        assert_int_equal(session_peer_found(t.sim.session, sim_time(&t.sim), CHANNEL_COMMAND, &c->id, &effects), 0);
+        sim_execute(&t.sim, &effects);
+        effect_list_done(&effects);
+        for (unsigned i = 0; i < 15 && c->state == SIM_ACTIVE; i++) {
+                if (!has_colour(c))
+                        sim_metadata(c, "color", 3);
+                sim_run(&t.sim, SIM_SEC);
+        }
+        assert_int_equal(c->state, SIM_ACTIVE);
+        assert_true(has_colour(c));
+        done(&t);
+}
+
 static void test_pings_after_restart(void **state)
 {
         Three t;
@@ -422,6 +458,7 @@ int main(void)
                 cmocka_unit_test(test_nobody_is_missed_while_the_disk_is_slow),
                 cmocka_unit_test(test_restart_during_init),
                 cmocka_unit_test(test_restart_during_join),
+                cmocka_unit_test(test_last_word_of_a_join_is_lost),
                 cmocka_unit_test(test_pings_after_restart),
         };
         return cmocka_run_group_tests_name("session-restart", tests, NULL, NULL);
