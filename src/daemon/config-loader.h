@@ -20,6 +20,7 @@ typedef enum ConfigRank {
 typedef struct ConfigLoader {
         Config *config;
         ConfigRank ranks[CONFIG_KEYS_MAX]; /* by index in config_keys */
+        char *origins[CONFIG_KEYS_MAX];    /* where each was set: "FILE:LINE" and the like */
         FILE *faults;                      /* a line for each */
         size_t n_faults;
 } ConfigLoader;

@@ -83,9 +83,12 @@ int config_loader_set(ConfigLoader *l, const ConfigKey *key, ConfigRank rank, co
                         config_loader_fault(l, origin, "'%s' must be %s, not \"%s\"", key->name, right, shown ?: "");
                 return 0;
         }
-        if (r == 0)
-                l->ranks[index] = rank;
-        return r;
+        if (r < 0)
+                return r;
+        free(l->origins[index]);
+        l->origins[index] = strdup(origin);
+        l->ranks[index] = rank;
+        return l->origins[index] ? 0 : -ENOMEM;
 }
 
 static int set_defaults(ConfigLoader *l)
@@ -253,7 +256,7 @@ static int read_password_files(ConfigLoader *l)
                 if (!path || file_rank < rank)
                         continue;
                 if (file_rank == rank) {
-                        config_loader_fault(l, l->config->path ?: "command line",
+                        config_loader_fault(l, l->origins[file_key - config_keys],
                                             "'%s' and '%s' are both set; keep one of them", key->name, file_key->name);
                         continue;
                 }
@@ -324,6 +327,8 @@ int config_load(const Options *options, Config **ret, char **ret_error)
         if (!l.faults)
                 return -ENOMEM;
         r = load_all(&l, options);
+        for (size_t i = 0; i < n_config_keys; i++)
+                free(l.origins[i]);
         if (fclose(l.faults) != 0)
                 return -ENOMEM;
         if (l.n_faults > 0 && r != -ENOMEM) {

@@ -312,8 +312,8 @@ static void test_password_file_faults(void **state)
         assert_string_equal(error, "/nonexistent: the password cannot be read (No such file or directory)");
         free(error);
 
-        assert_refused(s, "server_password_file = \"/x\"; server_password = \"y\";",
-                       ": 'server_password' and 'server_password_file' are both set; keep one of them");
+        assert_refused(s, "\nserver_password_file = \"/x\";\nserver_password = \"y\";",
+                       ":2: 'server_password' and 'server_password_file' are both set; keep one of them");
 }
 
 static void test_state_directory_and_relative_paths(void **state)
