@@ -158,3 +158,6 @@ void store_snapshot_durable(Store *s, int result);
 
 /* Links a rotten file into aside/, where no retention reaches it. Any thread; quiet when it cannot be done. */
 void store_set_aside(Store *s, int from_dirfd, const char *name, bool move);
+
+/* What becomes of a rotten file, for messages: "kept in aside/", or that it stays where it is. */
+const char *store_rotten_is(const Store *s);

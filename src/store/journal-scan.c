@@ -271,9 +271,8 @@ static void report(Store *s, const Scan *scan)
                         continue;
                 }
                 store_damage(s, STORE_ERROR, "log", name,
-                              "%s/log/%s is damaged from byte %" PRIu64 " to %" PRIu64 ". It is kept in "
-                              "aside/; check the disk.",
-                              s->path, name, d->start, d->end);
+                              "%s/log/%s is damaged from byte %" PRIu64 " to %" PRIu64 ". It is %s; check the disk.",
+                              s->path, name, d->start, d->end, store_rotten_is(s));
                 store_set_aside(s, s->log_dirfd, name, false);
         }
 }

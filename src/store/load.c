@@ -202,10 +202,10 @@ static void report_payload(Store *s, const RecordHead *head, uint64_t segment)
 
         segment_name(segment, name);
         store_damage(s, STORE_ERROR, "log", name,
-                      "The payload of record %" PRIu64 " (node %.*s) in %s/log is damaged. %s is kept in "
-                      "aside/; check the disk.",
+                      "The payload of record %" PRIu64 " (node %.*s) in %s/log is damaged. %s is %s; "
+                      "check the disk.",
                       head->header.sequence, (int)head->header.key_size, (const char *)head->key, s->path,
-                      name);
+                      name, store_rotten_is(s));
         store_set_aside(s, s->log_dirfd, name, false);
 }
 

@@ -235,8 +235,8 @@ static void report(Store *s, const Finding *f)
         segment_name(f->segment, name);
         store_damage(s, STORE_ERROR, "log", name,
                      "Verification: %s/log/%s is damaged from byte %" PRIu64 " to %" PRIu64
-                     ". The file is kept in aside/; take a snapshot and check the disk.",
-                     s->path, name, f->offset, f->end);
+                     ". The file is %s; take a snapshot and check the disk.",
+                     s->path, name, f->offset, f->end, store_rotten_is(s));
 }
 
 static void scrub_finished(WorkerJob *job, int result)

@@ -270,8 +270,8 @@ static void report_damaged(Store *s, const char *name)
         snprintf(file, sizeof(file), "%s%s", name, MANIFEST_SUFFIX);
         store_damage(s, STORE_ERROR, "snapshots", file,
                      "Snapshot %s in %s/snapshots is damaged, or one that it builds on is: an older one is "
-                     "used, with the journal after it. Damaged files are kept in aside/; check the disk.",
-                     name, s->path);
+                     "used, with the journal after it. Damaged files are %s; check the disk.",
+                     name, s->path, store_rotten_is(s));
         if (manifest_read_file(s->io, s->snapshots_dirfd, file, &m) == -EUCLEAN)
                 store_set_aside(s, s->snapshots_dirfd, file, false);
 }

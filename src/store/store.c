@@ -72,6 +72,11 @@ void store_set_aside(Store *s, int from_dirfd, const char *name, bool move)
         s->io->close(s->io, fd);
 }
 
+const char *store_rotten_is(const Store *s)
+{
+        return s->flags & STORE_OPEN_READ_ONLY ? "left in place" : "kept in aside/";
+}
+
 static Store *store_new(const StoreOptions *options)
 {
         Store *s = calloc(1, sizeof(Store));

@@ -154,6 +154,7 @@ def test_damage_behind_the_snapshot_is_told(session):
         assert [c["nodes"] for c in answer.json["checked"]] == [9]
         text = ctl.run(verb, *folder).flat
         assert "What was checked is right, and there is damage elsewhere" in text and "Every digest" not in text
+        assert "left in place; check the disk" in text and "aside" not in text
 
 
 if __name__ == "__main__":
