@@ -11,6 +11,9 @@
 #define FOLD_BYTES_MIN (256u << 10)
 #define FOLD_DELTAS_MAX 4096u
 
+/* Applying a delta takes about as long as decoding and encoding so many bytes. */
+#define DELTA_COST 512u
+
 void node_edit_tidy(Node *n)
 {
         NodeEdit *e = n->edit;
@@ -127,11 +130,20 @@ static void scene_adopt_base(Scene *s, Node *n, uint32_t n_folded, Bytes *payloa
         scene_hold_base(s, n, payload);
 }
 
+/* With its graph at hand a node is only written: as much as its base, or what deltas have brought instead. */
+static size_t node_encode_cost(const Node *n)
+{
+        const NodeEdit *e = n->edit;
+        if (e->graph)
+                return MAX(node_base_size(n), e->delta_bytes);
+        return node_base_size(n) + e->delta_bytes + e->n_deltas * (size_t)DELTA_COST;
+}
+
 int scene_payload(Scene *s, Node *n, size_t sync_limit, Bytes **ret)
 {
         NodeEdit *e = n->edit;
         if (e && e->n_deltas > 0) {
-                if (node_base_size(n) + e->delta_bytes > sync_limit)
+                if (node_encode_cost(n) > sync_limit)
                         return 1;
                 int r = scene_graph_load(s, n);
                 if (r < 0)

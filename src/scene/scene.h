@@ -123,8 +123,8 @@ void scene_set_location(Scene *s, Node *n, uint64_t version, const StoreLocation
 void scene_forget_locations(Scene *s, uint64_t segment);
 
 /* The whole node as it is now. Without deltas that is the base; else it is encoded now when that is cheap
- * (`sync_limit` bytes at most), and becomes the base. Returns 0 and a new reference; 1: too large, use scene_fold(); or
- * -ENOMEM, -E2BIG, -EBADMSG as scene_fold_run(). */
+ * (as what is done with `sync_limit` bytes at most), and becomes the base. Returns 0 and a new reference; 1: too costly, use
+ * scene_fold(); or -ENOMEM, -E2BIG, -EBADMSG as scene_fold_run(). */
 int scene_payload(Scene *s, Node *n, size_t sync_limit, Bytes **ret);
 
 /* The same as a job for another thread; its result goes to scene_folded() with the node_version() of now. */

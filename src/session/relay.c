@@ -154,6 +154,16 @@ static int relay_node(Session *s, User *u, const MessageNode *node, Bytes *const
 
 /* ---- Commit ---- */
 
+/* The graph is at hand now; in another thread all deltas would have to be applied a second time. */
+static int relay_fold(Session *s, Node *n)
+{
+        _cleanup_bytes_ Bytes *payload = NULL;
+        int r = scene_payload(s->scene, n, ENCODE_SYNC_LIMIT, &payload);
+        if (r == 1)
+                return emit_encode(s, n);
+        return r == -EBADMSG || r == -E2BIG ? 0 : r;
+}
+
 static int relay_commit(Session *s, User *u, const MessageNode *node, Bytes *const *frames)
 {
         Node *n = scene_find(s->scene, node->uuid->data, node->uuid->size);
@@ -181,7 +191,7 @@ static int relay_commit(Session *s, User *u, const MessageNode *node, Bytes *con
                 r = frames_of(frames, 4, &relayed);
         if (r == 0)
                 r = relay_pass_on(s, u, n, relayed, clean);
-        return r == 0 && node_wants_fold(n) ? emit_encode(s, n) : r;
+        return r == 0 && node_wants_fold(n) ? relay_fold(s, n) : r;
 }
 
 int relay_message(Session *s, User *u, const Message *m, Bytes *const *frames, size_t n_frames)

@@ -241,6 +241,24 @@ static void test_deltas(void **state)
         assert_int_equal(append(s, n, 5, 9), 0);
 }
 
+/* The deltas count only when they have to be applied once more. */
+static void test_encoding_is_cheap_with_a_graph(void **state)
+{
+        static const struct {
+                size_t cache;
+                int expected;
+        } cases[] = { { 1 << 20, 0 }, { 0, 1 } };
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_scene_ Scene *s = make_scene(cases[i].cache);
+                Node *n = put(s, "a", "COMMON", NULL, 1);
+                for (unsigned k = 0; k < 5; k++)
+                        assert_int_equal(append(s, n, k, k), 0);
+                size_t limit = scene_payload_bytes(s); /* base and deltas */
+                _cleanup_bytes_ Bytes *payload = NULL;
+                assert_int_equal(scene_payload(s, n, limit, &payload), cases[i].expected);
+        }
+}
+
 static void test_cache_is_bounded(void **state)
 {
         _cleanup_scene_ Scene *s = make_scene(4000);
@@ -449,6 +467,7 @@ int main(void)
                 cmocka_unit_test(test_removal_from_dependencies),
                 cmocka_unit_test(test_dependencies),
                 cmocka_unit_test(test_deltas),
+                cmocka_unit_test(test_encoding_is_cheap_with_a_graph),
                 cmocka_unit_test(test_cache_is_bounded),
                 cmocka_unit_test(test_fold_while_editing),
                 cmocka_unit_test(test_mapped_bases),

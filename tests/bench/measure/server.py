@@ -93,6 +93,17 @@ class Server:
     def anonymous_bytes(self):
         return anonymous_bytes(self.process.pid)
 
+    def settle(self):
+        """Until it has come to rest: what follows from changes, a sync say, is no part of what is measured next."""
+        before = self.usage().cpu
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            time.sleep(0.5)
+            now = self.usage().cpu
+            if now - before < 0.002:
+                return
+            before = now
+
     def save(self):
         """Has a snapshot taken and waits for its end."""
         saved = self.log().count("Session saved to disk")

@@ -36,6 +36,7 @@ def _case(bench, triples):
                 result = load.phase()
                 result["cpu_us"] = result["cpu"] * 1e6 / max(result["sent"], 1)
                 if not server.raw:
+                    server.settle()
                     result["join"], result["join_cpu"] = _join(bench, server, "late")
                     result["again"], result["again_cpu"] = _join(bench, server, "again")
             return result

@@ -10,20 +10,8 @@ NODES, SIZE = 20000, 52000
 SMALL = (800, 5200)
 
 
-def _settle(server):
-    """Until the server has come to rest: what follows the changes, a sync say, is no part of the snapshot."""
-    before = server.usage().cpu
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        time.sleep(0.5)
-        now = server.usage().cpu
-        if now - before < 0.002:
-            return
-        before = now
-
-
 def _save(server):
-    _settle(server)
+    server.settle()
     before, start = server.usage(), time.monotonic()
     server.save()
     took = time.monotonic() - start
