@@ -58,6 +58,17 @@ int address_of_peer(int fd, Address *ret)
         return 0;
 }
 
+uint16_t address_local_port(int fd)
+{
+        struct sockaddr_storage ss;
+        socklen_t n = sizeof ss;
+        if (getsockname(fd, (struct sockaddr *)&ss, &n) < 0)
+                return 0;
+        if (ss.ss_family == AF_INET)
+                return ntohs(((struct sockaddr_in *)&ss)->sin_port);
+        return ss.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&ss)->sin6_port) : 0;
+}
+
 const char *address_format(const Address *a, char text[static ADDRESS_TEXT_MAX])
 {
         if (address_is_ipv4(a))

@@ -20,6 +20,9 @@ int address_parse(const char *text, Address *ret);
 /* The peer of a connected socket. Returns 0 or -errno; -EAFNOSUPPORT for one that is not IP. */
 int address_of_peer(int fd, Address *ret);
 
+/* The port at this end; 0 when it is no IP socket. */
+uint16_t address_local_port(int fd);
+
 /* Mapped IPv4 is written as IPv4; returns text. */
 const char *address_format(const Address *a, char text[static ADDRESS_TEXT_MAX]);
 

@@ -260,9 +260,25 @@ static bool make_room(Net *n, uint64_t now)
         return false;
 }
 
+/* Each channel has a monitor of its own, and what one reports may be read after what another has reported later: of a
+ * connection that is gone already, and whose descriptor belongs to one of another channel by now. */
+static bool is_of_another_channel(const NetChannel *channel, int fd)
+{
+        const Net *n = channel->net;
+        uint16_t port = address_local_port(fd);
+        if (port == 0 || port == net_port(n, channel->channel))
+                return false;
+        for (int i = 0; i < _CHANNEL_MAX; i++)
+                if (port == net_port(n, i))
+                        return true;
+        return false;
+}
+
 static void connection_accepted(NetChannel *channel, int fd)
 {
         Net *n = channel->net;
+        if (is_of_another_channel(channel, fd))
+                return;
         uint64_t now = clock_monotonic_usec();
         Connection *c = connection_table_find(&n->connections, fd);
         if (c) /* closed without a word: its routing id was taken over */

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void say_and_wait(Rig *rig, void *socket, const char *text)
@@ -353,6 +354,31 @@ static void test_close_peer_flushes_commands_only(void **state)
         rig_free(rig);
 }
 
+/* What is reported of a channel is read before what another channel reported earlier, of a connection whose descriptor
+ * has become this one's. */
+static void test_descriptor_of_another_channel(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        int brief = rig_connect(rig, CHANNEL_TTL);
+        char buffer[256];
+        assert_int_equal(shutdown(brief, SHUT_WR), 0);
+        while (read(brief, buffer, sizeof buffer) > 0)
+                ;
+        close(brief); /* its number is taken by the next client, and the server's by the end of that at the server */
+
+        RoutingId id = rig_id(1);
+        int fd = rig_raw_client(rig, CHANNEL_COMMAND, &id, "127.0.0.1");
+        rig_until(rig, rig->n_messages == 1);
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        rig_until(rig, rig->n_connected[CHANNEL_COMMAND] == 1);
+        NetPeerStatus peer;
+        assert_int_equal(net_peer_status(rig->net, &id, &peer), 0);
+        assert_string_equal(peer.address, "127.0.0.1");
+        close(fd);
+        rig_until(rig, rig->n_lost[CHANNEL_COMMAND] == 1);
+        rig_free(rig);
+}
+
 /* Descriptors are reused at once; none of it may be taken for the connection of somebody else. */
 static void test_storm_of_reused_descriptors(void **state)
 {
@@ -433,6 +459,7 @@ int main(void)
                 cmocka_unit_test(test_open_before_connected),
                 cmocka_unit_test(test_open_again_tells_what_is_connected),
                 cmocka_unit_test(test_close_peer_flushes_commands_only),
+                cmocka_unit_test(test_descriptor_of_another_channel),
                 cmocka_unit_test(test_storm_of_reused_descriptors),
                 cmocka_unit_test(test_ten_thousand_messages_of_fifty),
         };
