@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <endian.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "pickle/opcode.h"
 #include "pickle/writer.h"
 #include "session/session-private.h"
 
@@ -217,17 +219,68 @@ Value *answer_text(const Bytes *b)
         return value_str_new(b->data, b->size);
 }
 
+int answer_of(Bytes *const *parts, size_t n_parts, Frames **ret)
+{
+        Frames *frames = frames_new(parts, n_parts);
+        if (!frames)
+                return -ENOMEM;
+        for (size_t i = 0; i < n_parts; i++)
+                bytes_ref(parts[i]);
+        *ret = frames;
+        return 0;
+}
+
 int answer_node(Session *s, Node *n, Bytes *payload, Frames **ret)
 {
         _cleanup_bytes_ Bytes *uuid = bytes_new_copy(node_uuid(n).text, node_uuid_size(n));
         if (!uuid)
                 return -ENOMEM;
         Bytes *parts[] = { s->type_frames[MESSAGE_NODE], uuid, node_owner(s->scene, n), node_dependencies(n), payload };
-        Frames *frames = frames_new(parts, ELEMENTSOF(parts));
-        if (!frames)
+        return answer_of(parts, ELEMENTSOF(parts), ret);
+}
+
+/* How wide the count of a bytes object is in a pickle. */
+static size_t count_width(size_t size)
+{
+        return size <= UINT8_MAX ? 1 : size <= UINT32_MAX ? 4 : 8;
+}
+
+static uint8_t *put_bytes(uint8_t *p, const void *data, size_t size)
+{
+        uint64_t count = htole64(size);
+        size_t width = count_width(size);
+        *p++ = width == 1 ? OP_SHORT_BINBYTES : width == 4 ? OP_BINBYTES : OP_BINBYTES8;
+        p = mempcpy(p, &count, width);
+        return mempcpy(p, data, size);
+}
+
+int answer_node_set(Session *s, Node *n, Bytes *payload, Frames **ret)
+{
+        static const char head[] = "\x80\x04}(\x8c\x05STATE\x8c\x03SET\x8c\x04" "DATA](", tail[] = "eu.";
+        NodeUuid uuid = node_uuid(n);
+        const Bytes *type = s->type_frames[MESSAGE_NODE], *owner = node_owner(s->scene, n);
+        const Bytes *dependencies = node_dependencies(n);
+        const struct {
+                const void *data;
+                size_t size;
+        } items[] = {
+                { type->data, type->size },
+                { uuid.text, node_uuid_size(n) },
+                { owner->data, owner->size },
+                { dependencies->data, dependencies->size },
+                { payload->data, payload->size },
+        };
+        size_t size = strlen(head) + strlen(tail);
+        for (size_t i = 0; i < ELEMENTSOF(items); i++)
+                size += 1 + count_width(items[i].size) + items[i].size;
+        uint8_t *p;
+        _cleanup_bytes_ Bytes *data = bytes_new_uninitialised(size, &p);
+        if (!data)
                 return -ENOMEM;
-        for (size_t i = 0; i < ELEMENTSOF(parts); i++)
-                bytes_ref(parts[i]);
-        *ret = frames;
-        return 0;
+        p = mempcpy(p, head, strlen(head));
+        for (size_t i = 0; i < ELEMENTSOF(items); i++)
+                p = put_bytes(p, items[i].data, items[i].size);
+        memcpy(p, tail, strlen(tail));
+        Bytes *parts[] = { s->type_frames[MESSAGE_SNAPSHOT], s->server, data };
+        return answer_of(parts, ELEMENTSOF(parts), ret);
 }

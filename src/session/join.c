@@ -25,6 +25,11 @@
 /* The window begins with this, and grows while nodes are asked for soon after they have been sent. It shrinks when they
  * lie about for longer than this and the round trip: other commands would have to wait behind them. */
 #define AHEAD_BYTES_MIN (64u << 10)
+
+/* This part of either is free before more is sent: one message for each question would cost a wake-up of the thread that
+ * sends, and a packet. */
+#define AHEAD_PART 8u
+
 #define AHEAD_DELAY (500 * USEC_PER_MSEC)
 
 static Value *step(const char *state)
@@ -108,14 +113,9 @@ static int catalog_rest(const Session *s, const JoinCatalog *old, JoinCatalog *r
 
 static int send_catalog(Session *s, User *u)
 {
-        Bytes *parts[] = { s->type_frames[MESSAGE_SNAPSHOT], s->server, u->catalog.pickle };
-        _cleanup_frames_ Frames *frames = frames_new(parts, ELEMENTSOF(parts));
-        if (!frames)
-                return -ENOMEM;
-        bytes_ref(parts[0]);
-        bytes_ref(parts[1]);
-        bytes_ref(parts[2]);
-        return emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
+        _cleanup_frames_ Frames *frames = NULL;
+        int r = answer_of((Bytes *[]){ s->type_frames[MESSAGE_SNAPSHOT], s->server, u->catalog.pickle }, 3, &frames);
+        return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
 }
 
 /* Takes the catalog over. */
@@ -222,26 +222,14 @@ static int send_removed(Session *s, User *u)
         return emit_command(s, u, MESSAGE_SNAPSHOT, answer_set(step("SET"), "DATA", value_bytes_new("removed", 7)));
 }
 
-static int append_bytes(Value *list, Bytes *b)
-{
-        _cleanup_value_ Value *v = value_bytes_slice_new(b, 0, b->size);
-        return v ? value_list_append(list, v) : -ENOMEM;
-}
-
 static int send_set(Session *s, User *u, Node *n, Bytes *payload)
 {
-        _cleanup_bytes_ Bytes *uuid = bytes_new_copy(node_uuid(n).text, node_uuid_size(n));
-        _cleanup_value_ Value *list = value_list_new();
-        if (!uuid || !list)
-                return -ENOMEM;
-        Bytes *parts[] = { s->type_frames[MESSAGE_NODE], uuid, node_owner(s->scene, n), node_dependencies(n), payload };
-        for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
-                int r = append_bytes(list, parts[i]);
-                if (r < 0)
-                        return r;
-        }
+        _cleanup_frames_ Frames *frames = NULL;
+        int r = answer_node_set(s, n, payload, &frames);
+        if (r < 0)
+                return r;
         u64_map_remove(&u->stale, node_id(n));
-        return emit_command(s, u, MESSAGE_SNAPSHOT, answer_set(step("SET"), "DATA", value_ref(list)));
+        return emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
 }
 
 static size_t set_size(const Node *n, size_t payload_size)
@@ -274,6 +262,13 @@ static bool join_may_be_ahead(const JoinCatalog *c)
         return c->n_asked > 0 && c->n_sent + 1 < c->n_steps && c->n_sent - c->n_asked < AHEAD_NODES;
 }
 
+/* Is there room for several? */
+static bool join_has_room(const JoinCatalog *c)
+{
+        return c->n_sent <= c->n_asked || (c->n_sent - c->n_asked <= AHEAD_NODES - AHEAD_NODES / AHEAD_PART &&
+                                           c->ahead_bytes <= c->window - c->window / AHEAD_PART);
+}
+
 /* And as far as it depends on its size. */
 static bool join_fits(const Session *s, const JoinCatalog *c, size_t size)
 {
@@ -290,9 +285,10 @@ static Node *join_next_node(const Session *s, const JoinCatalog *c)
 static int join_send(Session *s, User *u)
 {
         JoinCatalog *c = &u->catalog;
+        bool has_room = join_has_room(c);
         while (c->n_sent < c->n_steps && u->waiting_node == 0) {
                 bool asked = join_is_asked(c);
-                Node *n = asked || join_may_be_ahead(c) ? join_next_node(s, c) : NULL;
+                Node *n = asked || (has_room && join_may_be_ahead(c)) ? join_next_node(s, c) : NULL;
                 if (!n && !asked)
                         return 0;
                 _cleanup_bytes_ Bytes *payload = NULL;

@@ -74,17 +74,6 @@ static int relay_pass_on(Session *s, User *author, Node *n, Frames *frames, bool
         return race ? stale_mark(s, author, n, s->now.now + STALE_QUIET) : 0;
 }
 
-static int frames_of(Bytes *const *parts, size_t n, Frames **ret)
-{
-        Frames *frames = frames_new(parts, n);
-        if (!frames)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-                bytes_ref(parts[i]);
-        *ret = frames;
-        return 0;
-}
-
 /* ---- Node ---- */
 
 /* A Node for a uuid that is not there: may it be made? 1: no. */
@@ -142,7 +131,7 @@ static int relay_node(Session *s, User *u, const MessageNode *node, Bytes *const
         Bytes *parts[] = { frames[0], frames[1], proper ? frames[2] : s->common, frames[3], frames[4] };
         _cleanup_frames_ Frames *relayed = NULL;
         if (r == 0)
-                r = frames_of(parts, ELEMENTSOF(parts), &relayed);
+                r = answer_of(parts, ELEMENTSOF(parts), &relayed);
         if (r == 0)
                 r = relay_pass_on(s, u, n, relayed, clean);
         if (r == 0 && !proper)
@@ -188,7 +177,7 @@ static int relay_commit(Session *s, User *u, const MessageNode *node, Bytes *con
                 r = journal(s, RECORD_COMMIT, u, node->uuid, dependencies, node->payload);
         _cleanup_frames_ Frames *relayed = NULL;
         if (r == 0)
-                r = frames_of(frames, 4, &relayed);
+                r = answer_of(frames, 4, &relayed);
         if (r == 0)
                 r = relay_pass_on(s, u, n, relayed, clean);
         return r == 0 && node_wants_fold(n) ? relay_fold(s, n) : r;

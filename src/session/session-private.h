@@ -256,8 +256,13 @@ int answer_append(Value *list, Value *item);
 /* state.c: the dict of a session's state, all but what save.c adds in slices. */
 int state_save_head(const Session *s, SessionTime t, Value **ret);
 Value *answer_text(const Bytes *b);
+/* A message of these frames, which it references. */
+int answer_of(Bytes *const *parts, size_t n_parts, Frames **ret);
 /* The frames of a whole Node. */
 int answer_node(Session *s, Node *n, Bytes *payload, Frames **ret);
+/* The same for one that joins, as {'STATE': 'SET', 'DATA': [frames]}. Its pickle is written by hand: it is made once for each
+ * node and each user. */
+int answer_node_set(Session *s, Node *n, Bytes *payload, Frames **ret);
 
 /* ---- journal.c: records ---- */
 
