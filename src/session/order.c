@@ -38,22 +38,31 @@ static int order_pad(Session *s, const User *u)
         return r;
 }
 
-static int hold(Session *s, User *u, bool is_delete, uint64_t due, const void *uuid, size_t uuid_size)
+static HeldCommand *hold_any(Session *s, User *u, uint64_t due)
 {
         if (u->n_held == u->n_held_allocated) {
                 size_t n_allocated = u->n_held_allocated * 2 + 8;
                 HeldCommand *held = reallocarray(u->held, n_allocated, sizeof *held);
                 if (!held)
-                        return -ENOMEM;
+                        return NULL;
                 u->held = held;
                 u->n_held_allocated = n_allocated;
         }
-        Bytes *copy = bytes_new_copy(uuid, uuid_size);
-        if (!copy)
-                return -ENOMEM;
-        u->held[u->n_held++] = (HeldCommand){ .is_delete = is_delete, .since = s->now.now, .due = due, .uuid = copy };
+        HeldCommand *h = &u->held[u->n_held++];
+        *h = (HeldCommand){ .since = s->now.now, .due = due };
         if (due != UINT64_MAX)
                 session_need(s, due);
+        return h;
+}
+
+static int hold(Session *s, User *u, bool is_delete, uint64_t due, const void *uuid, size_t uuid_size)
+{
+        _cleanup_bytes_ Bytes *copy = bytes_new_copy(uuid, uuid_size);
+        HeldCommand *h = copy ? hold_any(s, u, due) : NULL;
+        if (!h)
+                return -ENOMEM;
+        h->is_delete = is_delete;
+        h->uuid = TAKE_PTR(copy);
         return 0;
 }
 
@@ -86,31 +95,45 @@ int order_delete(Session *s, User *u, Node *n, Frames *frames, uint64_t *ret_whe
         return hold(s, u, true, due, node_uuid(n).text, node_uuid_size(n));
 }
 
+static uint64_t due_behind_all(const Session *s, const User *u)
+{
+        return user_awaits(u, s->now.now) ? UINT64_MAX : s->now.now + ORDER_DELAY;
+}
+
 int order_repeat_delete(Session *s, User *u, const Bytes *uuid)
 {
         if (u->n_held >= HELD_MAX)
                 return emit_command(s, u, MESSAGE_DELETE, answer_text(uuid));
-        uint64_t due = user_awaits(u, s->now.now) ? UINT64_MAX : s->now.now + ORDER_DELAY;
-        return hold(s, u, true, due, uuid->data, uuid->size);
+        return hold(s, u, true, due_behind_all(s, u), uuid->data, uuid->size);
+}
+
+int order_rights(Session *s, User *u)
+{
+        int r = rights_tell_all(s, u);
+        if (r != 1 || u->status != USER_ACTIVE || u->n_held >= HELD_MAX)
+                return MIN(r, 0);
+        return hold_any(s, u, due_behind_all(s, u)) ? 0 : -ENOMEM;
 }
 
 int order_right(Session *s, User *u, Node *n)
 {
-        /* One that has been whole from the beginning may be new to the client. */
-        if (node_base_version(n) > 1 && !u64_map_find(&u->repaired, node_id(n)))
-                return 0;
         uint64_t due = order_due(s, u, n);
         if (due <= s->now.now)
+                return 0;
+        /* One that has been whole from the beginning may be new to the client, or one that is still on its way to it. */
+        if (due != UINT64_MAX && node_base_version(n) > 1 && !u64_map_find(&u->repaired, node_id(n)))
                 return 0;
         return hold(s, u, false, due, node_uuid(n).text, node_uuid_size(n));
 }
 
 static int send_held(Session *s, User *u, const HeldCommand *h)
 {
-        Node *n = scene_find(s->scene, h->uuid->data, h->uuid->size);
-        int r = !n == h->is_delete ? order_pad(s, u) : 0;
+        Node *n = h->uuid ? scene_find(s->scene, h->uuid->data, h->uuid->size) : NULL;
+        int r = !h->uuid || !n == h->is_delete ? order_pad(s, u) : 0;
         if (r < 0)
                 return r;
+        if (!h->uuid)
+                return MIN(rights_tell_all(s, u), 0);
         if (h->is_delete)
                 return n ? 0 : emit_command(s, u, MESSAGE_DELETE, answer_text(h->uuid));
         return n ? rights_tell(s, u, n) : 0;

@@ -32,7 +32,11 @@
  *
  * Data of an earlier connection (`old_data`) may lie on a slow line for long
  * after that connection has ended here; a client opens the next one when it has
- * read all of it. Until then no Delete goes to it that could overtake.
+ * read all of it. Until then no Delete goes to it that could overtake. After a
+ * restart the next one is there when it is found. What is taken for lost in the
+ * life of one server may still stand, when it was a neighbour's that has ended,
+ * and is then found at once with all that was sent before still on it: only
+ * what was sent since and has arrived proves that nothing comes before it.
  */
 
 /* A heartbeat that has not been heard so long after the login is spoken to, until the second. */
@@ -45,46 +49,6 @@
 #define TICK_GAP (2 * USEC_PER_SEC)
 
 /* ---- bringing up to date ---- */
-
-/* The nodes whose owner may not be known to a client that was away. */
-static int repeat_rights_of(Session *s, User *u, Bytes *owner, Value *uuids)
-{
-        if (value_list_length(uuids) == 0)
-                return 0;
-        Value *data = answer_set(answer_set(value_dict_new(), "uuid", value_ref(uuids)), "owner", answer_text(owner));
-        return emit_command(s, u, MESSAGE_RIGHT, data);
-}
-
-static int append_node(Value *list, const Node *n)
-{
-        _cleanup_value_ Value *uuid = value_str_new(node_uuid(n).text, node_uuid_size(n));
-        return uuid ? value_list_append(list, uuid) : -ENOMEM;
-}
-
-static int repeat_rights(Session *s, User *u)
-{
-        _cleanup_value_ Value *released = value_list_new();
-        int r = released ? 0 : -ENOMEM;
-        for (const U64MapEntry *e = u64_map_next(&s->recent_rights, NULL); r == 0 && e;
-             e = u64_map_next(&s->recent_rights, e)) {
-                const Node *n = scene_find_id(s->scene, e->key);
-                if (n && node_is_common(n))
-                        r = append_node(released, n);
-        }
-        if (r == 0)
-                r = repeat_rights_of(s, u, s->common, released);
-        for (size_t i = 0; r == 0 && i < s->n_users; i++) {
-                Bytes *owner = s->users[i]->name;
-                _cleanup_value_ Value *locked = value_list_new();
-                if (!locked)
-                        return -ENOMEM;
-                for (Node *n = NULL; r == 0 && (n = scene_owned(s->scene, owner->data, owner->size, n));)
-                        r = append_node(locked, n);
-                if (r == 0)
-                        r = repeat_rights_of(s, u, owner, locked);
-        }
-        return r;
-}
 
 static int repeat_deletes(Session *s, User *u)
 {
@@ -108,7 +72,7 @@ static int bring_up_to_date(Session *s, User *u)
         if (r == 0)
                 r = repeat_deletes(s, u);
         if (r == 0)
-                r = repeat_rights(s, u);
+                r = order_rights(s, u);
         if (r == 0)
                 r = table_send(s, u);
         if (r == 0 && u->status == USER_LOBBY && !u->expected && !u->initiating && session_has_scene(s))
@@ -187,6 +151,7 @@ static int user_is_back(Session *s, User *u, Channel by)
         u->away = false;
         u->returned = s->now.now;
         u->old_data = u->data_heard == 0;
+        u->old_lost = 0;
         pace_note_found(u->pace, s->now.now);
         pace_doubt(u->pace, s->now.now);
         for (size_t i = 0; i < ELEMENTSOF(u->lost); i++)
@@ -226,8 +191,11 @@ int presence_lost(Session *s, User *u, Channel channel)
         }
         if (channel != CHANNEL_DATA)
                 return 0;
+        if (!u->laden && u->old_lost == 0)
+                u->laden_since = s->now.now;
         u->laden = false;
         u->old_data = true;
+        u->old_lost = s->now.now;
         order_suspend(u);
         u->knock_due = s->now.now + KNOCK_INTERVAL;
         session_need(s, u->knock_due);
@@ -247,18 +215,31 @@ static void count_kept(Session *s, User *u, Channel channel)
 }
 
 /* All that went over an earlier data connection has been read from it, but perhaps not been handled. */
-static int old_data_read(Session *s, User *u)
+static void old_data_read(Session *s, User *u)
 {
-        if (!u->old_data)
-                return 0;
+        /* What this server has sent it has counted. */
+        if (u->old_lost == 0)
+                pace_doubt(u->pace, s->now.now);
         u->old_data = false;
+        u->old_lost = 0;
         pace_note_found(u->pace, s->now.now);
         order_drained(s, u);
-        if (u->lost[CHANNEL_DATA])
-                return 0;
-        pace_doubt(u->pace, s->now.now);
-        /* Those that were repeated before may have overtaken the nodes that they are for. */
-        return u->returning ? 0 : repeat_rights(s, u);
+}
+
+static void check_old_data(Session *s, User *u)
+{
+        if (!u->old_data || u->old_lost == 0)
+                return;
+        if (u->delivered_until >= u->old_lost) {
+                old_data_read(s, u);
+                return;
+        }
+        /* Nothing is on its way that could tell: there may be no node to send. */
+        if (u->laden || user_is_queued(u))
+                return;
+        session_need(s, u->old_lost + DOUBT_WINDOW);
+        if (s->now.now - u->old_lost >= DOUBT_WINDOW)
+                old_data_read(s, u);
 }
 
 int presence_found(Session *s, User *u, Channel channel)
@@ -266,9 +247,10 @@ int presence_found(Session *s, User *u, Channel channel)
         count_kept(s, u, channel);
         if (u->away)
                 return channel == CHANNEL_COMMAND ? user_is_back(s, u, channel) : 0;
-        int r = channel == CHANNEL_DATA ? old_data_read(s, u) : 0;
-        if (r < 0 || !u->lost[channel])
-                return r;
+        if (channel == CHANNEL_DATA && u->old_data && u->old_lost == 0)
+                old_data_read(s, u);
+        if (!u->lost[channel])
+                return 0;
         u->lost[channel] = false;
         if (channel == CHANNEL_COMMAND)
                 pace_note_found(u->pace, s->now.now);
@@ -441,6 +423,7 @@ static int tick_user(Session *s, User *u)
         int r = tick_ping(s, u);
         if (r < 0 || s->loading || u->away)
                 return r;
+        check_old_data(s, u);
         r = knock_command(s, u);
         if (r == 0)
                 r = check_returning(s, u);

@@ -27,6 +27,47 @@ int rights_tell(Session *s, const User *u, const Node *n)
         return emit_command(s, u, MESSAGE_RIGHT, right_data(node_owner(s->scene, n), uuids));
 }
 
+/* 1: there were some. */
+static int tell_owned(Session *s, const User *u, const Bytes *owner, Value *uuids)
+{
+        if (value_list_length(uuids) == 0)
+                return 0;
+        int r = emit_command(s, u, MESSAGE_RIGHT, right_data(owner, uuids));
+        return r < 0 ? r : 1;
+}
+
+static int tell_released(Session *s, const User *u)
+{
+        _cleanup_value_ Value *uuids = value_list_new();
+        int r = uuids ? 0 : -ENOMEM;
+        for (const U64MapEntry *e = u64_map_next(&s->recent_rights, NULL); r == 0 && e;
+             e = u64_map_next(&s->recent_rights, e)) {
+                const Node *n = scene_find_id(s->scene, e->key);
+                if (n && node_is_common(n))
+                        r = append_uuid(uuids, n);
+        }
+        return r < 0 ? r : tell_owned(s, u, s->common, uuids);
+}
+
+static int tell_locked(Session *s, const User *u, const Bytes *owner)
+{
+        _cleanup_value_ Value *uuids = value_list_new();
+        int r = uuids ? 0 : -ENOMEM;
+        for (Node *n = NULL; r == 0 && (n = scene_owned(s->scene, owner->data, owner->size, n));)
+                r = append_uuid(uuids, n);
+        return r < 0 ? r : tell_owned(s, u, owner, uuids);
+}
+
+int rights_tell_all(Session *s, const User *u)
+{
+        int told = tell_released(s, u);
+        for (size_t i = 0; told >= 0 && i < s->n_users; i++) {
+                int r = tell_locked(s, u, s->users[i]->name);
+                told = r < 0 ? r : told | r;
+        }
+        return told;
+}
+
 int rights_note(Session *s, const Node *n, uint64_t wall)
 {
         int r = u64_map_set(&s->recent_rights, node_id(n), wall);

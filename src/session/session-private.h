@@ -414,6 +414,8 @@ int order_delete(Session *s, User *u, Node *n, Frames *frames, uint64_t *ret_whe
 int order_repeat_delete(Session *s, User *u, const Bytes *uuid);
 /* A Right for the node has just been sent: say it again later if it may have overtaken the node itself. */
 int order_right(Session *s, User *u, Node *n);
+/* All Rights that a client may have missed, now, and again behind the data that may still be on its way to it. */
+int order_rights(Session *s, User *u);
 int order_send_due(Session *s, User *u);
 /* What waits has to wait until the data channel is found again. */
 void order_suspend(User *u);
@@ -440,6 +442,8 @@ int rights_delete(Session *s, User *u, const Message *m, Bytes *const *frames);
 int rights_note(Session *s, const Node *n, uint64_t wall);
 /* Tells one user who owns a node. */
 int rights_tell(Session *s, const User *u, const Node *n);
+/* Tells one user of all nodes whose owner may not be known to a client that was away. 1: there were some. */
+int rights_tell_all(Session *s, const User *u);
 /* A node has been made: a Right that came before it takes effect. */
 int rights_created(Session *s, const User *u, Node *n);
 /* Releases every lock of a name; `except` is not told. */

@@ -412,6 +412,8 @@ void session_delivered(Session *s, SessionTime t, const RoutingId *peer, uint64_
         u->delivered_until = until;
         u->delivered = t.now;
         order_drained(s, u);
+        if (u->old_data)
+                session_need(s, t.now);
 }
 
 int session_outbox_drained(Session *s, SessionTime t, const RoutingId *peer, EffectList *effects)

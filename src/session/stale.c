@@ -364,7 +364,7 @@ static bool is_out_of_reach(const User *u)
 
 int stale_knock(Session *s, User *u)
 {
-        bool waited_for = u->old_data && u->n_held > 0;
+        bool waited_for = u->old_data && u->n_held > 0 && !u->laden;
         if (is_out_of_reach(u) || !(u->lost[CHANNEL_DATA] || waited_for))
                 return 0;
         if (u->knock_due > s->now.now) {

@@ -33,7 +33,7 @@ typedef struct HeldCommand {
         bool is_delete; /* else the node's owner is told, as it is when the time comes */
         uint64_t since;
         uint64_t due;   /* UINT64_MAX: when what was sent before it has been delivered */
-        Bytes *uuid;
+        Bytes *uuid;    /* NULL: of all nodes, what rights_tell_all() tells */
 } HeldCommand;
 
 /* A node of a catalog. */
@@ -117,6 +117,7 @@ typedef struct User {
         uint64_t command_knock_due;
         bool found_loading;      /* its command connection was, before the session could take notice */
         bool old_data;           /* what was sent over an earlier data connection may still be on its way */
+        uint64_t old_lost;       /* when that was taken for lost; 0: it was one to a server before this one */
         uint64_t lost_doubt[_CHANNEL_MAX]; /* what was sent after this wall time may have been lost with it */
         uint64_t returning;      /* is back since; brought up to date when its data channel has been quiet */
         uint64_t returned;       /* when it was back from being away */
@@ -175,7 +176,7 @@ static inline bool user_is_queued(const User *u)
 
 static inline void user_set_laden(User *u, uint64_t now)
 {
-        if (!u->laden)
+        if (!u->laden && u->old_lost == 0)
                 u->laden_since = now;
         u->laden = true;
 }

@@ -19,6 +19,11 @@ SimNode *sim_add_node(SimClient *c, Bytes *uuid, Bytes *owner, Value *data, Valu
 /* Fails unless the message of an EFFECT_LOG has what the catalog names in the entry for its event. */
 void sim_check_log(const Effect *e);
 
+/* The client's newest packet is SEND_BULK of this server. */
+void sim_note_laden(SimClient *c);
+/* Tells the session what of that has arrived, as the kernel does whether it is read or not. */
+void sim_tell_deliveries(Sim *sim);
+
 void sim_raise(SimClient *c, const char *what);
 void sim_client_clear(SimClient *c);
 void sim_client_command(SimClient *c, Frames *f);

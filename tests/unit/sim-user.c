@@ -19,7 +19,7 @@ static Bytes *dump_take(Value *v)
 void sim_send(SimClient *c, Channel channel, Bytes *const *frames, size_t n_frames)
 {
         Frames *f = frames_new(frames, n_frames);
-        sim_queue_push(&c->up[channel], sim_arrival(c->sim), f);
+        sim_queue_push(&c->up[channel], MAX(c->links_at[channel] + 1, sim_arrival(c->sim)), f);
 }
 
 void sim_command(SimClient *c, int type, const char *owner, Value *data)
@@ -60,7 +60,7 @@ void sim_init_session(SimClient *c)
 static void push_node(SimClient *c, const SimNode *n)
 {
         Frames *f = sim_node_frames(n);
-        sim_queue_push(&c->up[CHANNEL_DATA], sim_arrival(c->sim), f);
+        sim_queue_push(&c->up[CHANNEL_DATA], MAX(c->links_at[CHANNEL_DATA] + 1, sim_arrival(c->sim)), f);
 }
 
 void sim_new_node(SimClient *c, const char *uuid, const char *dependency)
@@ -187,8 +187,13 @@ const char *sim_compare(Sim *sim)
                         if (what)
                                 return what;
                 }
-                if (c->n_nodes != scene_n_nodes(scene))
-                        return differs("more nodes than the server, one", c, "them");
+                for (size_t j = 0; j < c->n_nodes; j++) {
+                        const Bytes *uuid = c->nodes[j].uuid;
+                        char text[64];
+                        snprintf(text, sizeof text, "%.*s", (int)uuid->size, (const char *)uuid->data);
+                        if (!scene_find(scene, uuid->data, uuid->size))
+                                return differs("a copy that the server has not", c, text);
+                }
         }
         return NULL;
 }

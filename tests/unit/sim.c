@@ -32,8 +32,7 @@ void sim_queue_push(SimQueue *q, uint64_t arrives, Frames *frames)
         }
         if (q->n > 0)
                 arrives = MAX(arrives, q->packets[q->n - 1].arrives);
-        q->packets[q->n].arrives = arrives;
-        q->packets[q->n++].frames = frames;
+        q->packets[q->n++] = (struct SimPacket){ .arrives = arrives, .frames = frames };
 }
 
 Frames *sim_queue_pop(SimQueue *q)
@@ -186,6 +185,8 @@ static void send_effect(Sim *sim, Effect *e, EffectList *more)
                 }
         }
         sim_queue_push(q, MAX(c->links_at[channel] + 1, sim_arrival(sim)), frames_ref(e->send.frames));
+        if (e->send.class == SEND_BULK)
+                sim_note_laden(c);
 }
 
 static void encode_effect(Sim *sim, Effect *e)
@@ -323,7 +324,6 @@ static void client_drained(Sim *sim, SimClient *c)
         EffectList effects = {};
         c->refusing = c->owed = false;
         assert_int_equal(session_outbox_drained(sim->session, sim_time(sim), &c->id, &effects), 0);
-        session_delivered(sim->session, sim_time(sim), &c->id, sim_time(sim).now, true);
         sim_execute(sim, &effects);
         effect_list_done(&effects);
 }
@@ -349,6 +349,7 @@ static void links_step(Sim *sim)
 static void server_step(Sim *sim)
 {
         links_step(sim);
+        sim_tell_deliveries(sim);
         EffectList effects = {};
         for (size_t i = 0; i < sim->n_jobs;) {
                 struct SimJob job = sim->jobs[i];
@@ -536,7 +537,7 @@ void sim_login_with(SimClient *c, const char *version, const char *server_passwo
                 sim_queue_clear(&c->up[ch]);
                 sim_queue_clear(&c->down[ch]);
         }
-        c->refusing = c->owed = c->raised = c->has_outbox = false;
+        c->refusing = c->owed = c->raised = c->has_outbox = c->laden = false;
         c->connected = c->ttl_runs = true;
         for (int ch = 0; ch < _CHANNEL_MAX; ch++) {
                 c->links_at[ch] = c->sim->now;
@@ -582,12 +583,7 @@ void sim_leave(SimClient *c, bool crashed)
                         continue;
                 sim_queue_clear(&c->up[ch]);
                 sim_queue_clear(&c->down[ch]);
-                c->told[ch] = c->pending[ch] = false;
-                EffectList effects = {};
-                if (c->sim->up)
-                        assert_int_equal(session_peer_lost(c->sim->session, sim_time(c->sim), ch, &c->id, &effects), 0);
-                sim_execute(c->sim, &effects);
-                effect_list_done(&effects);
+                sim_lose(c, ch);
         }
         c->ttl_runs = c->connected = crashed;
         sim_client_clear(c);
@@ -651,9 +647,11 @@ void sim_stop(Sim *sim)
         sim->n_jobs = 0;
         for (size_t i = 0; i < sim->n_clients; i++) {
                 SimClient *c = &sim->clients[i];
-                c->has_outbox = c->refusing = c->owed = false;
+                c->has_outbox = c->refusing = c->owed = c->laden = false;
                 for (int ch = 0; ch < _CHANNEL_MAX; ch++) {
                         queue_cut(&c->down[ch], sim_random(sim, c->down[ch].n + 1));
+                        for (size_t j = 0; j < c->down[ch].n; j++)
+                                c->down[ch].packets[j].laden = 0;
                         c->told[ch] = c->pending[ch] = false;
                 }
         }
@@ -677,6 +675,8 @@ void sim_start(Sim *sim)
                 SimClient *c = &sim->clients[i];
                 for (int ch = 0; c->state != SIM_OUT && ch < _CHANNEL_MAX; ch++) {
                         uint64_t when = MAX(c->links_at[ch], sim->now + sim_random(sim, 300 * SIM_MSEC));
+                        if (c->down[ch].n > 0) /* what the last one has sent is read first */
+                                when = MAX(when, c->down[ch].packets[c->down[ch].n - 1].arrives);
                         if (ch != CHANNEL_TTL)
                                 c->links_at[ch] = when;
                         for (size_t j = 0; j < c->up[ch].n; j++)

@@ -33,6 +33,7 @@ typedef struct SimNode {
 typedef struct SimQueue {
         struct SimPacket {
                 uint64_t arrives;
+                uint64_t laden; /* bulk data of this server: when it was sent, and is to be told of when it arrives; else 0 */
                 Frames *frames;
         } *packets;
         size_t n, n_allocated;
@@ -67,6 +68,8 @@ typedef struct SimClient {
         SimQueue up[_CHANNEL_MAX], down[_CHANNEL_MAX];
         size_t backlog_limit; /* packets on the data channel before SEND_BULK is refused; 0: none */
         bool refusing, owed; /* the session waits to hear that it is drained */
+        bool laden;          /* and what of its data has arrived, as told last until then */
+        uint64_t delivered_until;
         uint64_t held_until[_CHANNEL_MAX];
         size_t n_tables, n_data, n_rights, n_deletes, n_removed, n_catalogs;
         char last_answer[64]; /* text of the last Auth or ServerSnapshot */
@@ -138,6 +141,8 @@ void sim_login_with(SimClient *c, const char *version, const char *server_passwo
 void sim_enter(SimClient *c);
 /* Closes its sockets; crashed: leaves its heartbeat behind. */
 void sim_leave(SimClient *c, bool crashed);
+/* The network side takes a connection of its for lost, be it so or not. */
+void sim_lose(SimClient *c, Channel channel);
 
 /* The server. stop: what is on its way to clients is lost from a random point on. start: clients reconnect within 300 ms,
  * or at links_at when that is later. */

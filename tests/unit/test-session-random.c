@@ -11,7 +11,7 @@
 #include "test.h"
 
 typedef struct Course {
-        bool restarts, slow, leaves, checks;
+        bool restarts, slow, leaves, checks, lines;
 } Course;
 
 static unsigned next_uuid, n_value;
@@ -71,6 +71,14 @@ static void act(SimClient *c)
         }
 }
 
+/* What is on its way to it takes long, and all that comes after it. */
+static void slow_line(SimClient *c)
+{
+        SimQueue *line = &c->down[CHANNEL_DATA];
+        if (line->n > 0 && line->packets[line->n - 1].arrives > c->sim->now)
+                line->packets[line->n - 1].arrives += sim_random(c->sim, 5 * SIM_SEC);
+}
+
 static void disturb(Sim *sim, SimClient *c, const Course *course)
 {
         uint64_t what = sim_random(sim, 1000);
@@ -86,6 +94,10 @@ static void disturb(Sim *sim, SimClient *c, const Course *course)
                 sim_snapshot(sim);
         } else if (course->slow && what < 110) {
                 c->backlog_limit = c->backlog_limit ? 0 : 1 + sim_random(sim, 4);
+        } else if (course->lines && what >= 900 && what < 950) {
+                slow_line(c);
+        } else if (course->lines && what >= 980 && c->state == SIM_ACTIVE) {
+                sim_lose(c, CHANNEL_DATA);
         }
 }
 
@@ -223,6 +235,17 @@ static void test_everything_and_checks(void **state)
         run_courses(6001, &(Course){ .restarts = true, .slow = true, .leaves = true, .checks = true });
 }
 
+/* Data waits on slow lines, whose connections are taken for lost without being so. */
+static void test_slow_lines(void **state)
+{
+        run_courses(7001, &(Course){ .leaves = true, .lines = true });
+}
+
+static void test_everything_and_slow_lines(void **state)
+{
+        run_courses(8001, &(Course){ .restarts = true, .slow = true, .leaves = true, .checks = true, .lines = true });
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -233,6 +256,8 @@ int main(void)
                 cmocka_unit_test(test_everything),
                 cmocka_unit_test(test_checks),
                 cmocka_unit_test(test_everything_and_checks),
+                cmocka_unit_test(test_slow_lines),
+                cmocka_unit_test(test_everything_and_slow_lines),
         };
         return cmocka_run_group_tests_name("session-random", tests, NULL, NULL);
 }

@@ -294,17 +294,80 @@ static void test_delete_behind_a_lost_connection(void **state)
         t.bert->down[CHANNEL_DATA].packets[0].arrives = t.bert->links_at[CHANNEL_DATA] = t.sim.now + 20 * SIM_SEC;
         sim_delete(t.anna, "a");
         sim_run(&t.sim, 500 * SIM_MSEC);
-        t.bert->told[CHANNEL_DATA] = false;
-        EffectList effects = {};
-        assert_int_equal(session_peer_lost(t.sim.session, sim_time(&t.sim), CHANNEL_DATA, &t.bert->id, &effects), 0);
-        sim_execute(&t.sim, &effects);
-        effect_list_done(&effects);
+        sim_lose(t.bert, CHANNEL_DATA);
         sim_run(&t.sim, 15 * SIM_SEC);
         assert_null(sim_find_text(t.anna, "a"));
         assert_non_null(sim_find_text(t.bert, "a"));
         sim_run(&t.sim, 10 * SIM_SEC);
         assert_int_equal(t.bert->state, SIM_ACTIVE);
         assert_null(sim_find_text(t.bert, "a"));
+        done(&t);
+}
+
+/* Nor is it told too early when the connection was taken for lost that stands, and is found again at once with all that
+ * was sent before still on it. */
+static void test_delete_behind_a_connection_taken_for_lost(void **state)
+{
+        for (unsigned lost_first = 0; lost_first < 2; lost_first++) {
+                Three t;
+                setup(&t);
+                sim_append(t.anna, "a", 1);
+                while (t.bert->down[CHANNEL_DATA].n == 0)
+                        sim_run(&t.sim, SIM_MSEC);
+                t.bert->down[CHANNEL_DATA].packets[0].arrives = t.sim.now + 20 * SIM_SEC;
+                if (!lost_first)
+                        sim_delete(t.anna, "a");
+                sim_run(&t.sim, 500 * SIM_MSEC);
+                sim_lose(t.bert, CHANNEL_DATA);
+                sim_run(&t.sim, SIM_SEC);
+                /* What it says on the connection proves no more than that it stands. */
+                sim_set(t.bert, "b", "x", 3);
+                sim_run(&t.sim, SIM_SEC);
+                if (lost_first)
+                        sim_delete(t.anna, "a");
+                sim_run(&t.sim, 16 * SIM_SEC);
+                assert_null(sim_find_text(t.anna, "a"));
+                assert_non_null(sim_find_text(t.bert, "a"));
+                sim_run(&t.sim, 6 * SIM_SEC);
+                assert_int_equal(t.bert->state, SIM_ACTIVE);
+                assert_null(sim_find_text(t.bert, "a"));
+                done(&t);
+        }
+}
+
+/* A node that lies there may be locked meanwhile, which its client cannot be told before it has it. */
+static void test_right_behind_a_connection_taken_for_lost(void **state)
+{
+        for (unsigned lost = 0; lost < 2; lost++) {
+                Three t;
+                setup(&t);
+                sim_new_node(t.anna, "n", NULL);
+                while (t.bert->down[CHANNEL_DATA].n == 0)
+                        sim_run(&t.sim, SIM_MSEC);
+                t.bert->down[CHANNEL_DATA].packets[0].arrives = t.sim.now + 10 * SIM_SEC;
+                sim_push_whole(t.anna, "n");
+                sim_run(&t.sim, 50 * SIM_MSEC);
+                if (lost)
+                        sim_lose(t.bert, CHANNEL_DATA);
+                sim_run(&t.sim, SIM_SEC);
+                sim_right(t.anna, "n", "anna");
+                sim_run(&t.sim, 15 * SIM_SEC);
+                assert_true(owner_is(t.bert, "n", "anna"));
+                done(&t);
+        }
+}
+
+/* There is nothing left that could be sent to see whether it arrives: the Deletes wait, but not for ever. */
+static void test_delete_of_all_behind_a_lost_connection(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_lose(t.bert, CHANNEL_DATA);
+        sim_run(&t.sim, 10 * SIM_MSEC);
+        sim_delete(t.anna, "a");
+        sim_delete(t.anna, "b");
+        sim_run(&t.sim, 70 * SIM_SEC);
+        assert_int_equal(t.bert->n_nodes, 0);
         done(&t);
 }
 
@@ -454,6 +517,9 @@ int main(void)
                 cmocka_unit_test(test_restart_and_a_slow_line),
                 cmocka_unit_test(test_restart_and_a_new_node_on_a_slow_line),
                 cmocka_unit_test(test_delete_behind_a_lost_connection),
+                cmocka_unit_test(test_delete_behind_a_connection_taken_for_lost),
+                cmocka_unit_test(test_right_behind_a_connection_taken_for_lost),
+                cmocka_unit_test(test_delete_of_all_behind_a_lost_connection),
                 cmocka_unit_test(test_restart_and_a_delete_for_one_who_only_watches),
                 cmocka_unit_test(test_nobody_is_missed_while_the_disk_is_slow),
                 cmocka_unit_test(test_restart_during_init),

@@ -261,7 +261,6 @@ static void test_delete_behind_late_data(void **state)
         sim_new_node(t.anna, "m", NULL);
         sim_new_node(t.anna, "n", NULL);
         sim_run(&t.sim, 5 * SIM_SEC);
-        session_delivered(t.sim.session, (SessionTime){ .now = t.sim.now }, &t.bert->id, t.sim.now, false);
         uint64_t arrives = t.sim.now + 6 * SIM_SEC;
         SimQueue *line = &t.bert->down[CHANNEL_DATA];
         for (int i = 0; i < 20; i++)
@@ -270,7 +269,6 @@ static void test_delete_behind_late_data(void **state)
                 sim_run(&t.sim, SIM_MSEC);
         for (size_t i = 0; i < line->n; i++)
                 line->packets[i].arrives = arrives;
-        session_send_laden(t.sim.session, (SessionTime){ .now = t.sim.now }, &t.bert->id);
         sim_run(&t.sim, 2 * SIM_SEC);
         sim_delete(t.anna, "m");
         sim_run(&t.sim, 3 * SIM_SEC);
@@ -278,7 +276,6 @@ static void test_delete_behind_late_data(void **state)
         t.bert->frozen_until = t.sim.now + 10 * SIM_SEC;
         while (t.sim.now <= arrives)
                 sim_run(&t.sim, 10 * SIM_MSEC);
-        session_delivered(t.sim.session, (SessionTime){ .now = t.sim.now }, &t.bert->id, t.sim.now, true);
         sim_delete(t.anna, "n");
         sim_run(&t.sim, 20 * SIM_SEC);
         assert_null(sim_find_text(t.bert, "n"));
