@@ -65,8 +65,7 @@ Connection *connection_table_add(ConnectionTable *t, int fd, Channel channel, ui
         Connection *c = malloc(sizeof *c);
         if (!c)
                 return NULL;
-        *c = (Connection){ .fd = fd, .channel = channel, .floor = floor, .accepted_at = now,
-                             .arrived = UINT64_MAX };
+        *c = (Connection){ .fd = fd, .channel = channel, .floor = floor, .accepted_at = now };
 
         int pinned = pin(c, false);
         if (pinned >= 0) {
@@ -163,17 +162,23 @@ uint64_t connection_bytes_unsent(const Connection *c)
         return n > 0 ? (uint64_t)n : 0;
 }
 
-uint64_t connection_bytes_arrived(const Connection *c)
+void connection_look(Connection *c, uint64_t now)
 {
+        c->all_acked = false;
         int fd = pin(c, true);
         if (fd < 0)
-                return UINT64_MAX;
+                return;
         struct tcp_info info = {};
         socklen_t n = sizeof info;
         int held = 0;
-        bool known = ioctl(fd, SIOCOUTQ, &held) == 0 && held == 0 &&
-                     getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
+        bool known = ioctl(fd, SIOCOUTQ, &held) == 0 && getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
                      n >= offsetof(struct tcp_info, tcpi_bytes_acked) + 8;
         close(fd);
-        return known ? info.tcpi_bytes_acked : UINT64_MAX;
+        if (!known)
+                return;
+        c->all_acked = held == 0;
+        if (info.tcpi_bytes_acked > c->acked)
+                c->acked_after = c->looked_at;
+        c->acked = info.tcpi_bytes_acked;
+        c->looked_at = now;
 }

@@ -49,7 +49,10 @@ struct Connection {
         bool has_id;
         RoutingId id;
         uint64_t n_delivered; /* bytes of whole messages handed on */
-        uint64_t arrived;     /* all bytes sent on it so far, when looked at last; UINT64_MAX: not known */
+        uint64_t acked;       /* bytes sent on it that had been acknowledged when it was looked at last */
+        uint64_t looked_at;   /* CLOCK_MONOTONIC; 0: not yet */
+        bool all_acked;       /* and that was all; false as well when it is not known */
+        uint64_t acked_after; /* some of it was acknowledged later than this; 0: not known */
         int window;           /* what the kernel had for it before it was bounded; 0: it is not */
         uint64_t held_until;  /* CLOCK_MONOTONIC; 0: it is not held back */
         uint64_t narrow_until;
@@ -65,9 +68,8 @@ typedef struct ConnectionTable {
 /* Bytes that its kernel holds: not sent yet, or not acknowledged. 0 when it is gone. */
 uint64_t connection_bytes_unsent(const Connection *c);
 
-/* All bytes that were sent on it, which the other side has acknowledged; UINT64_MAX when some are on their way, or when
- * that cannot be told. */
-uint64_t connection_bytes_arrived(const Connection *c);
+/* Asks the kernel how much of what was sent on it the other side has acknowledged, and notes what that tells. */
+void connection_look(Connection *c, uint64_t now);
 
 void connection_table_done(ConnectionTable *t);
 

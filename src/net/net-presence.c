@@ -13,6 +13,10 @@
 #define ROOM_TRIES 4u
 #define ZMTP_GREETING_SIZE 64u /* ZMTP 3.1, section 3.1 */
 
+/* What acknowledges data for so long on a connection that its client has given up is a proxy, which takes it as far as it
+ * has room. */
+#define GIVEN_UP (5 * USEC_PER_SEC)
+
 #define PENALTY_BAD_HANDSHAKE 1
 #define PENALTY_HOARDING 10
 
@@ -118,21 +122,25 @@ static bool may_have_been(const Outbox *o, const Connection *c)
         /* Less went over it than had been sent to the client a second before. Or made only after the client had been found: had the client itself made it, the end of the one before would have
          * been noticed, or would be yet. */
         if (o->serial == 0)
-                return c->accepted_at <= o->silent_until && c->arrived >= o->wire_settled;
-        /* Heard meanwhile, on another connection; but something was sent while this one stood as well. */
-        return o->silent_from != 0 && c->accepted_at <= o->silent_from;
+                return c->accepted_at <= o->silent_until && (!c->all_acked || c->acked >= o->wire_settled);
+        /* Heard meanwhile, on another connection; but something was sent while this one stood as well. A client gives up
+         * the one before it makes the next: whoever still answers long after that is another. */
+        return o->silent_from != 0 && c->accepted_at <= o->silent_from && c->acked_after < o->heard_at + GIVEN_UP;
 }
 
 /* A client that joins may never have sent anything on its data channel. When one of these silent connections ends,
  * everyone at that address whose channel could be it has to be taken for lost; those who are not are back with the
  * next message that reaches them. */
+static bool is_from_address_of(const Connection *c, const Peer *p)
+{
+        return !p->has_address || (c->is_ip && address_equal(&p->address, &c->address));
+}
+
 static void silent_connection_lost(Net *n, const Connection *c)
 {
         for (Peer *p = n->peers.first; p; p = p->next) {
                 Outbox *o = &p->box[c->channel];
-                if (!o->connected || !may_have_been(o, c))
-                        continue;
-                if (!p->has_address || (c->is_ip && address_equal(&p->address, &c->address)))
+                if (o->connected && may_have_been(o, c) && is_from_address_of(c, p))
                         net_outbox_lost(n, o);
         }
 }
@@ -151,6 +159,23 @@ static bool settle_outbox(Outbox *o, uint64_t now)
         return true;
 }
 
+/* Of one that has been heard since it was found: whether another connection may still have been its own then. */
+static bool settle_heard(const Net *n, Outbox *o)
+{
+        if (!o->connected || o->serial == 0 || o->silent_from == 0)
+                return false;
+        for (size_t i = 0; i < n->connections.n_slots; i++) {
+                const Connection *c = n->connections.by_fd[i];
+                if (c && !c->has_id && c->channel == o->channel && may_have_been(o, c) && is_from_address_of(c, o->peer))
+                        return true;
+        }
+        for (const Connection *c = n->channel[o->channel].first_lost; c; c = c->next_lost)
+                if (!c->has_id)
+                        return true;
+        o->silent_from = 0;
+        return false;
+}
+
 /* Of a client that was found without having been heard, the connection has been told of when all that libzmq reported
  * has been read; and what it has been sent goes over no other one. */
 static void settle_silent(Net *n)
@@ -161,11 +186,11 @@ static void settle_silent(Net *n)
         bool some = false;
         for (Peer *p = n->peers.first; p; p = p->next)
                 for (int i = 0; i < _CHANNEL_MAX; i++)
-                        some = settle_outbox(&p->box[i], now) || some;
+                        some = settle_outbox(&p->box[i], now) || settle_heard(n, &p->box[i]) || some;
         for (size_t i = 0; some && i < n->connections.n_slots; i++) {
                 Connection *c = n->connections.by_fd[i];
                 if (c && !c->has_id && c->is_ip)
-                        c->arrived = connection_bytes_arrived(c);
+                        connection_look(c, now);
         }
 }
 

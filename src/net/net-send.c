@@ -69,10 +69,26 @@ void net_outbox_lost(Net *n, Outbox *o)
         check_drained(n, o->peer);
 }
 
+/* What can be handed over goes to the connection of that routing id. Where one that has spoken still stands it is that:
+ * had another taken its place, its end would have been noticed, or would be yet. */
+static void find_heard(const Net *n, Outbox *o)
+{
+        for (size_t i = 0; i < n->connections.n_slots; i++) {
+                const Connection *c = n->connections.by_fd[i];
+                if (!c || !c->has_id || c->channel != o->channel || c->state == CONNECTION_REFUSED ||
+                    c->serial <= o->serial || !routing_id_equal(&c->id, &o->peer->id) || !connection_is_alive(c))
+                        continue;
+                o->serial = c->serial;
+                o->fd = c->fd;
+        }
+}
+
 static void outbox_connected(Net *n, Outbox *o)
 {
         if (o->connected)
                 return;
+        if (o->serial == 0)
+                find_heard(n, o);
         o->connected = true;
         o->silent_from = o->serial == 0 ? clock_monotonic_usec() : 0;
         o->silent_until = UINT64_MAX;
@@ -154,6 +170,8 @@ void net_outbox_heard(Net *n, Outbox *o, const Connection *c)
         bool other = o->serial != 0 ? o->serial != serial : o->silent_from < c->accepted_at;
         if (o->connected && other)
                 net_outbox_lost(n, o);
+        if (o->serial != serial)
+                o->heard_at = clock_monotonic_usec();
         o->serial = serial;
         o->fd = c->fd;
         o->state = OUTBOX_OPEN;

@@ -29,7 +29,9 @@ struct Outbox {
         bool connected;        /* as far as known */
         uint64_t serial;       /* of the connection it was last heard on; 0: never heard */
         int fd;                /* of that connection */
-        uint64_t silent_from;  /* CLOCK_MONOTONIC: when it was found, without having been heard; 0: it was heard first */
+        uint64_t heard_at;     /* CLOCK_MONOTONIC: when it was heard on that first */
+        uint64_t silent_from;  /* CLOCK_MONOTONIC: when it was found, without having been heard; 0: it was heard first, or
+                                * no other connection can have been its own then */
         uint64_t silent_until; /* the connection that it was found on then was accepted before this */
         uint64_t wire_found;   /* n_wire at the first sweep since */
         uint64_t wire_settled, wire_settling; /* bytes since that libzmq no longer held: at the sweep before the last, and

@@ -238,6 +238,104 @@ static void test_silent_elders(void **state)
         rig_free(rig);
 }
 
+/* A client that was found by what was sent to it, and has spoken since, with a neighbour who was there before it. */
+typedef struct Pair {
+        RoutingId id, other;
+        void *command, *data, *neighbour;
+        Frames *node;
+} Pair;
+
+static Pair pair_new(Rig *rig, void *data)
+{
+        Pair p = { .id = rig_id(1), .other = rig_id(2), .data = data, .node = rig_frames_of_size(1000, 'n') };
+        p.neighbour = rig_client(rig, CHANNEL_DATA, &p.other);
+        p.command = rig_client(rig, CHANNEL_COMMAND, &p.id);
+        say_and_wait(rig, p.command, "auth");
+        assert_int_equal(net_open_peer(rig->net, &p.id), 0);
+        NetStatus st;
+        rig_until(rig, (net_get_status(rig->net, &st), st.n_connections == 3));
+        (void)net_send(rig->net, &p.id, CHANNEL_DATA, SEND_BULK, p.node);
+        rig_until(rig, rig->n_connected[CHANNEL_DATA] == 1);
+        say_and_wait(rig, p.data, "edit");
+        return p;
+}
+
+static void pair_done(Rig *rig, Pair *p)
+{
+        frames_unref(p->node);
+        zmq_close(p->command);
+        zmq_close(p->data);
+        rig_free(rig);
+}
+
+/* A neighbour who has taken what it was sent long after the client spoke on its connection was not the one before that. */
+static void test_end_of_a_neighbour_who_answered(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(1);
+        Pair p = pair_new(rig, rig_client(rig, CHANNEL_DATA, &id));
+        assert_int_equal(net_open_peer(rig->net, &p.other), 0);
+        for (unsigned i = 0; i < 80; i++) {
+                (void)net_send(rig->net, &p.other, CHANNEL_DATA, SEND_BULK, p.node);
+                rig_for(rig, 100 * 1000);
+        }
+        zmq_close(p.neighbour);
+        rig_until(rig, rig->n_lost[CHANNEL_DATA] > 0);
+        rig_for(rig, 50 * 1000);
+        assert_int_equal(rig->n_lost[CHANNEL_DATA], 1);
+        assert_true(routing_id_equal(&rig->last_lost, &p.other));
+        pair_done(rig, &p);
+}
+
+static void *slow_reader(Rig *rig, const RoutingId *id)
+{
+        void *s = zmq_socket(rig->context, ZMQ_DEALER);
+        int zero = 0, one = 1, little = 4096;
+        zmq_setsockopt(s, ZMQ_ROUTING_ID, id->bytes, id->size);
+        zmq_setsockopt(s, ZMQ_LINGER, &zero, sizeof zero);
+        zmq_setsockopt(s, ZMQ_RCVHWM, &one, sizeof one);
+        zmq_setsockopt(s, ZMQ_RCVBUF, &little, sizeof little);
+        char endpoint[64];
+        snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%u", net_port(rig->net, CHANNEL_DATA));
+        assert_int_equal(zmq_connect(s, endpoint), 0);
+        return s;
+}
+
+/* One that may have been its own has ended, and it is found on the connection that it has spoken on: by that it is known
+ * again, so that what lies there counts, and no other neighbour. */
+static void test_found_again_where_it_has_spoken(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(1);
+        Pair p = pair_new(rig, slow_reader(rig, &id));
+        NetStatus st;
+        RoutingId third = rig_id(3);
+        void *idle = rig_client(rig, CHANNEL_DATA, &third);
+        rig_until(rig, (net_get_status(rig->net, &st), st.n_connections == 4));
+        /* More than it takes, which all lies in the kernel. */
+        for (unsigned i = 0; i < 200; i++)
+                assert_int_not_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, p.node), NET_FULL);
+        rig_for(rig, 300 * 1000);
+        zmq_close(p.neighbour);
+        rig_until(rig, rig->n_lost[CHANNEL_DATA] == 1);
+        rig->all_delivered = false;
+        (void)net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, p.node);
+        rig_until(rig, rig->n_connected[CHANNEL_DATA] == 2);
+        rig_for(rig, 1500 * 1000);
+        assert_false(rig->all_delivered);
+        zmq_close(idle);
+        rig_until(rig, (net_get_status(rig->net, &st), st.n_connections == 2));
+        rig_for(rig, 50 * 1000);
+        assert_int_equal(rig->n_lost[CHANNEL_DATA], 1);
+        ClientMessage m;
+        for (unsigned i = 0; i < 202; i++) {
+                rig_receive(rig, p.data, &m);
+                client_done(&m);
+        }
+        rig_until(rig, rig->all_delivered);
+        pair_done(rig, &p);
+}
+
 /* A connection of its own that takes the place of one without a word, and ends. */
 static void test_silent_handover_and_end(void **state)
 {
@@ -455,6 +553,8 @@ int main(void)
                 cmocka_unit_test(test_silent_data_channel),
                 cmocka_unit_test(test_silent_neighbours),
                 cmocka_unit_test(test_silent_elders),
+                cmocka_unit_test(test_end_of_a_neighbour_who_answered),
+                cmocka_unit_test(test_found_again_where_it_has_spoken),
                 cmocka_unit_test(test_silent_handover_and_end),
                 cmocka_unit_test(test_open_before_connected),
                 cmocka_unit_test(test_open_again_tells_what_is_connected),
