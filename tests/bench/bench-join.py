@@ -50,7 +50,7 @@ def join_own(address, n):
     fleet = Fleet()
     start = time.monotonic()
     client = fleet.client(address, f"user {uuid.uuid4().hex[:8]}", password=PASSWORD).connect()
-    client.wait_state("active", 2 * PATIENCE)
+    fleet.wait_until(lambda: client.state == "active", 2 * PATIENCE, "the join")
     took = time.monotonic() - start
     assert len(client.nodes) == n
     client.disconnect()

@@ -55,7 +55,7 @@ class Client:
     """One user. Made by Fleet.client(); `state` goes auth, lobby, (initialising | syncing), active, left."""
 
     def __init__(self, fleet, address, name, password="", admin_password=None, version=wire.VERSION, timeout=5.0,
-                 routing_id=None, heartbeat=True, record=False, source=None):
+                 routing_id=None, heartbeat=True, record=False, source=None, fetches=None):
         self.fleet = fleet
         self.name = name
         self.address = address
@@ -81,6 +81,7 @@ class Client:
         self.last_received = None
         self.longest_silence = 0.0
         self.dialogue = []
+        self.fetches = fetches  # how many nodes of a join it asks for before it stops, until fetch_on(); None: all
         self._source = source  # the address to come from, where it matters
         self._with_heartbeat = heartbeat
         self._catalog = []
@@ -367,7 +368,22 @@ class Client:
         else:
             raise ValueError(f"snapshot state {state!r}")
 
+    @property
+    def stopped(self):
+        """Whether it is in the middle of its join, and stays there until fetch_on()."""
+        return self.state == "syncing" and self.fetches == 0 and self._asked is None
+
+    def fetch_on(self):
+        self.fetches = None
+        if self.state == "syncing" and self._asked is None:
+            self._ask_next()
+
     def _ask_next(self):
+        self._asked = None
+        if self.fetches is not None:
+            if self.fetches == 0:
+                return
+            self.fetches -= 1
         self._asked = self._catalog.pop()
         self.command(Kind.SNAPSHOT, {"STATE": "GET", "ID": self._asked})
 
@@ -430,8 +446,14 @@ class Client:
     def wait_until(self, predicate, timeout=None, what=None):
         self.fleet.wait_until(predicate, timeout, what or f"{self.name} to be ready")
 
+    @property
+    def joined(self):
+        """Whether it is in the session, and the server knows: what ends the connection before ends the word of it."""
+        return self.state == "active" and self.users.get(self.name, {}).get("status") == wire.Status.ACTIVE
+
     def wait_state(self, state, timeout=None):
-        self.fleet.wait_until(lambda: self.state == state, timeout, f"{self.name} to be {state}")
+        self.fleet.wait_until(lambda: self.joined if state == "active" else self.state == state, timeout,
+                              f"{self.name} to be {state}")
         return self
 
     def describe(self):

@@ -65,7 +65,7 @@ class Fleet:
 
     def wait_active(self, *clients, timeout=None):
         clients = clients or self.clients
-        self.wait_until(lambda: all(c.state == "active" for c in clients), timeout,
+        self.wait_until(lambda: all(c.joined for c in clients), timeout,
                         f"{', '.join(c.name for c in clients)} to be active")
 
     def describe(self):

@@ -109,11 +109,13 @@ def test_deleted_after_it_was_handed_out(make_session, fleet):
     """A client overlooks a Delete of what it has not fetched yet, and keeps it in the dependencies it was handed."""
     session = make_session(join_ahead="0")
     admin = session.admin
-    late = session.connect("bert")
-    late.wait_state("syncing")
-    fleet.wait_until(lambda: late.nodes)
+    late = session.connect("bert", fetches=2)
+    fleet.wait_until(lambda: late.stopped)
     for node_uuid in list(session.uuids)[:5]:
         admin.delete(node_uuid)
+    carl = session.join("carl")  # by then the server has the Deletes
+    assert not set(session.uuids[:5]) & carl.nodes.keys()
+    late.fetch_on()
     late.wait_state("active")
     session.users.append(late)
     session.announced()

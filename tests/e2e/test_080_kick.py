@@ -90,8 +90,8 @@ def test_what_a_kicked_client_still_sends_counts_for_nothing(session, fleet):
 
 def test_kicked_during_a_join(make_session, fleet):
     session = make_session(join_ahead="0")
-    bert = session.connect("bert")
-    bert.wait_state("syncing")
+    bert = session.connect("bert", fetches=2)
+    fleet.wait_until(lambda: bert.stopped)
     session.admin.kick("bert")
     bert.wait_state("left")
     assert bert.reason == KICKED

@@ -132,9 +132,8 @@ def test_deletes_during_a_join(make_session, fleet, rng):
 def test_two_joiners_help_each_other_nothing(make_session, fleet, rng):
     """One who stops midway does not hold up another, and finds a consistent scene when going on."""
     session = make_session(count=30, join_ahead="0")
-    slow = session.connect("slow")
-    slow.wait_state("syncing")
-    fleet.wait_until(lambda: slow.nodes)
+    slow = session.connect("slow", fetches=4)
+    fleet.wait_until(lambda: slow.stopped)
     slow.paused = True
     bert = session.join("bert")
     for number in range(50):
@@ -144,6 +143,7 @@ def test_two_joiners_help_each_other_nothing(make_session, fleet, rng):
     carl = session.join("carl")
     fleet.settle(bert, carl, session.admin)
     slow.paused = False
+    slow.fetch_on()
     slow.wait_state("active")
     session.users.append(slow)
     session.check_same()

@@ -248,13 +248,13 @@ def test_login_while_the_server_is_away(session, fleet):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_restart_during_a_join(make_session, fleet, number):
+def test_restart_during_a_join(make_session, fleet, rng, number):
     """The joiner carries on, or is told cleanly; it may not be left hanging."""
     session = make_session(count=60, join_ahead="0")
-    joiner = session.connect("joiner", timeout=5.0)
-    joiner.wait_state("syncing")
-    fleet.wait_until(lambda: len(joiner.nodes) >= 5)
+    joiner = session.connect("joiner", timeout=5.0, fetches=rng.randrange(1, 60))
+    fleet.wait_until(lambda: joiner.stopped)
     session.server.restart(number)
+    joiner.fetch_on()
     fleet.wait_until(lambda: joiner.state in ("active", "left"), what="the joiner to be served or told")
     fleet.check_clean(session.admin)
     if joiner.state == "active":
