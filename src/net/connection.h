@@ -46,9 +46,12 @@ struct Connection {
         Address address;
         char text[ADDRESS_TEXT_MAX];
         bool has_greeted;     /* looked at when room was needed, and was past ZMTP's greeting */
+        uint64_t spared_until; /* nor has it to give way before, CLOCK_MONOTONIC */
+        bool is_strangers, was_users; /* when looked at last, and before */
+        uint64_t held;        /* bytes received and not handed on then */
         bool has_id;
         RoutingId id;
-        uint64_t n_delivered; /* bytes of whole messages handed on */
+        uint64_t n_delivered; /* bytes of whole messages handed on, as on the wire */
         uint64_t acked;       /* bytes sent on it that had been acknowledged when it was looked at last */
         uint64_t looked_at;   /* CLOCK_MONOTONIC; 0: not yet */
         bool all_acked;       /* and that was all; false as well when it is not known */
@@ -91,7 +94,7 @@ bool connection_is_alive(const Connection *c);
  * come. Bytes; the kernel has a minimum of about a thousand. 0: as before it was bounded. */
 void connection_bound_window(Connection *c, int bytes);
 
-/* Ends the connection for both sides; libzmq then finds it ended and closes it. */
+/* Ends the connection for both sides, and drops what has come and was not read; libzmq then finds it ended and closes it. */
 void connection_shut_down(Connection *c);
 
 /* Bytes the kernel has received on it so far; 0 when that cannot be told. */

@@ -8,6 +8,10 @@
 /* libzmq receives into buffers of this size; frames that fit share one, larger ones have memory of their own. */
 #define RECEIVE_BUFFER_SIZE 8192
 
+/* Flags, and one or eight bytes of size: ZMTP 3.1, section 3.3. */
+#define SHORT_HEADER 2
+#define LONG_HEADER 9
+
 /* The frames of one message, in one allocation with all that is small: it goes with the last of them. Behind the frames
  * stand the large ones, then the data of the others. */
 typedef struct Packet {
@@ -100,6 +104,7 @@ static int receive_rest(Inbound *in, void *socket, zmq_msg_t messages[static FRA
                 }
                 more = zmq_msg_more(&m);
                 in->size += zmq_msg_size(&m);
+                in->wire_size += zmq_msg_size(&m) + (zmq_msg_size(&m) > UINT8_MAX ? LONG_HEADER : SHORT_HEADER);
                 if (in->n_frames == 0)
                         zmq_msg_copy(&in->first, &m);
                 if (*n_kept < FRAMES_MAX) {
@@ -129,7 +134,7 @@ int inbound_read(Inbound *in, void *socket)
         zmq_msg_init(&in->head);
         zmq_msg_init(&in->first);
         in->n_frames = 0;
-        in->size = 0;
+        in->size = in->wire_size = 0;
         memset(in->frames, 0, sizeof in->frames);
 
         int r = receive(&in->head, socket);

@@ -13,6 +13,7 @@ typedef struct Inbound {
         zmq_msg_t first; /* the first frame after it: unlike the head it always has the connection's properties */
         size_t n_frames; /* real number; only the first FRAMES_MAX are kept */
         size_t size;     /* bytes of all frames */
+        size_t wire_size; /* with their headers */
         Bytes *frames[FRAMES_MAX];
 } Inbound;
 

@@ -3,22 +3,11 @@
 
 #include "net/net-private.h"
 
-/* Bytes that one connection may have sent beyond what has been handed on as whole messages. An unfinished message
- * grows in libzmq without any limit but that of each frame. Whoever has not logged in has nothing large to say. */
-#define HOARD_MAX_STRANGER (8 * 1024 * 1024)
-#define HOARD_MAX_SLACK (64 * 1024 * 1024)
-
-/* So long a connection may be silent, however many want its place; and so many are looked at for one that is. */
-#define ROOM_AGE USEC_PER_SEC
-#define ROOM_TRIES 4u
-#define ZMTP_GREETING_SIZE 64u /* ZMTP 3.1, section 3.1 */
-
 /* What acknowledges data for so long on a connection that its client has given up is a proxy, which takes it as far as it
  * has room. */
 #define GIVEN_UP (5 * USEC_PER_SEC)
 
 #define PENALTY_BAD_HANDSHAKE 1
-#define PENALTY_HOARDING 10
 
 const char *net_bad_peer_to_string(NetBadPeer what)
 {
@@ -49,13 +38,7 @@ void net_report_bad(Net *n, const Connection *c, NetBadPeer what, unsigned weigh
                 n->callbacks.banned(n->userdata, text);
 }
 
-static bool is_open_peer(const Net *n, const RoutingId *id)
-{
-        Peer *p = peer_table_find(&n->peers, id);
-        return p && !p->closing;
-}
-
-static void refuse(Connection *c)
+void net_refuse(Connection *c)
 {
         c->state = CONNECTION_REFUSED;
         connection_shut_down(c);
@@ -66,11 +49,11 @@ static void cut_strangers(Net *n, const Address *a)
         Address network = address_network(a);
         for (size_t i = 0; i < n->connections.n_slots; i++) {
                 Connection *c = n->connections.by_fd[i];
-                if (!c || !c->is_ip || !c->has_id || c->state == CONNECTION_REFUSED || is_open_peer(n, &c->id))
+                if (!c || !c->is_ip || (!c->has_id && !c->is_strangers) || c->state == CONNECTION_REFUSED || net_is_users(n, c))
                         continue;
                 Address other = address_network(&c->address);
                 if (address_equal(&network, &other))
-                        refuse(c);
+                        net_refuse(c);
         }
 }
 
@@ -249,42 +232,6 @@ static void connection_gone(NetChannel *channel, Connection *c)
         free(c);
 }
 
-/* One that may give its place to a newcomer: as far as is known it has said nothing, though it had the time. */
-static bool is_idle_stranger(const Connection *c, uint64_t now)
-{
-        return c->state <= CONNECTION_MAYBE && c->serial == 0 && !c->has_id && !c->has_greeted &&
-               now - c->accepted_at >= ROOM_AGE;
-}
-
-static Connection *oldest_idle_stranger(const Net *n, uint64_t now)
-{
-        Connection *oldest = NULL;
-        for (size_t i = 0; i < n->connections.n_slots; i++) {
-                Connection *c = n->connections.by_fd[i];
-                if (c && is_idle_stranger(c, now) && (!oldest || c->accepted_at < oldest->accepted_at))
-                        oldest = c;
-        }
-        return oldest;
-}
-
-/* When every place is taken: whoever has not even greeted is parted with, or users who come back would have to wait until
- * the handshakes of thousands of idle connections have timed out. False: there is none. */
-static bool make_room(Net *n, uint64_t now)
-{
-        for (unsigned i = 0; i < ROOM_TRIES; i++) {
-                Connection *c = oldest_idle_stranger(n, now);
-                if (!c)
-                        return false;
-                c->has_greeted = connection_bytes_received(c) >= ZMTP_GREETING_SIZE;
-                if (c->has_greeted)
-                        continue;
-                refuse(c);
-                net_report_bad(n, c, NET_BAD_TOO_MANY, 0);
-                return true;
-        }
-        return false;
-}
-
 /* Each channel has a monitor of its own, and what one reports may be read after what another has reported later: of a
  * connection that is gone already, and whose descriptor belongs to one of another channel by now. */
 static bool is_of_another_channel(const NetChannel *channel, int fd)
@@ -313,8 +260,9 @@ static void connection_accepted(NetChannel *channel, int fd)
         if (!c)
                 return;
         net_arm_sweep(n);
-        if (n->connections.n_connections > n->max_connections && !make_room(n, now)) {
-                refuse(c);
+        net_arm_strangers(n);
+        if (n->connections.n_connections > n->max_connections && !net_make_room(n, now)) {
+                net_refuse(c);
                 net_report_bad(n, c, NET_BAD_TOO_MANY, 0);
                 return;
         }
@@ -324,7 +272,7 @@ static void connection_accepted(NetChannel *channel, int fd)
         int r = address_table_connect(n->addresses, &c->address, now);
         c->is_counted = r == 0;
         if (r > 0) {
-                refuse(c);
+                net_refuse(c);
                 net_report_bad(n, c, NET_BAD_TOO_MANY, 0);
         }
 }
@@ -425,24 +373,6 @@ Connection *net_attribute(NetChannel *channel, Inbound *in)
         return c;
 }
 
-static bool has_open_peer_at(const Net *n, const Connection *c)
-{
-        for (Peer *p = n->peers.first; p; p = p->next)
-                if (!p->closing && p->has_address && address_equal(&p->address, &c->address))
-                        return true;
-        return false;
-}
-
-static bool is_hoarding(const Net *n, const Connection *c)
-{
-        uint64_t received = connection_bytes_received(c);
-        if (received < c->n_delivered + HOARD_MAX_STRANGER)
-                return false;
-        if (!has_open_peer_at(n, c))
-                return true;
-        return received > c->n_delivered + 2 * (uint64_t)n->max_message_size + HOARD_MAX_SLACK;
-}
-
 void net_sweep(Net *n)
 {
         for (size_t i = 0; i < n->connections.n_slots; i++) {
@@ -455,9 +385,6 @@ void net_sweep(Net *n)
                         net_monitor_drain(channel);
                         if (connection_table_find(&n->connections, i) == c && !connection_is_alive(c))
                                 connection_gone(channel, c);
-                } else if (channel->n_paused == 0 && c->state != CONNECTION_REFUSED && is_hoarding(n, c)) {
-                        refuse(c);
-                        net_report_bad(n, c, NET_BAD_HOARDING, PENALTY_HOARDING);
                 }
         }
         settle_silent(n);

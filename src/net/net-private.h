@@ -47,8 +47,8 @@ struct Net {
         ConnectionTable connections;
         AddressTable *addresses;
         PeerTable peers;
-        sd_event_source *zap_source, *wake_source, *retry_source, *sweep_source, *hold_source, *post_source;
-        bool post_armed, retry_armed, sweep_armed, hold_armed;
+        sd_event_source *zap_source, *wake_source, *retry_source, *sweep_source, *strangers_source, *hold_source, *post_source;
+        bool post_armed, retry_armed, sweep_armed, strangers_armed, hold_armed;
         SilentAddresses silent;
         bool has_laden; /* some outbox is, or was not long ago */
         unsigned depth; /* of calls from the loop */
@@ -73,6 +73,7 @@ void net_leave(Net *n);
 void net_arm_post(Net *n);
 void net_arm_retry(Net *n);
 void net_arm_sweep(Net *n);
+void net_arm_strangers(Net *n);
 void net_arm_hold(Net *n);
 
 /* net-listen.c: makes, configures, binds the sockets. Returns 0 or -errno with *ret_error. */
@@ -92,7 +93,18 @@ Connection *net_attribute(NetChannel *c, Inbound *in);
 void net_settle_lost(NetChannel *c);
 void net_sweep(Net *n);
 bool net_admit(void *net, const char *address);
+/* Shuts it down; libzmq then finds it ended. */
+void net_refuse(Connection *c);
 void net_report_bad(Net *n, const Connection *c, NetBadPeer what, unsigned weight);
+
+/* net-strangers.c */
+/* Whether a logged-in user has spoken over it. */
+bool net_is_users(const Net *n, const Connection *c);
+/* Parts with those who make libzmq hold too much; true when there are strangers to be looked at again soon. */
+bool net_check_strangers(Net *n);
+/* When every place is taken: parts with the stranger who has been there longest, first with one that has not even greeted,
+ * or users who come back would find no place. False: there is none. */
+bool net_make_room(Net *n, uint64_t now);
 
 /* net-send.c */
 void net_outbox_heard(Net *n, Outbox *o, const Connection *c);

@@ -46,7 +46,7 @@ static int deliver(NetChannel *channel, Inbound *in)
         else
                 address_text_copy(text, "unknown");
         if (c)
-                c->n_delivered += in->size;
+                c->n_delivered += in->wire_size;
         n->n_received[channel->channel]++;
         n->bytes_received[channel->channel] += in->size;
         return n->callbacks.message(n->userdata, channel->channel, &id, text, in->frames, in->n_frames);

@@ -25,6 +25,8 @@
 #define HOLD_ACCURACY 5000
 #define SWEEP_INTERVAL 1000000
 #define SWEEP_ACCURACY 250000
+#define STRANGERS_INTERVAL 100000
+#define STRANGERS_ACCURACY 20000
 
 static void tell_delivered(Net *n, const RoutingId *id)
 {
@@ -115,6 +117,11 @@ void net_arm_sweep(Net *n)
         arm_timer(n->sweep_source, &n->sweep_armed, SWEEP_INTERVAL);
 }
 
+void net_arm_strangers(Net *n)
+{
+        arm_timer(n->strangers_source, &n->strangers_armed, STRANGERS_INTERVAL);
+}
+
 void net_arm_hold(Net *n)
 {
         arm_timer(n->hold_source, &n->hold_armed, HOLD_INTERVAL);
@@ -200,10 +207,23 @@ static int on_sweep(sd_event_source *s, uint64_t usec, void *userdata)
         n->sweep_armed = false;
         net_enter(n);
         net_sweep(n);
+        if (net_check_strangers(n))
+                net_arm_strangers(n);
         bool closing = net_reap(n, clock_monotonic_usec());
         net_leave(n);
         if (closing || n->connections.n_connections > 0)
                 net_arm_sweep(n);
+        return 0;
+}
+
+static int on_strangers(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        Net *n = userdata;
+        n->strangers_armed = false;
+        net_enter(n);
+        if (net_check_strangers(n))
+                net_arm_strangers(n);
+        net_leave(n);
         return 0;
 }
 
@@ -250,6 +270,8 @@ static int add_sources(Net *n)
                 r = add_timer(n, &n->retry_source, RETRY_ACCURACY, on_retry);
         if (r >= 0)
                 r = add_timer(n, &n->sweep_source, SWEEP_ACCURACY, on_sweep);
+        if (r >= 0)
+                r = add_timer(n, &n->strangers_source, STRANGERS_ACCURACY, on_strangers);
         if (r >= 0)
                 r = add_timer(n, &n->hold_source, HOLD_ACCURACY, on_hold);
         if (r >= 0)
@@ -350,6 +372,7 @@ Net *net_free(Net *n)
         sd_event_source_disable_unref(n->post_source);
         sd_event_source_disable_unref(n->retry_source);
         sd_event_source_disable_unref(n->sweep_source);
+        sd_event_source_disable_unref(n->strangers_source);
         sd_event_source_disable_unref(n->hold_source);
         sd_event_source_disable_unref(n->wake_source);
         sd_event_source_disable_unref(n->zap_source);

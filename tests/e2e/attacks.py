@@ -180,6 +180,24 @@ def oversized_frames(ports, running):
         s.close()
 
 
+def unfinished_messages(ports, running):
+    """Messages that only go on, on sixty connections at a time: of empty frames, of small ones a packet each, of large ones."""
+    kinds = [bytes([1, 0]) * 4096, bytes([1, 40]) + bytes(40), bytes([3]) + struct.pack(">Q", 1 << 20) + bytes(1 << 20)]
+    held = [None] * 60
+    for number in itertools.count():
+        if not running():
+            break
+        i = number % len(held)
+        if held[i] is None:
+            held[i] = _connect(ports[i % 3], f"127.0.4.{1 + number % 250}")
+            if held[i]:
+                held[i].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                _send(held[i], hostile.GREETING + hostile.READY)
+        elif not _send(held[i], kinds[i // 3 % len(kinds)]):
+            held[i].close()
+            held[i] = None
+
+
 def expensive_pickles(ports, running):
     """Somebody who is let in sends what is nested, doubled, repeated and large, and a thousand names for nodes."""
     context = zmq.Context()
@@ -203,7 +221,7 @@ def expensive_pickles(ports, running):
 
 
 ALL = (login_storm, wrong_passwords, idle_connections, slow_handshakes, half_open, stolen_routing_ids, oversized_frames,
-       expensive_pickles)
+       unfinished_messages, expensive_pickles)
 
 
 def _run(name, ports, stop):

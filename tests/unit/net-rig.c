@@ -262,9 +262,8 @@ int rig_connect(Rig *rig, Channel channel)
         return rig_connect_from(rig, channel, "127.0.0.1");
 }
 
-int rig_raw_client(Rig *rig, Channel channel, const RoutingId *id, const char *from)
+void rig_handshake(Rig *rig, int fd, const RoutingId *id)
 {
-        int fd = rig_connect_from(rig, channel, from);
         uint8_t greeting[64] = { 0xff, [9] = 0x7f, 3, 0, 'N', 'U', 'L', 'L' };
         assert_int_equal(write(fd, greeting, sizeof greeting), sizeof greeting);
         uint8_t ready[128], *p = ready + 2;
@@ -284,6 +283,12 @@ int rig_raw_client(Rig *rig, Channel channel, const RoutingId *id, const char *f
                 n += got > 0 ? (size_t)got : 0;
                 n >= 66 && n >= 66u + theirs[65];
         }));
+}
+
+int rig_raw_client(Rig *rig, Channel channel, const RoutingId *id, const char *from)
+{
+        int fd = rig_connect_from(rig, channel, from);
+        rig_handshake(rig, fd, id);
         assert_int_equal(write(fd, "\0\5hello", 7), 7);
         return fd;
 }

@@ -83,6 +83,8 @@ Frames *rig_frames_of_size(size_t size, uint8_t fill);
 int rig_connect(Rig *rig, Channel channel);
 int rig_connect_from(Rig *rig, Channel channel, const char *from);
 
-/* One that has shaken hands as a DEALER with this routing id (ZMTP 3.0, NULL) and said "hello", and from then on does
- * nothing by itself. */
+/* Shakes hands as a DEALER with this routing id (ZMTP 3.0, NULL). */
+void rig_handshake(Rig *rig, int fd, const RoutingId *id);
+
+/* One that has shaken hands and said "hello", and from then on does nothing by itself. */
 int rig_raw_client(Rig *rig, Channel channel, const RoutingId *id, const char *from);

@@ -283,6 +283,130 @@ static void test_long_routing_id(void **state)
         rig_done(rig, &u);
 }
 
+/* Those who have shaken hands and then say nothing, or nothing more, do so neither. */
+static void test_strangers_make_room(void **state)
+{
+        enum { ROOM = 12 };
+        Rig *rig = rig_new(&(NetConfig){ .limits = { .max_connections = ROOM, .max_connections_per_address = 1000 } });
+        User u = user_new(rig);
+        RoutingId id = rig_id(1);
+        /* Where a user is, somebody who has not spoken may be that user's other channel. */
+        void *silent = rig_client(rig, CHANNEL_DATA, &id);
+        rig_until(rig, status_of(rig).n_connections == 2);
+        int fd[ROOM - 2];
+        for (int i = 0; i < ROOM - 2; i++) {
+                RoutingId other = rig_id(100 + i);
+                fd[i] = rig_raw_client(rig, i % 2 ? CHANNEL_DATA : CHANNEL_TTL, &other, "127.0.0.3");
+        }
+        rig_until(rig, status_of(rig).n_connections == ROOM);
+        assert_int_equal(rig->n_bad[NET_BAD_TOO_MANY], 0);
+        rig_for(rig, 1100 * 1000);
+        void *s[4];
+        size_t n = rig->n_messages;
+        for (int i = 0; i < 4; i++) {
+                s[i] = rig_client(rig, CHANNEL_COMMAND, NULL);
+                client_say(s[i], "here I am");
+                rig_until(rig, rig->n_messages == n + 1 + (size_t)i);
+        }
+        client_say(silent, "and I");
+        rig_until(rig, rig->n_messages == n + 5);
+        assert_int_equal(rig->n_bad[NET_BAD_TOO_MANY], 4);
+        assert_string_equal(rig->last_bad_address, "127.0.0.3");
+        user_is_fine(rig, &u);
+        for (int i = 0; i < 4; i++)
+                zmq_close(s[i]);
+        for (int i = 0; i < ROOM - 2; i++)
+                close(fd[i]);
+        zmq_close(silent);
+        rig_done(rig, &u);
+}
+
+/* As much as fits, of frames of the same kind with more to come; with the first byte of one that was cut in *offset. */
+static size_t send_frames(int fd, const char *frame, size_t frame_size, size_t total, size_t *offset)
+{
+        size_t sent = 0;
+        while (sent < total) {
+                size_t at = *offset % frame_size;
+                ssize_t n = send(fd, frame + at, MIN(frame_size - at, total - sent), MSG_DONTWAIT | MSG_NOSIGNAL);
+                if (n <= 0)
+                        break;
+                sent += (size_t)n;
+                *offset += (size_t)n;
+        }
+        return sent;
+}
+
+/* Little of each, but many: an empty frame is two bytes here, and 64 with libzmq. */
+static void test_hoarding_together(void **state)
+{
+        enum { CROWD = 16, EACH = 512 * 1024 };
+        Rig *rig = rig_new(&(NetConfig){ .limits.penalty_limit = 1000 });
+        User u = user_new(rig);
+        int fd[CROWD];
+        for (int i = 0; i < CROWD; i++) {
+                char from[32];
+                snprintf(from, sizeof from, "127.0.1.%d", i + 1);
+                RoutingId id = rig_id(i);
+                fd[i] = rig_raw_client(rig, CHANNEL_DATA, &id, from);
+        }
+        size_t sent[CROWD] = { 0 };
+        static char empties[8192];
+        for (size_t i = 0; i < sizeof empties; i += 2)
+                empties[i] = 1;
+        rig_until(rig, ({
+                bool all = true;
+                for (int i = 0; i < CROWD; i++) {
+                        send_frames(fd[i], empties, sizeof empties, EACH - sent[i], &sent[i]);
+                        all = all && (sent[i] == EACH || send(fd[i], "", 0, MSG_NOSIGNAL) < 0);
+                }
+                all;
+        }));
+        /* Those who hold two megabytes together may stay, their handshakes included. */
+        rig_until(rig, rig->n_bad[NET_BAD_HOARDING] == CROWD - 3);
+        rig_for(rig, 300 * 1000);
+        assert_int_equal(rig->n_bad[NET_BAD_HOARDING], CROWD - 3);
+        user_is_fine(rig, &u);
+        for (int i = 0; i < CROWD; i++)
+                close(fd[i]);
+        rig_done(rig, &u);
+}
+
+/* The first thing that a user sends on the data channel may be large, and slow. */
+static void test_no_hoarding_of_a_user(void **state)
+{
+        enum { SIZE = 20 * 1024 * 1024 };
+        Rig *rig = rig_new(NULL);
+        User u = user_new(rig);
+        /* The second is not the user's, but that does not show. */
+        RoutingId id[2] = { u.id, rig_id(1) };
+        int fd[2];
+        for (int i = 0; i < 2; i++) {
+                fd[i] = rig_connect_from(rig, CHANNEL_DATA, "127.0.0.1");
+                rig_handshake(rig, fd[i], &id[i]);
+        }
+        const uint8_t head[9] = { 2, [5] = SIZE >> 24, SIZE >> 16 & 0xff, 0, 0 };
+        size_t sent[2] = { 0 };
+        static char block[65536];
+        for (int i = 0; i < 2; i++)
+                assert_int_equal(send(fd[i], head, sizeof head, MSG_NOSIGNAL), sizeof head);
+        rig_until(rig, ({
+                for (int i = 0; i < 2; i++)
+                        send_frames(fd[i], block, sizeof block, SIZE - 1 - sent[i], &sent[i]);
+                sent[0] == SIZE - 1 && rig->n_bad[NET_BAD_HOARDING] == 1;
+        }));
+        rig_until(rig, send(fd[1], "", 1, MSG_NOSIGNAL) < 0);
+        rig_for(rig, 1500 * 1000);
+        assert_int_equal(rig->n_bad[NET_BAD_HOARDING], 1);
+        size_t n = rig->n_messages;
+        assert_int_equal(send(fd[0], "", 1, MSG_NOSIGNAL), 1);
+        rig_until(rig, rig->n_messages == n + 1);
+        assert_int_equal(rig->messages[n].frame[0]->size, SIZE);
+        user_is_fine(rig, &u);
+        close(fd[0]);
+        close(fd[1]);
+        rig_done(rig, &u);
+}
+
 /* A message of frames without end: libzmq keeps them all until the last one. */
 static void test_hoarding(void **state)
 {
@@ -296,14 +420,10 @@ static void test_hoarding(void **state)
         static const char frame[256] = { 1, (char)254 }; /* "more to come", 254 bytes */
         size_t sent = 0;
         rig_until(rig, ({
-                for (int i = 0; i < 1000; i++) {
-                        ssize_t n = send(fd, frame + sent % sizeof frame, sizeof frame - sent % sizeof frame,
-                                         MSG_DONTWAIT | MSG_NOSIGNAL);
-                        sent += n > 0 ? (size_t)n : 0;
-                }
+                send_frames(fd, frame, sizeof frame, 256000, &sent);
                 rig->n_bad[NET_BAD_HOARDING] == 1;
         }));
-        assert_true(sent > 8 << 20);
+        assert_true(sent > 1 << 20);
         assert_string_equal(rig->last_bad_address, "127.0.0.3");
         rig_until(rig, rig->n_lost[CHANNEL_DATA] == 1);
         close(fd);
@@ -411,7 +531,10 @@ int main(void)
                 cmocka_unit_test(test_idle_connections_make_room),
                 cmocka_unit_test(test_oversized_frame_costs_the_connection),
                 cmocka_unit_test(test_long_routing_id),
+                cmocka_unit_test(test_strangers_make_room),
                 cmocka_unit_test(test_hoarding),
+                cmocka_unit_test(test_hoarding_together),
+                cmocka_unit_test(test_no_hoarding_of_a_user),
                 cmocka_unit_test(test_answers_nobody_reads),
                 cmocka_unit_test(test_held_peer_waits_and_nobody_else),
         };

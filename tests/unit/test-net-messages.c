@@ -174,6 +174,7 @@ static void test_turns_are_short(void **state)
         rig->on_message = count_in_turn;
         rig->userdata = &most;
         void *s = rig_client(rig, CHANNEL_DATA, &id);
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
         char *text = malloc(LARGE);
         memset(text, 'x', LARGE - 1);
         text[LARGE - 1] = 0;
