@@ -8,6 +8,9 @@
 
 #define INDEX_SLOTS_MIN 1024u
 
+/* Of recent payloads: 256 KiB in all. */
+#define INDEX_BUCKETS ((size_t)4096)
+
 /* Linear probing bears a table that is nearly full, and what grows by a quarter is never half empty. */
 #define INDEX_IS_FULL(n, n_slots) ((n) * 20 > (n_slots) * 17)
 
@@ -21,6 +24,7 @@ void index_init(Index *x)
 void index_done(Index *x)
 {
         pages_free(x->slots, x->n_slots * sizeof(IndexSlot));
+        pages_free(x->recent, INDEX_BUCKETS * sizeof(x->recent[0]));
         *x = (Index){ 0 };
 }
 
@@ -65,13 +69,28 @@ static int rebuild(Index *x, size_t n_slots, uint64_t without_segment)
         return 0;
 }
 
+/* A file may say so, whatever wrote it. */
+static bool is_impossible(const StoreLocation *location)
+{
+        return location->offset > INDEX_OFFSET_MAX || location->offset % FORMAT_ALIGNMENT != 0;
+}
+
+static IndexSlot slot_of(uint64_t tag, const StoreLocation *location)
+{
+        return (IndexSlot){
+                .tag = tag,
+                .segment = (uint32_t)location->segment,
+                .offset = (uint32_t)(location->offset / FORMAT_ALIGNMENT),
+        };
+}
+
 int index_put(Index *x, const StoreLocation *location)
 {
         uint64_t tag = make_tag(x, location);
         IndexSlot *slot;
 
-        if (location->offset > INDEX_OFFSET_MAX || location->offset % FORMAT_ALIGNMENT != 0)
-                return -EFBIG; /* a file may say so, whatever wrote it */
+        if (is_impossible(location))
+                return -EFBIG;
         if (INDEX_IS_FULL(x->n_used + 1, x->n_slots)) {
                 int r = rebuild(x, MAX(x->n_slots + x->n_slots / 4, (size_t)INDEX_SLOTS_MIN), 0);
                 if (r < 0)
@@ -80,32 +99,78 @@ int index_put(Index *x, const StoreLocation *location)
         slot = find_slot(x->slots, x->n_slots, tag);
         if (slot->tag == 0)
                 x->n_used++;
-        *slot = (IndexSlot){
-                .tag = tag,
-                .segment = (uint32_t)location->segment,
-                .offset = (uint32_t)(location->offset / FORMAT_ALIGNMENT),
-        };
+        *slot = slot_of(tag, location);
+        return 0;
+}
+
+static IndexSlot *find_bucket(const Index *x, uint64_t tag)
+{
+        return x->recent[tag % INDEX_BUCKETS];
+}
+
+static IndexSlot *find_recent(const Index *x, uint64_t tag)
+{
+        IndexSlot *bucket = x->recent ? find_bucket(x, tag) : NULL;
+
+        for (unsigned i = 0; bucket && i < INDEX_WAYS; i++)
+                if (bucket[i].tag == tag)
+                        return &bucket[i];
+        return NULL;
+}
+
+/* NULL: it is not there. */
+static IndexSlot *find_tag(const Index *x, uint64_t tag)
+{
+        IndexSlot *slot = x->n_slots > 0 ? find_slot(x->slots, x->n_slots, tag) : NULL;
+
+        return slot && slot->tag != 0 ? slot : find_recent(x, tag);
+}
+
+int index_put_recent(Index *x, const StoreLocation *location)
+{
+        uint64_t tag = make_tag(x, location);
+        IndexSlot *there = find_tag(x, tag), *bucket;
+
+        if (is_impossible(location))
+                return -EFBIG;
+        if (there) {
+                *there = slot_of(tag, location);
+                return 0;
+        }
+        if (!x->recent)
+                x->recent = pages_new(INDEX_BUCKETS * sizeof(x->recent[0]));
+        if (!x->recent)
+                return -ENOMEM;
+        bucket = find_bucket(x, tag);
+        memmove(bucket + 1, bucket, (INDEX_WAYS - 1) * sizeof(*bucket));
+        bucket[0] = slot_of(tag, location);
         return 0;
 }
 
 bool index_find(const Index *x, StoreLocation *location)
 {
-        const IndexSlot *slot;
+        const IndexSlot *slot = find_tag(x, make_tag(x, location));
 
-        if (x->n_slots == 0)
-                return false;
-        slot = find_slot(x->slots, x->n_slots, make_tag(x, location));
-        if (slot->tag == 0)
+        if (!slot)
                 return false;
         location->segment = slot->segment;
         location->offset = (uint64_t)slot->offset * FORMAT_ALIGNMENT;
         return true;
 }
 
+static void drop_recent(Index *x, uint64_t segment)
+{
+        for (size_t i = 0; x->recent && i < INDEX_BUCKETS; i++)
+                for (unsigned k = 0; k < INDEX_WAYS; k++)
+                        if (x->recent[i][k].segment == segment)
+                                x->recent[i][k] = (IndexSlot){ 0 };
+}
+
 int index_drop_segment(Index *x, uint64_t segment)
 {
         int r = x->n_slots == 0 ? 0 : rebuild(x, x->n_slots, segment);
 
+        drop_recent(x, segment);
         if (r < 0 || x->n_slots <= INDEX_SLOTS_MIN || x->n_used * 2 > x->n_slots)
                 return r;
         return rebuild(x, MAX(x->n_used + x->n_used / 2, (size_t)INDEX_SLOTS_MIN), 0);

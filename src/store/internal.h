@@ -21,6 +21,9 @@
 /* Payloads below this are not looked for in the log: a reference would save nothing. */
 #define DEDUPLICATE_SIZE_MIN 256u
 
+/* From here on one is remembered for as long as it is in the log, at 16 bytes in the index: a thousandth of it. */
+#define INDEXED_SIZE_MIN (16u << 10)
+
 struct Store {
         Io *io;
         Worker *worker;
@@ -138,8 +141,9 @@ void store_set_segment_size(Store *s, Segment *segment, uint64_t size, uint64_t 
 int store_map_blob(Store *s, const StoreLocation *location, Bytes **ret);
 /* Any thread. */
 bool store_blob_matches(const Bytes *blob, const StoreLocation *location);
-/* Notes where a payload lies, unless a place is known that is as good. Any thread. */
-void store_index_payload(Store *s, const StoreLocation *location);
+/* Notes where a payload lies, unless a place is known that is as good. moved: it lay elsewhere before, so that it will be
+ * looked for. Any thread. */
+void store_index_payload(Store *s, const StoreLocation *location, bool moved);
 /* Does so for all payloads of a content segment that has not been looked at: what compaction copied before this process
  * began is told by its heads only. Any thread. 1: there may be more; 0: there is none; or a negative errno, and it is tried
  * again the next time. */

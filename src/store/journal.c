@@ -138,7 +138,7 @@ static void encode(Store *s, Pending *p, const void *author, const void *key, co
                 h->blob_segment = location.segment = p->segment->number;
                 h->blob_offset = location.offset = p->offset + p->head_size;
                 if (moved || h->blob_size >= DEDUPLICATE_SIZE_MIN)
-                        store_index_payload(s, &location);
+                        store_index_payload(s, &location, moved);
         } else if (moved && h->blob_size > 0) {
                 store_lock(s);
                 if (index_find(&s->index, &location)) {

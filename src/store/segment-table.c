@@ -300,18 +300,23 @@ int store_scan_segment(Store *s, uint64_t number, Scanner *ret)
 /* The place at which a payload is found is the one at which it is kept alive for those whose own is gone. A place in a
  * content segment is better than one in the journal, since after a restart it is still found; and the one that is
  * known is not given up for another one as good, which may be about to be removed because nobody is told of it. */
-void store_index_payload(Store *s, const StoreLocation *location)
+void store_index_payload(Store *s, const StoreLocation *location, bool moved)
 {
         StoreLocation there = *location;
         const Segment *old = NULL, *new;
+        bool must_be_found;
 
         store_lock(s);
         new = store_find_segment_locked(s, location->segment);
+        must_be_found = moved || (new && new->type == FORMAT_SEGMENT_CONTENT);
         if (index_find(&s->index, &there))
                 old = store_find_segment_locked(s, there.segment);
-        if (!old || there.offset >= old->superseded ||
-            (new && new->type == FORMAT_SEGMENT_CONTENT && old->type != FORMAT_SEGMENT_CONTENT))
-                (void)index_put(&s->index, location); /* short of memory it costs deduplication, no data */
+        if (old && there.offset >= old->superseded)
+                old = NULL;
+        /* Short of memory it costs deduplication, no data. */
+        if (!old || (must_be_found && old->type != FORMAT_SEGMENT_CONTENT))
+                (void)(must_be_found || location->size >= INDEXED_SIZE_MIN ? index_put(&s->index, location) :
+                                                                             index_put_recent(&s->index, location));
         store_unlock(s);
 }
 
@@ -350,7 +355,7 @@ int store_index_content(Store *s)
                 if (r == SCANNER_DAMAGE)
                         continue;
                 record_get_location(&head, &here);
-                store_index_payload(s, &here);
+                store_index_payload(s, &here, false);
         }
         scanner_done(&sc);
         if (r < 0)

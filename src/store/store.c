@@ -193,7 +193,7 @@ static void fill_index(Store *s)
 
                 manifest_decode_entry(s->initial->entries[i], SIZE_MAX, &e, &removed);
                 if (e.blob.size >= DEDUPLICATE_SIZE_MIN && store_find_segment(s, e.blob.segment))
-                        store_index_payload(s, &e.blob);
+                        store_index_payload(s, &e.blob, false);
         }
         for (size_t i = 0; i < s->scan->n_items; i++) {
                 _cleanup_segment_map_ SegmentMap *map = NULL;
@@ -205,7 +205,7 @@ static void fill_index(Store *s)
                 s->journal.time_usec = head.header.time_usec;
                 record_get_location(&head, &location);
                 if (location.size >= DEDUPLICATE_SIZE_MIN && !(head.header.flags & STORE_RECORD_REFERENCE))
-                        store_index_payload(s, &location);
+                        store_index_payload(s, &location, false);
         }
 }
 
