@@ -7,6 +7,7 @@
 
 struct SessionIntake {
         uint32_t user; /* serial */
+        uint64_t arrived;
         char *address;
         MessageLimits limits;
         Channel channel;
@@ -27,6 +28,7 @@ static int intake_new(const Session *s, const User *u, Channel channel, const ch
         if (!i->address)
                 return -ENOMEM;
         i->user = u->serial;
+        i->arrived = s->now.now;
         i->limits = s->limits;
         i->channel = channel;
         i->n_frames = n_frames;
@@ -68,6 +70,7 @@ int session_receive_intake(Session *s, SessionTime t, SessionIntake *i, EffectLi
         i->message = (Message){};
         RoutingId from = u->id;
         session_enter(s, t, effects);
+        s->arrived = i->arrived;
         return session_leave(s, session_take(s, i->channel, &from, u, i->address, i->parsed, i->reason, &m, i->frames,
                                              i->n_frames));
 }

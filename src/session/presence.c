@@ -259,8 +259,18 @@ int presence_found(Session *s, User *u, Channel channel)
         return 0;
 }
 
+static void note_line(const Session *s, User *u)
+{
+        uint64_t said = MAX(u->data_heard, u->silent_since), silent = s->now.now - MAX(u->ttl_heard, said);
+        if (u->ttl_heard == 0 || silent < LINE_SILENCE)
+                return;
+        u->line_back = s->now.now;
+        u->line_still = silent;
+}
+
 int presence_heard(Session *s, User *u, Channel channel)
 {
+        note_line(s, u);
         count_kept(s, u, channel);
         if (channel != CHANNEL_TTL && s->now.now - MAX(u->data_heard, u->silent_since) >= STALL_SILENCE)
                 u->awake_since = s->now.now;
@@ -315,6 +325,7 @@ int presence_ttl(Session *s, const RoutingId *from, User *u, const char *address
                 return session_malformed(s, u, address, "is no heartbeat");
         if (!u)
                 return guest_ttl(s, from, address, is_init);
+        note_line(s, u);
         u->has_ttl = true;
         u->ttl_heard = s->now.now;
         /* When it is heard before its connection is known of, nothing tells when the PING went over that. */

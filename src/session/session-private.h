@@ -25,6 +25,10 @@
  * when it speaks again, since it may first send its own changes and then read. */
 #define STALL_SILENCE (1 * USEC_PER_SEC)
 
+/* Whose heartbeat has not been heard for so long either had a line that stood still. TCP repeats what is missing on each
+ * connection in its own time, which is up to as long again. */
+#define LINE_SILENCE (PING_INTERVAL + USEC_PER_SEC)
+
 /* A stale node waits until its user has left it alone for so long, but not longer than the second. */
 #define STALE_QUIET (500 * USEC_PER_MSEC)
 #define STALE_WAIT_MAX (3 * USEC_PER_SEC)
@@ -93,7 +97,7 @@ typedef struct Grave {
         Bytes *uuid;
         uint64_t hash;
         uint64_t deleted_wall;
-        uint64_t closed; /* until then late data is refused */
+        uint64_t closed; /* data that arrives before is late, and refused */
 } Grave;
 
 /* A Right for a node that is not there yet: it has overtaken the Node on its way here. */
@@ -215,6 +219,7 @@ struct Session {
 
         /* The call being executed. */
         SessionTime now;
+        uint64_t arrived; /* when the message in hand did: its sender cannot have known what was sent since */
         EffectList *effects;
 };
 

@@ -254,6 +254,7 @@ int session_forbidden(Session *s, User *u, const char *reason, bool honest)
 void session_enter(Session *s, SessionTime t, EffectList *effects)
 {
         s->now = t;
+        s->arrived = t.now;
         s->effects = effects;
 }
 

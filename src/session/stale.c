@@ -154,7 +154,13 @@ uint64_t stale_last_sent(const Session *s, const User *u, Node *n)
 bool stale_is_race(const Session *s, const User *u, Node *n)
 {
         uint64_t sent = stale_last_sent(s, u, n);
-        return sent != 0 && s->now.now - MAX(sent, u->awake_since) < RACE_WINDOW;
+        if (sent == 0)
+                return false;
+        uint64_t since = MAX(sent, u->awake_since);
+        uint64_t still = MIN(u->line_still, DOUBT_WINDOW);
+        if (u->line_back != 0)
+                since = MAX(since, u->line_back + still);
+        return s->arrived < since + RACE_WINDOW;
 }
 
 void stale_expire(Session *s, User *u)

@@ -370,6 +370,65 @@ static void test_edit_after_a_stall(void **state)
         }
 }
 
+/* What bert has sent is checked for long, and others' changes reach him meanwhile: those came over his own then. */
+static void test_edit_behind_a_large_message(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_set(t.bert, "a", "x", 0);
+        sim_run(&t.sim, 10 * SIM_SEC);
+        t.sim.check_max = SIM_SEC;
+        while (t.sim.n_checks == 0) {
+                sim_metadata(t.bert, "view_matrix", 1);
+                sim_run(&t.sim, SIM_MSEC);
+        }
+        sim_set(t.bert, "a", "x", 2);
+        sim_run(&t.sim, 50 * SIM_MSEC);
+        assert_int_equal(t.bert->up[CHANNEL_DATA].n, 0);
+        t.sim.check_max = 0;
+        for (size_t i = 0; i < t.sim.n_checks; i++)
+                t.sim.checks[i].due = t.sim.now + 8 * SIM_SEC;
+        sim_set(t.anna, "a", "x", 1);
+        for (unsigned i = 0; i < 70; i++) {
+                sim_metadata(t.anna, "view_matrix", i);
+                sim_run(&t.sim, 100 * SIM_MSEC);
+        }
+        assert_int_equal(sim_get(t.bert, "a", "x"), 1);
+        sim_run(&t.sim, 5 * SIM_SEC);
+        assert_int_equal(sim_get(t.anna, "a", "x"), 2);
+        assert_int_equal(sim_get(t.bert, "a", "x"), 2);
+        done(&t);
+}
+
+/* The line stands still. TCP repeats what is missing on each connection in its own time, up to as long again after the
+ * first that is heard. */
+static void test_edit_over_a_line_that_stood_still(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_set(t.bert, "a", "x", 0);
+        sim_run(&t.sim, 10 * SIM_SEC);
+        while (t.bert->up[CHANNEL_TTL].n == 0)
+                sim_run(&t.sim, SIM_MSEC);
+        uint64_t back = t.sim.now + 8 * SIM_SEC;
+        t.bert->up[CHANNEL_TTL].packets[0].arrives = back;
+        t.bert->frozen_until = t.sim.now + 50 * SIM_MSEC;
+        sim_set(t.anna, "a", "x", 1);
+        sim_run(&t.sim, 40 * SIM_MSEC);
+        sim_set(t.bert, "a", "x", 2);
+        t.bert->up[CHANNEL_DATA].packets[0].arrives = back + 4 * SIM_SEC;
+        sim_metadata(t.bert, "view_matrix", 1);
+        t.bert->up[CHANNEL_COMMAND].packets[0].arrives = back + SIM_SEC;
+        while (t.bert->up[CHANNEL_DATA].n > 0) {
+                sim_metadata(t.bert, "view_matrix", 2);
+                sim_run(&t.sim, 100 * SIM_MSEC);
+        }
+        sim_run(&t.sim, 5 * SIM_SEC);
+        assert_int_equal(sim_get(t.anna, "a", "x"), 2);
+        assert_int_equal(sim_get(t.bert, "a", "x"), 2);
+        done(&t);
+}
+
 /* Something changes, and takes so long to reach bert. */
 static void edit_on_a_slow_line(Three *t, uint64_t usec)
 {
@@ -448,6 +507,8 @@ int main(void)
                 cmocka_unit_test(test_kick_behind_a_large_message),
                 cmocka_unit_test(test_delete_for_a_busy_client),
                 cmocka_unit_test(test_edit_after_a_stall),
+                cmocka_unit_test(test_edit_behind_a_large_message),
+                cmocka_unit_test(test_edit_over_a_line_that_stood_still),
                 cmocka_unit_test(test_delete_waits_for_what_is_on_its_way),
                 cmocka_unit_test(test_repeated_delete_waits_too),
         };
