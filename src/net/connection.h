@@ -58,6 +58,7 @@ struct Connection {
         uint64_t acked_after; /* some of it was acknowledged later than this; 0: not known */
         int window;           /* what the kernel had for it before it was bounded; 0: it is not */
         uint64_t held_until;  /* CLOCK_MONOTONIC; 0: it is not held back */
+        uint64_t unread_until; /* the same for what nobody reads */
         uint64_t narrow_until;
         Connection *next_lost;
 };

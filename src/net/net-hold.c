@@ -10,6 +10,10 @@
  * Once let go on, a client that only wants to flood would have megabytes under
  * way again before the first of them is counted. So its window stays narrow
  * until it has kept within its rate for a while.
+ *
+ * While reading is paused altogether, libzmq goes on receiving up to its
+ * high-water mark, which is in messages, and each of those may be large. So
+ * whoever has much unread is held back the same way, until it is read again.
  */
 
 #include "net/net-private.h"
@@ -17,6 +21,8 @@
 #define SHUT_WINDOW 1
 #define NARROW_WINDOW (256 * 1024) /* several segments, also on loopback */
 #define NARROW_USEC (10 * USEC_PER_SEC)
+#define UNREAD_MAX (8 * 1024 * 1024)
+#define UNREAD_USEC (100 * USEC_PER_MSEC) /* longer than from one look to the next */
 
 void net_hold(Net *n, const RoutingId *peer, Channel channel, uint64_t until)
 {
@@ -31,21 +37,45 @@ void net_hold(Net *n, const RoutingId *peer, Channel channel, uint64_t until)
         net_arm_hold(n);
 }
 
+/* Holds back those with much unread on paused channels; true when there are paused channels. */
+static bool hold_unread(Net *n, uint64_t now)
+{
+        bool some = false;
+        for (int i = 0; i < _CHANNEL_MAX; i++)
+                some = some || n->channel[i].n_paused > 0;
+        for (size_t i = 0; some && i < n->connections.n_slots; i++) {
+                Connection *c = n->connections.by_fd[i];
+                if (!c || c->state == CONNECTION_REFUSED || n->channel[c->channel].n_paused == 0 ||
+                    connection_bytes_received(c) < c->n_delivered + UNREAD_MAX)
+                        continue;
+                c->unread_until = now + UNREAD_USEC;
+                connection_bound_window(c, SHUT_WINDOW);
+        }
+        return some;
+}
+
+void net_hold_unread(Net *n)
+{
+        hold_unread(n, clock_monotonic_usec());
+        net_arm_hold(n);
+}
+
 static bool check(Connection *c, uint64_t now)
 {
-        if (c->held_until > now) {
+        if (MAX(c->held_until, c->unread_until) > now) {
                 /* The kernel takes a bound back when what it learns of the connection changes. */
                 connection_bound_window(c, SHUT_WINDOW);
                 return true;
         }
-        if (c->held_until > 0) {
-                c->held_until = 0;
+        bool was_shut = c->held_until > 0 || c->unread_until > 0;
+        if (c->held_until > 0)
                 c->narrow_until = now + NARROW_USEC;
-                connection_bound_window(c, NARROW_WINDOW);
+        c->held_until = c->unread_until = 0;
+        if (c->narrow_until > now) {
+                if (was_shut)
+                        connection_bound_window(c, NARROW_WINDOW);
                 return true;
         }
-        if (c->narrow_until > now)
-                return true;
         c->narrow_until = 0;
         connection_bound_window(c, 0);
         return false;
@@ -54,7 +84,7 @@ static bool check(Connection *c, uint64_t now)
 bool net_hold_check(Net *n)
 {
         uint64_t now = clock_monotonic_usec();
-        bool some = false;
+        bool some = hold_unread(n, now);
         for (size_t i = 0; i < n->connections.n_slots; i++) {
                 Connection *c = n->connections.by_fd[i];
                 if (c && c->window != 0)

@@ -118,6 +118,8 @@ bool net_needs_retry(const Net *n);
 
 /* net-hold.c: lets those go on whose time is over; true when some remain. */
 bool net_hold_check(Net *n);
+/* Reading has been paused: holds back those of whom much is unread, from time to time until it goes on. */
+void net_hold_unread(Net *n);
 
 /* net-delivery.c */
 /* Bulk data has been handed to libzmq or to the outbox; true when that has made the outbox laden. */

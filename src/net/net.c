@@ -347,6 +347,8 @@ int net_new(Net **ret, sd_event *event, const NetConfig *config, const NetCallba
         int r = set_up(n, config, ret_error);
         if (r < 0)
                 return r;
+        if (config->start_paused)
+                net_hold_unread(n);
         *ret = TAKE_PTR(n);
         return 0;
 }
@@ -402,6 +404,7 @@ void net_pause_reading(Net *n, unsigned channels)
 {
         for (int i = 0; i < _CHANNEL_MAX; i++)
                 n->channel[i].n_paused += (channels >> i) & 1;
+        net_hold_unread(n);
 }
 
 void net_resume_reading(Net *n, unsigned channels)
