@@ -140,7 +140,7 @@ static void run_course(uint64_t seed, const Course *course)
         if (sim_random(&sim, 2))
                 sim.config.graph_cache_bytes = 2000;
         if (course->checks)
-                sim.check_max = (1 + sim_random(&sim, 5000)) * SIM_MSEC;
+                sim.check_max = (1 + sim_random(&sim, 4000)) * SIM_MSEC;
         const char *env = getenv("SIM_ROUNDS");
         unsigned rounds = env ? (unsigned)atoi(env) : 300;
         size_t n_stuck = 0;
@@ -224,7 +224,7 @@ static void test_everything(void **state)
         run_courses(4001, &(Course){ .restarts = true, .slow = true, .leaves = true });
 }
 
-/* Some messages are checked for a while, up to five seconds, in which what others send passes them. */
+/* Some messages are checked for a while, up to four seconds, in which what others send passes them. */
 static void test_checks(void **state)
 {
         run_courses(5001, &(Course){ .checks = true });
