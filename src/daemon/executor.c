@@ -342,9 +342,11 @@ static int run_turn(Executor *e)
         int k = journal_turn(e, &journalled);
         if (k < 0)
                 return k;
+        if (must_hold(e))
+                return hold_turn(e);
         if (journalled)
                 map_stored(e, &e->turn);
-        return must_hold(e) ? hold_turn(e) : carry_out_all(e, &e->turn);
+        return carry_out_all(e, &e->turn);
 }
 
 static int release_held(Executor *e)

@@ -38,35 +38,31 @@ static void large_frame_free(void *userdata)
         packet_unref(f->packet);
 }
 
-static bool is_large(const zmq_msg_t *m)
+static bool is_large(size_t size)
 {
-        return zmq_msg_size(m) >= RECEIVE_BUFFER_SIZE;
-}
-
-static size_t packet_size(const zmq_msg_t *messages, size_t n)
-{
-        size_t size = sizeof(Packet) + n * sizeof(Bytes);
-        for (size_t i = 0; i < n; i++)
-                size += is_large(&messages[i]) ? sizeof(LargeFrame) : zmq_msg_size(&messages[i]);
-        return size;
+        return size >= RECEIVE_BUFFER_SIZE;
 }
 
 /* Takes what is large out of the messages, and copies the rest. */
 static int packet_new(zmq_msg_t *messages, size_t n, Bytes **ret)
 {
-        Packet *p = malloc(packet_size(messages, n));
+        size_t sizes[FRAMES_MAX], room = sizeof(Packet) + n * sizeof(Bytes);
+        for (size_t i = 0; i < n; i++) {
+                sizes[i] = zmq_msg_size(&messages[i]);
+                room += is_large(sizes[i]) ? sizeof(LargeFrame) : sizes[i];
+        }
+        Packet *p = malloc(room);
         if (!p)
                 return -ENOMEM;
         p->n_ref = (uint32_t)n;
         LargeFrame *large = (LargeFrame *)&p->frame[n];
         for (size_t i = 0; i < n; i++) {
-                if (!is_large(&messages[i]))
+                if (!is_large(sizes[i]))
                         continue;
                 large->packet = p;
                 zmq_msg_init(&large->message);
                 zmq_msg_move(&large->message, &messages[i]);
-                bytes_init_embedded(&p->frame[i], zmq_msg_data(&large->message), zmq_msg_size(&large->message),
-                                    large_frame_free, large);
+                bytes_init_embedded(&p->frame[i], zmq_msg_data(&large->message), sizes[i], large_frame_free, large);
                 ret[i] = &p->frame[i];
                 large++;
         }
@@ -74,8 +70,8 @@ static int packet_new(zmq_msg_t *messages, size_t n, Bytes **ret)
         for (size_t i = 0; i < n; i++) {
                 if (ret[i])
                         continue;
-                bytes_init_embedded(&p->frame[i], data, zmq_msg_size(&messages[i]), packet_unref, p);
-                data = mempcpy(data, zmq_msg_data(&messages[i]), zmq_msg_size(&messages[i]));
+                bytes_init_embedded(&p->frame[i], data, sizes[i], packet_unref, p);
+                data = mempcpy(data, zmq_msg_data(&messages[i]), sizes[i]);
                 ret[i] = &p->frame[i];
         }
         return 0;

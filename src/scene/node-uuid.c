@@ -8,44 +8,40 @@
 
 #define UUID_TEXT_SIZE 36u
 
-static bool is_dash(size_t i)
-{
-        return i == 8 || i == 13 || i == 18 || i == 23;
-}
+/* Where the two digits of each byte stand; between them are dashes. */
+static const uint8_t byte_places[NODE_UUID_PACKED] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34 };
+static const uint8_t dash_places[] = { 8, 13, 18, 23 };
 
-static int hex_digit(char c)
-{
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+static const uint8_t digit_plus_one[UINT8_MAX + 1] = {
+        ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+        ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
+/* For every message, so without a branch for each digit. */
 static bool uuid_pack(const char *text, size_t size, uint8_t ret[static NODE_UUID_PACKED])
 {
-        unsigned n = 0;
+        const uint8_t *p = (const uint8_t *)text;
+        bool proper = true;
         if (size != UUID_TEXT_SIZE)
                 return false;
-        for (size_t i = 0; i < size; i++) {
-                int digit = hex_digit(text[i]);
-                if (is_dash(i) ? text[i] != '-' : digit < 0)
-                        return false;
-                if (is_dash(i))
-                        continue;
-                ret[n / 2] = (uint8_t)(n % 2 == 0 ? digit << 4 : ret[n / 2] | digit);
-                n++;
+        for (size_t i = 0; i < ELEMENTSOF(dash_places); i++)
+                proper &= p[dash_places[i]] == '-';
+        for (size_t i = 0; i < NODE_UUID_PACKED; i++) {
+                unsigned high = digit_plus_one[p[byte_places[i]]], low = digit_plus_one[p[byte_places[i] + 1]];
+                proper &= high > 0 && low > 0;
+                ret[i] = (uint8_t)((high - 1) << 4 | (low - 1));
         }
-        return true;
+        return proper;
 }
 
 static void uuid_unpack(const uint8_t packed[static NODE_UUID_PACKED], char ret[static UUID_TEXT_SIZE])
 {
         static const char digits[] = "0123456789abcdef";
-        unsigned n = 0;
-        for (size_t i = 0; i < UUID_TEXT_SIZE; i++) {
-                if (is_dash(i)) {
-                        ret[i] = '-';
-                        continue;
-                }
-                ret[i] = digits[n % 2 == 0 ? packed[n / 2] >> 4 : packed[n / 2] & 15];
-                n++;
+        for (size_t i = 0; i < ELEMENTSOF(dash_places); i++)
+                ret[dash_places[i]] = '-';
+        for (size_t i = 0; i < NODE_UUID_PACKED; i++) {
+                ret[byte_places[i]] = digits[packed[i] >> 4];
+                ret[byte_places[i] + 1] = digits[packed[i] & 15];
         }
 }
 
