@@ -284,10 +284,21 @@ class Soak:
             for node_uuid in self.load.shared:
                 if user.nodes[node_uuid].owner in (COMMON, user.name):
                     self.load.edit(user, node_uuid)
-        self.session.check_same(*self.active(), timeout=120)
+        self.compare()
         missing = self.load.missing_from(self.session.admin.nodes)
         assert not missing, f"{len(missing)} lost: {missing[:10]}"
         self.count("comparisons")
+
+    def compare(self):
+        """Once more with those who are left, when somebody was dropped as too slow meanwhile."""
+        compared = self.active()
+        try:
+            self.session.check_same(*compared, timeout=120)
+        except Timeout:
+            self.look_once()
+            if len(self.active()) == len(compared):
+                raise
+            self.compare()
 
     def describe_edit(self, key):
         node_uuid, author = key
