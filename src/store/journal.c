@@ -279,9 +279,16 @@ static bool is_resident(const Bytes *b)
         return true;
 }
 
+/* What is unwritten stands in the order of its places. */
+static bool is_before(const StoreLocation *location, const Pending *p)
+{
+        return location->segment < p->segment->number ||
+               (location->segment == p->segment->number && location->offset < p->offset);
+}
+
 static bool find_unwritten(Store *s, const StoreLocation *location, Bytes **ret)
 {
-        for (Pending *p = s->journal.unwritten; p; p = p->next)
+        for (Pending *p = s->journal.unwritten; p && !is_before(location, p); p = p->next)
                 if (p->blob && p->segment->number == location->segment &&
                     p->offset + p->head_size == location->offset && p->blob->size == location->size) {
                         *ret = bytes_ref(p->blob);
