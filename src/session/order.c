@@ -13,6 +13,10 @@
 #define PAD_PATIENCE (4 * USEC_PER_SEC)
 #define PAD_LOOK (250 * USEC_PER_MSEC)
 
+/* After that so many at each look, for so long: a client handles one a turn, and what others say waits behind them. */
+#define PAD_STEP 20u
+#define PAD_TIME (10 * USEC_PER_SEC)
+
 /* Beyond this many a client is flooded, and order no longer the worst of its problems. */
 #define HELD_MAX 65536u
 
@@ -22,20 +26,36 @@ static unsigned pads_due(const Session *s, const User *u)
         return pace_lacks(u->pace, s->now.now, MAX(u->data_heard, u->command_heard));
 }
 
-static int order_pad(Session *s, const User *u)
+static int pad(Session *s, const User *u, unsigned n)
 {
-        unsigned n = pads_due(s, u);
-        /* Data that is still on its way may arrive after the command that stands for all before it. */
-        if (!user_is_queued(u) && !u->laden && !u->old_data)
-                pace_note_ordered(u->pace);
-        if (n == 0)
-                return 0;
         _cleanup_frames_ Frames *frames = NULL;
         Value *data = answer_set(value_dict_new(), "uuid", value_list_new());
         int r = answer_new(s, MESSAGE_RIGHT, answer_set(data, "owner", answer_text(s->common)), &frames);
         for (unsigned i = 0; r == 0 && i < n; i++)
                 r = emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
         return r;
+}
+
+static int order_pad(Session *s, const User *u)
+{
+        unsigned n = pads_due(s, u);
+        /* Data that is still on its way may arrive after the command that stands for all before it. */
+        if (!user_is_queued(u) && !u->laden && !u->old_data)
+                pace_note_ordered(u->pace);
+        return n > 0 ? pad(s, u, n) : 0;
+}
+
+/* Whether a command that is due has to wait, for proof or for others that do nothing to go before it. */
+static int order_put_off(Session *s, User *u, HeldCommand *h)
+{
+        uint64_t now = s->now.now, waited = now - h->since;
+        if (h->due > now || waited >= PAD_PATIENCE + PAD_TIME || pads_due(s, u) <= PAD_MANY)
+                return 0;
+        h->due = now + PAD_LOOK;
+        if (waited < PAD_PATIENCE || u->pad_due > now)
+                return 0;
+        u->pad_due = now + PAD_LOOK;
+        return pad(s, u, PAD_STEP);
 }
 
 static HeldCommand *hold_any(Session *s, User *u, uint64_t due)
@@ -145,8 +165,8 @@ int order_send_due(Session *s, User *u)
         int r = 0;
         for (size_t i = 0; i < u->n_held; i++) {
                 HeldCommand h = u->held[i];
-                if (h.due <= s->now.now && s->now.now - h.since < PAD_PATIENCE && pads_due(s, u) > PAD_MANY)
-                        h.due = s->now.now + PAD_LOOK;
+                if (r == 0)
+                        r = order_put_off(s, u, &h);
                 if (r < 0 || h.due > s->now.now) {
                         if (h.due != UINT64_MAX)
                                 session_need(s, h.due);

@@ -107,6 +107,7 @@ typedef struct User {
         Pace *pace;          /* of what is sent to it, by a pointer since that is no change of the user */
         HeldCommand *held;
         size_t n_held, n_held_allocated;
+        uint64_t pad_due;    /* when more commands that do nothing may go before them */
 
         /* Towards presence, see presence.c. */
         bool opened;             /* EFFECT_OPEN is out */

@@ -253,7 +253,8 @@ static void test_restart_and_a_slow_line(void **state)
                 sim_set(t.anna, "b", "x", 1);
                 sim_delete(t.anna, "a");
                 sim_start(&t.sim);
-                sim_run(&t.sim, (seconds + 5) * SIM_SEC);
+                /* Nor does either of them say anything more, which would prove that it is not busy. */
+                sim_run(&t.sim, (seconds + 12) * SIM_SEC);
                 assert_int_equal(t.bert->state, SIM_ACTIVE);
                 assert_null(sim_find_text(t.anna, "a"));
                 assert_null(sim_find_text(t.bert, "a"));
@@ -389,6 +390,33 @@ static void test_restart_and_a_delete_for_one_who_only_watches(void **state)
         done(&t);
 }
 
+/* The commands that go before a Delete do not go all at once: a client handles one a turn, and somebody may be talking. */
+static void test_restart_and_talk_for_one_who_only_watches(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_append(t.anna, "a", 1);
+        sim_run(&t.sim, SIM_SEC);
+        sim_delete(t.anna, "a");
+        sim_run(&t.sim, 100 * SIM_MSEC);
+        sim_stop(&t.sim);
+        sim_run(&t.sim, SIM_SEC);
+        sim_start(&t.sim);
+        size_t before = t.bert->n_deletes, most = 0, sum = 0;
+        for (int i = 0; i < 20; i++) {
+                size_t n = t.bert->n_rights;
+                sim_run(&t.sim, SIM_SEC);
+                most = MAX(most, t.bert->n_rights - n);
+                sum += t.bert->n_rights - n;
+        }
+        /* Nobody knows how much data it has not handled, and it says nothing. */
+        assert_in_range(sum, 400, 700);
+        assert_in_range(most, 1, 200);
+        assert_true(t.bert->n_deletes > before);
+        assert_int_equal(t.bert->state, SIM_ACTIVE);
+        done(&t);
+}
+
 /* Who has lost its connection is found by what it is sent: not while that waits for a slow disk. */
 static void test_nobody_is_missed_while_the_disk_is_slow(void **state)
 {
@@ -521,6 +549,7 @@ int main(void)
                 cmocka_unit_test(test_right_behind_a_connection_taken_for_lost),
                 cmocka_unit_test(test_delete_of_all_behind_a_lost_connection),
                 cmocka_unit_test(test_restart_and_a_delete_for_one_who_only_watches),
+                cmocka_unit_test(test_restart_and_talk_for_one_who_only_watches),
                 cmocka_unit_test(test_nobody_is_missed_while_the_disk_is_slow),
                 cmocka_unit_test(test_restart_during_init),
                 cmocka_unit_test(test_restart_during_join),
