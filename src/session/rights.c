@@ -357,7 +357,11 @@ static int delete_unknown(Session *s, User *u, MessageText uuid, Frames *frames)
         const Grave *g = grave_find(s, uuid.data, uuid.size);
         if (g && g->deleted_wall + DOUBT_WINDOW >= s->now.wall)
                 return 0;
-        int r = grave_dig(s, uuid.data, uuid.size, s->now.now + LATE_DATA_WINDOW);
+        _cleanup_bytes_ Bytes *copy = bytes_new_copy(uuid.data, uuid.size);
+        /* In the journal, too: what tells the sender may be lost with this process, and the grave would be. */
+        int r = copy ? journal(s, RECORD_DELETE, u, copy, NULL, NULL) : -ENOMEM;
+        if (r == 0)
+                r = grave_add(s, copy, s->now.wall, s->now.now + LATE_DATA_WINDOW);
         return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
 }
 

@@ -70,6 +70,26 @@ static void test_restarts_in_a_row(void **state)
         done(&t);
 }
 
+/* A Delete has passed the Node that it is for, and the server ends before its sender has been answered. */
+static void test_restart_and_a_delete_before_its_node(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_new_node(t.anna, "n", NULL);
+        sim_delete(t.anna, "n");
+        t.anna->up[CHANNEL_DATA].packets[0].arrives = t.sim.now + 100 * SIM_MSEC;
+        t.anna->frozen_until = t.sim.now + SIM_SEC;
+        sim_run(&t.sim, 200 * SIM_MSEC);
+        sim_stop(&t.sim);
+        lose_all(&t.anna->down[CHANNEL_COMMAND]);
+        sim_start(&t.sim);
+        sim_run(&t.sim, 4 * SIM_SEC);
+        sim_metadata(t.anna, "color", 1);
+        sim_run(&t.sim, 2 * SIM_SEC);
+        assert_null(sim_find_text(t.anna, "n"));
+        done(&t);
+}
+
 static void test_restart_without_everybody(void **state)
 {
         Three t;
@@ -534,6 +554,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_restart),
                 cmocka_unit_test(test_restarts_in_a_row),
+                cmocka_unit_test(test_restart_and_a_delete_before_its_node),
                 cmocka_unit_test(test_restart_without_everybody),
                 cmocka_unit_test(test_restart_and_a_new_blender),
                 cmocka_unit_test(test_restart_and_a_namesake),
