@@ -156,6 +156,8 @@ static void send_effect(Sim *sim, Effect *e, EffectList *more)
         SimQueue *q = &c->down[e->send.channel];
         if (e->send.class == SEND_ANSWER && !c->connected)
                 return;
+        if (e->send.channel == CHANNEL_COMMAND && bytes_equal_string(e->send.frames->frame[0], "\x80\x04K\x0a."))
+                c->dismissed = true;
         if (e->send.class == SEND_TABLE)
                 note_table(sim, e->send.frames);
         if (e->send.class == SEND_BULK) {
@@ -537,7 +539,7 @@ void sim_login_with(SimClient *c, const char *version, const char *server_passwo
                 sim_queue_clear(&c->up[ch]);
                 sim_queue_clear(&c->down[ch]);
         }
-        c->refusing = c->owed = c->raised = c->has_outbox = c->laden = false;
+        c->refusing = c->owed = c->raised = c->dismissed = c->has_outbox = c->laden = false;
         c->connected = c->ttl_runs = true;
         for (int ch = 0; ch < _CHANNEL_MAX; ch++) {
                 c->links_at[ch] = c->sim->now;

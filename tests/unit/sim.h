@@ -56,6 +56,7 @@ typedef struct SimClient {
         bool ttl_runs;
         char reason[128];    /* why it is out: "raised: ..." would be a client thrown out by a message */
         bool raised;
+        bool dismissed;      /* the server has sent it a Disconnect, which may be lost with that */
         uint64_t auth_sent, last_ping, last_progress;
 
         SimNode *nodes;
