@@ -531,6 +531,7 @@ static void test_unread_is_bounded(void **state)
         size_t n_bytes = 0, sent = 0, total = (size_t)N_MESSAGES * (SIZE + 9);
         rig->userdata = &n_bytes;
         rig->on_message = count_bytes;
+        rig_forget_messages(rig);
         rig->keep = false;
 
         net_pause_reading(rig->net, 1u << CHANNEL_DATA);
