@@ -127,7 +127,7 @@ static int offer(Session *s, User *u, JoinCatalog catalog)
         u->catalog.is_second = is_second;
         u->catalog.window = AHEAD_BYTES_MIN;
         u->status = USER_SYNCING;
-        u->expected = u->got_any = false;
+        u->expected = u->got_any = u->asked_all = false;
         u->waiting_node = 0;
         u->silent_since = s->now.now;
         s->table_dirty = true;
@@ -179,7 +179,7 @@ static int join_wait(Session *s, User *u)
 {
         catalog_done(u);
         u->status = USER_LOBBY;
-        u->got_any = false;
+        u->got_any = u->asked_all = false;
         s->table_dirty = true;
         return journal_user(s, u);
 }
@@ -348,7 +348,10 @@ static int join_get(Session *s, User *u, const Message *m)
         JoinCatalog *c = &u->catalog;
         if (u->status != USER_SYNCING)
                 return session_forbidden(s, u, "asked for a node without joining", true);
-        /* It had its catalog from the server before this one. */
+        /* It had its catalog from the server before this one. With the last node it may be through before it reads another,
+         * and must not get one; without, it asks for the last before it is through, whatever was sent ahead. */
+        if (c->n_steps == 0 && u->asked_all)
+                return 0;
         if (c->n_steps == 0)
                 return session_has_scene(s) ? join_offer(s, u) : join_wait(s, u);
         size_t place = c->n_asked;
@@ -362,8 +365,10 @@ static int join_get(Session *s, User *u, const Message *m)
         } else {
                 join_asked(s, u, place);
         }
-        if (!u->got_any) {
+        bool all = c->n_asked == c->n_steps;
+        if (!u->got_any || (all && !u->asked_all)) {
                 u->got_any = true;
+                u->asked_all = all;
                 int r = journal_user(s, u);
                 if (r < 0)
                         return r;
@@ -418,7 +423,7 @@ int join_done(Session *s, User *u)
                 return 0;
         u->status = USER_ACTIVE;
         s->n_joins++;
-        u->maybe_stuck = u->got_any = false;
+        u->maybe_stuck = u->got_any = u->asked_all = false;
         catalog_done(u);
         s->table_dirty = true;
         int r = journal_user(s, u);

@@ -61,7 +61,8 @@ RecordUser user_record(const User *u)
 {
         RecordUser record = {
                 .flags = (u->admin ? RECORD_USER_ADMIN : 0) | (u->expected ? RECORD_USER_EXPECTED : 0) |
-                         (u->initiating || u->unproved ? RECORD_USER_INITIATING : 0) | (u->got_any ? RECORD_USER_FETCHING : 0),
+                         (u->initiating || u->unproved ? RECORD_USER_INITIATING : 0) | (u->got_any ? RECORD_USER_FETCHING : 0) |
+                         (u->asked_all ? RECORD_USER_ASKED_ALL : 0),
                 .status = (uint8_t)u->status,
                 .since = u->since_wall,
                 .behind_since = u->behind_since_wall,

@@ -36,6 +36,7 @@ enum {
         RECORD_USER_EXPECTED = 1 << 1,   /* was told RUNNING and has not asked for the catalog yet */
         RECORD_USER_INITIATING = 1 << 2, /* waits for the outcome of an init */
         RECORD_USER_FETCHING = 1 << 3,   /* has asked for the first node of its catalog */
+        RECORD_USER_ASKED_ALL = 1 << 4,  /* and for the last one */
 };
 
 /* On disk: u8 version 1, u8 flags, u8 status, u64 since, u64 behind_since, then routing id and address (short texts). */

@@ -142,6 +142,7 @@ int replay_user(Session *s, const void *name, size_t name_size, const RecordUser
         u->admin = record->flags & RECORD_USER_ADMIN;
         u->expected = record->flags & RECORD_USER_EXPECTED;
         u->got_any = record->flags & RECORD_USER_FETCHING;
+        u->asked_all = record->flags & RECORD_USER_ASKED_ALL;
         u->status = record->status == USER_ACTIVE || record->status == USER_SYNCING ? record->status : USER_LOBBY;
         bool initiating = record->flags & RECORD_USER_INITIATING;
         u->initiating = initiating && u->status != USER_ACTIVE;

@@ -80,6 +80,7 @@ typedef struct User {
         bool initiating;        /* waits for the outcome of its init */
         bool unproved;          /* has been told that it is done with that, and may not have heard it */
         bool got_any;           /* has asked for a node since the catalog was sent */
+        bool asked_all;         /* and for the last one */
         JoinCatalog catalog;    /* n_steps 0: it has one from a server before this, or none */
         uint64_t waiting_node;  /* the next to send, being encoded; 0: none */
 

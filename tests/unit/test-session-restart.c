@@ -504,6 +504,36 @@ static void test_restart_during_join(void **state)
         }
 }
 
+/* It has all that the last server sent, and goes on by itself: another catalog would reach it when it is through. */
+static void test_restart_at_the_end_of_a_join(void **state)
+{
+        Three t;
+        setup(&t);
+        SimClient *c = sim_client(&t.sim, "c", false);
+        sim_login(c, NULL);
+        while (c->state != SIM_SYNCING)
+                sim_run(&t.sim, SIM_MSEC);
+        while (c->state == SIM_SYNCING && value_list_length(c->catalog) > 0)
+                sim_run(&t.sim, SIM_MSEC);
+        /* As after a restart before this one, it has asked for the last node twice: once of the catalog before. */
+        Bytes *asked[3];
+        const Frames *last = c->up[CHANNEL_COMMAND].packets[c->up[CHANNEL_COMMAND].n - 1].frames;
+        for (size_t i = 0; i < 3; i++)
+                asked[i] = bytes_ref(last->frame[i]);
+        while (c->down[CHANNEL_COMMAND].n == 0)
+                sim_run(&t.sim, SIM_MSEC);
+        c->links_at[CHANNEL_COMMAND] = t.sim.now + 100 * SIM_MSEC;
+        sim_send(c, CHANNEL_COMMAND, asked, 3);
+        /* The answer has reached it. */
+        while (c->state == SIM_SYNCING)
+                sim_run(&t.sim, SIM_MSEC);
+        sim_stop(&t.sim);
+        sim_start(&t.sim);
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_int_equal(c->state, SIM_ACTIVE);
+        done(&t);
+}
+
 /* The connection goes down with the word that it has joined: a catalog would end a client that has all. Blender answers a
  * table that has no colour for it while it is in the session. */
 static void test_last_word_of_a_join_is_lost(void **state)
@@ -574,6 +604,7 @@ int main(void)
                 cmocka_unit_test(test_nobody_is_missed_while_the_disk_is_slow),
                 cmocka_unit_test(test_restart_during_init),
                 cmocka_unit_test(test_restart_during_join),
+                cmocka_unit_test(test_restart_at_the_end_of_a_join),
                 cmocka_unit_test(test_last_word_of_a_join_is_lost),
                 cmocka_unit_test(test_pings_after_restart),
         };
