@@ -135,13 +135,31 @@ int order_rights(Session *s, User *u)
         return hold_any(s, u, due_behind_all(s, u)) ? 0 : -ENOMEM;
 }
 
+void order_note_new(Session *s, const Node *n)
+{
+        NewNodes *new = &s->new_nodes;
+        bool none = new->first == 0 || new->latest + DOUBT_WINDOW <= s->now.now;
+        if (none || new->since + DOUBT_WINDOW <= s->now.now) {
+                new->first = none ? node_id(n) : new->middle;
+                new->middle = node_id(n);
+                new->since = s->now.now;
+        }
+        new->latest = s->now.now;
+}
+
+static bool is_new(const Session *s, const Node *n)
+{
+        const NewNodes *new = &s->new_nodes;
+        return new->first != 0 && node_id(n) >= new->first && new->latest + DOUBT_WINDOW > s->now.now;
+}
+
 int order_right(Session *s, User *u, Node *n)
 {
         uint64_t due = order_due(s, u, n);
         if (due <= s->now.now)
                 return 0;
-        /* One that has been whole from the beginning may be new to the client, or one that is still on its way to it. */
-        if (due != UINT64_MAX && node_base_version(n) > 1 && !u64_map_find(&u->repaired, node_id(n)))
+        /* One that was made lately may be new to the client, or one that is still on its way to it. */
+        if (due != UINT64_MAX && !is_new(s, n) && !u64_map_find(&u->repaired, node_id(n)))
                 return 0;
         return hold(s, u, false, due, node_uuid(n).text, node_uuid_size(n));
 }

@@ -126,6 +126,8 @@ static int relay_node(Session *s, User *u, const MessageNode *node, Bytes *const
                 grave_remove(s, node->uuid->data, node->uuid->size);
         r = scene_put(s->scene, node->uuid->data, node->uuid->size, accepted.owner, accepted.dependencies, node->payload,
                       s->now.wall, &n);
+        if (r == 0 && is_new)
+                order_note_new(s, n);
         if (r == 0)
                 r = journal_node(s, u, &accepted, node_owner(s->scene, n), node_id(n), node_version(n));
         Bytes *parts[] = { frames[0], frames[1], proper ? frames[2] : s->common, frames[3], frames[4] };

@@ -151,6 +151,12 @@ typedef struct Init {
 #define STAGED_ID_IS(id) ((id) >> 63)
 #define STAGED_ID_INDEX(id) ((id) & ~(UINT64_C(1) << 63))
 
+/* Which nodes were made lately, at most DOUBT_WINDOW ago, or twice that; their ids grow. */
+typedef struct NewNodes {
+        uint64_t first, middle; /* ids; 0: there are none. The latter is the first that was made at `since` or later */
+        uint64_t since, latest; /* latest: when the last one was made */
+} NewNodes;
+
 typedef struct Sender {
         uint32_t serial; /* of a user; 0: nobody */
         uint64_t at;     /* CLOCK_MONOTONIC of its last message */
@@ -194,6 +200,7 @@ struct Session {
         uint64_t history_told;
         AbsentList absent;
 
+        NewNodes new_nodes;
         U64Map recent_rights; /* node id -> wall time of the last change of its owner, for DOUBT_WINDOW at least */
         uint64_t rights_expired; /* when those of long ago were dropped last */
 
@@ -417,6 +424,8 @@ void stale_expire(Session *s, User *u);
 int order_delete(Session *s, User *u, Node *n, Frames *frames, uint64_t *ret_when);
 /* One that a client may have missed, behind the data that may still be on its way to it. */
 int order_repeat_delete(Session *s, User *u, const Bytes *uuid);
+/* A user has made the node. */
+void order_note_new(Session *s, const Node *n);
 /* A Right for the node has just been sent: say it again later if it may have overtaken the node itself. */
 int order_right(Session *s, User *u, Node *n);
 /* All Rights that a client may have missed, now, and again behind the data that may still be on its way to it. */

@@ -176,6 +176,21 @@ static void test_delete_does_not_overtake(void **state)
         done(&t);
 }
 
+/* A client that does not know the node yet forgets whose it is. */
+static void test_right_that_overtakes_a_new_node(void **state)
+{
+        Three t;
+        setup(&t);
+        t.bert->frozen_until = t.sim.now + 300 * SIM_MSEC;
+        sim_new_node(t.anna, "n", NULL);
+        sim_push_whole(t.anna, "n");
+        sim_run(&t.sim, 50 * SIM_MSEC);
+        sim_right(t.anna, "n", "anna");
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_true(owner_is(t.bert, "n", "anna"));
+        done(&t);
+}
+
 /* ---- metadata and the table ---- */
 
 static void test_metadata(void **state)
@@ -499,6 +514,7 @@ int main(void)
                 cmocka_unit_test(test_nobody_speaks_for_another),
                 cmocka_unit_test(test_delete_and_late_data),
                 cmocka_unit_test(test_delete_does_not_overtake),
+                cmocka_unit_test(test_right_that_overtakes_a_new_node),
                 cmocka_unit_test(test_metadata),
                 cmocka_unit_test(test_table_is_quiet),
                 cmocka_unit_test(test_slow_user_is_late_not_wrong),
