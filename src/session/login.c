@@ -113,8 +113,6 @@ static void judge(Session *s, const Message *m, const char *address, char *reaso
                 snprintf(reason, reason_size, "user name is empty, too long, or has control characters");
         } else if (text_is(name, s->common) || text_is(name, s->server)) {
                 snprintf(reason, reason_size, "user name is reserved");
-        } else if (holder && !may_take_over(s, holder, address)) {
-                snprintf(reason, reason_size, "client already logged in");
         } else if (m->auth.admin && !secret_matches(s->config.admin_password, m->auth.admin_password.data,
                                                     m->auth.admin_password.size)) {
                 snprintf(reason, reason_size, "wrong admin password");
@@ -123,6 +121,8 @@ static void judge(Session *s, const Message *m, const char *address, char *reaso
                                    m->auth.server_password.size)) {
                 snprintf(reason, reason_size, "wrong server password");
                 *ret_guilty = true;
+        } else if (holder && !may_take_over(s, holder, address)) {
+                snprintf(reason, reason_size, "client already logged in");
         } else if (!version_is_accepted(s, m->auth.version)) {
                 describe_version(s, m->auth.version, reason, reason_size);
         } else if (s->n_users - (holder ? 1 : 0) >= s->config.max_users) {

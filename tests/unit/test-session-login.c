@@ -53,6 +53,9 @@ static void test_refusals(void **state)
         expect_refusal(c, "FAILED: wrong client version (unknown != 0.9.10)");
         sim_login_with(c, "0.9.10", "something", NULL);
         expect_refusal(c, "FAILED: wrong server password");
+        /* Nor is it told who is there. */
+        sim_login_with(twin, "0.9.10", "something", NULL);
+        expect_refusal(twin, "FAILED: wrong server password");
         static const char *const bad_names[] = { "", "COMMON", "server", "tab\tname" };
         for (size_t i = 0; i < ELEMENTSOF(bad_names); i++) {
                 snprintf(c->name, sizeof c->name, "%s", bad_names[i]);
