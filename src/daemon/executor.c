@@ -4,6 +4,9 @@
 #include "base/clock.h"
 #include "daemon/executor.h"
 
+/* Nodes looked at in one go for payloads that are still to be mapped. */
+#define MAP_SLICE 1024u
+
 /* A turn whose sends wait for the disk. */
 typedef struct HeldTurn {
         struct HeldTurn *next;
@@ -27,6 +30,8 @@ struct Executor {
         HeldTurn *held, **held_tail;
         size_t held_bytes;
         uint64_t n_undelivered;
+        bool maps_late;     /* a turn did not wait for a disk that is slow: its payloads are mapped when it has caught up */
+        uint32_t next_slot; /* of the scene, to be looked at for that */
 };
 
 typedef struct EncodeJob {
@@ -183,11 +188,48 @@ static void map_stored(Executor *e, const EffectList *turn)
                         continue;
                 uint64_t id = effect->journal.node_id, version = effect->journal.version;
                 StoreLocation location;
+                size_t offset;
                 _cleanup_bytes_ Bytes *mapped = NULL;
-                if (session_location(e->session, effect->journal.record.key, &id, &version, &location) &&
-                    store_blob_get(e->store, &location, &mapped) >= 0)
-                        session_stored(e->session, id, version, &location, mapped);
+                if (!session_location(e->session, effect->journal.record.key, &id, &version, &location) ||
+                    store_blob_get(e->store, &location, &mapped) < 0)
+                        continue;
+                session_stored(e->session, id, version, &location, mapped);
+                if (!bytes_parent(mapped, &offset)) {
+                        e->maps_late = true;
+                        e->next_slot = 0;
+                }
         }
+}
+
+void executor_map_node(Executor *e, Node *n)
+{
+        Scene *scene = session_scene(e->session);
+        StoreLocation location;
+        _cleanup_bytes_ Bytes *mapped = NULL;
+        if (node_location(scene, n, &location) && store_location_refresh(e->store, &location) >= 0 &&
+            store_blob_get(e->store, &location, &mapped) >= 0)
+                scene_set_location(scene, n, node_base_version(n), &location, mapped);
+}
+
+/* The nodes of an init are not in the scene before its end. */
+static bool is_filling(const Executor *e)
+{
+        SessionStatus status;
+        session_get_status(e->session, &status);
+        return status.initialising;
+}
+
+static void map_late(Executor *e)
+{
+        if (!e->maps_late || !store_has_everything(e->store) || is_filling(e))
+                return;
+        const Scene *scene = session_scene(e->session);
+        for (unsigned i = 0; i < MAP_SLICE && e->next_slot < scene_n_slots(scene); i++) {
+                Node *n = scene_at_slot(scene, e->next_slot++);
+                if (n && !node_is_mapped(n))
+                        executor_map_node(e, n);
+        }
+        e->maps_late = e->next_slot < scene_n_slots(scene);
 }
 
 /* ---- everything else ---- */
@@ -383,6 +425,7 @@ int executor_run(Executor *e)
          * whoever runs this next tries again, which happens every second at least, and the store does when it is time. */
         if (k >= 0 && e->held && e->always)
                 store_sync_begin(e->store);
+        map_late(e);
         e->running = false;
         e->hashed = bytes_unref(e->hashed);
         return k;

@@ -47,6 +47,9 @@ void executor_set_digest(Executor *e, Bytes *payload, const uint8_t digest[stati
  * waited for that, what was collected, and what comes of it. Returns 0 or -ENOMEM. */
 int executor_run(Executor *e);
 
+/* Holds a node's payload as it lies in the log now, if it can be had from there. */
+void executor_map_node(Executor *e, Node *n);
+
 /* Bytes of messages that wait for the disk. */
 size_t executor_held_bytes(const Executor *e);
 /* Something waits for the disk: nobody is sent anything but heartbeats. */

@@ -208,13 +208,8 @@ static void on_segment_moved(void *userdata, uint64_t segment)
         Scene *scene = session_scene(m->session);
         for (Node *n = scene_first(scene); n; n = scene_next(scene, n)) {
                 StoreLocation location;
-                if (!node_location(scene, n, &location) || location.segment != segment)
-                        continue;
-                _cleanup_bytes_ Bytes *mapped = NULL;
-                if (store_location_refresh(m->store, &location) < 0 ||
-                    store_blob_get(m->store, &location, &mapped) < 0)
-                        continue;
-                scene_set_location(scene, n, node_base_version(n), &location, mapped);
+                if (node_location(scene, n, &location) && location.segment == segment)
+                        executor_map_node(m->executor, n);
         }
 }
 

@@ -94,6 +94,11 @@ size_t node_base_size(const Node *n)
         return n->mapped ? n->size : n->base ? n->base->size : 0;
 }
 
+bool node_is_mapped(const Node *n)
+{
+        return n->mapped;
+}
+
 Bytes *scene_base(const Scene *s, const Node *n)
 {
         return n->mapped ? bytes_new_slice(node_region(s, n)->whole, node_offset(n), n->size) : bytes_ref(n->base);

@@ -115,6 +115,9 @@ size_t node_n_deltas(const Node *n);
 /* Where the base lies in the log; false when nowhere. */
 bool node_location(const Scene *s, const Node *n, StoreLocation *ret);
 
+/* Whether the base is held as a place in the log, and not as bytes of its own. */
+bool node_is_mapped(const Node *n);
+
 /* Notes where the base lies when it is still the one of `version`, and holds `mapped` (may be NULL) in its place: as a
  * place in what that is a slice of, where it is one of the whole segment. */
 void scene_set_location(Scene *s, Node *n, uint64_t version, const StoreLocation *location, Bytes *mapped);

@@ -331,6 +331,35 @@ static void test_write_that_hangs(void **state)
         assert_true(log_contains(f->scratch->path, PAYLOAD));
 }
 
+/* What was passed on before it was written is not kept in memory for ever. */
+static void test_payloads_are_mapped_when_the_disk_has_caught_up(void **state)
+{
+        Fixture *f = *state;
+        char payload[2 * DIRECT_BYTES] = PAYLOAD;
+        Scene *scene = session_scene(f->session);
+        _cleanup_bytes_ Bytes *owner = bytes_new_copy("COMMON", 6), *dependencies = bytes_new_copy("\x80\x04].", 4);
+        Bytes *blob = bytes_new_copy(payload, sizeof payload);
+        Node *n;
+        assert_int_equal(scene_put(scene, "uuid", 4, owner, dependencies, blob, 1, &n), 0);
+        push_journal_of(f, blob);
+        Effect *e = &executor_effects(f->executor)->items[0];
+        e->journal.node_id = node_id(n);
+        e->journal.version = node_version(n);
+        assert_int_equal(executor_run(f->executor), 0);
+        for (unsigned i = 0; i < 10000 && !store_degraded(f->store); i++) {
+                usleep(1000);
+                store_watch(f->store);
+        }
+        assert_non_null(store_degraded(f->store));
+        assert_false(executor_is_holding(f->executor));
+        assert_false(node_is_mapped(n));
+        worker_drain(f->writer, true);
+        assert_int_equal(executor_run(f->executor), 0);
+        assert_true(node_is_mapped(n));
+        _cleanup_bytes_ Bytes *base = scene_base(scene, n);
+        assert_memory_equal(base->data, payload, sizeof payload);
+}
+
 /* Sending can bring about a write, and that news: nothing is sent twice for it. */
 static void test_news_while_held_turns_go_out(void **state)
 {
@@ -368,6 +397,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_large_write_holds_turns, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_small_write_behind_a_large_one, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write_that_hangs, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_payloads_are_mapped_when_the_disk_has_caught_up, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_news_while_held_turns_go_out, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_refused_send_reaches_the_session, set_up, tear_down),
         };
