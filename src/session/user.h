@@ -185,10 +185,10 @@ static inline void user_set_laden(User *u, uint64_t now)
         u->laden = true;
 }
 
-/* Is data sent at that time still on its way? */
+/* Is data sent at that time, which is known within a millisecond, still on its way? */
 static inline bool user_awaits(const User *u, uint64_t sent)
 {
-        return u->old_data || user_is_queued(u) || (u->laden && sent > u->delivered_until);
+        return u->old_data || user_is_queued(u) || (u->laden && sent + USEC_PER_MSEC > u->delivered_until);
 }
 
 /* Is data still on its way to it that was sent longer ago than this? */

@@ -478,6 +478,29 @@ static void test_delete_waits_for_what_is_on_its_way(void **state)
         done(&t);
 }
 
+/* Sent in the millisecond in which all before it had arrived. */
+static void test_delete_waits_for_what_has_just_been_sent(void **state)
+{
+        Three t;
+        setup(&t);
+        SimQueue *up = &t.anna->up[CHANNEL_DATA], *down = &t.bert->down[CHANNEL_DATA];
+        sim_append(t.anna, "a", 1);
+        while (down->n == 0)
+                sim_run(&t.sim, SIM_MSEC);
+        uint64_t arrives = down->packets[0].arrives = t.sim.now + 10 * SIM_MSEC;
+        sim_append(t.anna, "a", 2);
+        up->packets[0].arrives = arrives;
+        sim_run(&t.sim, 10 * SIM_MSEC);
+        assert_int_equal(down->n, 1);
+        down->packets[0].arrives = t.sim.now + 4 * SIM_SEC;
+        sim_delete(t.anna, "a");
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_non_null(sim_find_text(t.bert, "a"));
+        sim_run(&t.sim, 5 * SIM_SEC);
+        assert_null(sim_find_text(t.bert, "a"));
+        done(&t);
+}
+
 /* A client whose command connection was lost is told again what was deleted; its data may still be where it was. */
 static void test_repeated_delete_waits_too(void **state)
 {
@@ -526,6 +549,7 @@ int main(void)
                 cmocka_unit_test(test_edit_behind_a_large_message),
                 cmocka_unit_test(test_edit_over_a_line_that_stood_still),
                 cmocka_unit_test(test_delete_waits_for_what_is_on_its_way),
+                cmocka_unit_test(test_delete_waits_for_what_has_just_been_sent),
                 cmocka_unit_test(test_repeated_delete_waits_too),
         };
         return cmocka_run_group_tests_name("session-rules", tests, NULL, NULL);
