@@ -155,6 +155,9 @@ static bool is_new(const Session *s, const Node *n)
 
 int order_right(Session *s, User *u, Node *n)
 {
+        /* It is told all Rights when it is back. */
+        if (u->away)
+                return 0;
         uint64_t due = order_due(s, u, n);
         if (due <= s->now.now)
                 return 0;

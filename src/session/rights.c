@@ -74,6 +74,21 @@ int rights_note(Session *s, const Node *n, uint64_t wall)
         return MIN(r, 0);
 }
 
+/* Everybody has just been told of these: again those whom that may have reached before the nodes. */
+static int rights_repeat(Session *s, const Value *uuids)
+{
+        for (uint32_t i = 0; i < value_list_length(uuids); i++) {
+                const Value *uuid = value_list_get(uuids, i);
+                Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
+                for (size_t j = 0; n && j < s->n_users; j++) {
+                        int r = order_right(s, s->users[j], n);
+                        if (r < 0)
+                                return r;
+                }
+        }
+        return 0;
+}
+
 int rights_release(Session *s, Bytes *owner, const User *except)
 {
         _cleanup_value_ Value *uuids = value_list_new();
@@ -86,7 +101,9 @@ int rights_release(Session *s, Bytes *owner, const User *except)
         if (value_list_length(uuids) == 0)
                 return 0;
         int r = journal_right(s, NULL, s->common, uuids);
-        return r < 0 ? r : emit_command_all(s, MESSAGE_RIGHT, except, right_data(s->common, uuids));
+        if (r == 0)
+                r = emit_command_all(s, MESSAGE_RIGHT, except, right_data(s->common, uuids));
+        return r < 0 ? r : rights_repeat(s, uuids);
 }
 
 int rights_give(Session *s, Node *n, Bytes *owner)
@@ -99,7 +116,9 @@ int rights_give(Session *s, Node *n, Bytes *owner)
                 r = rights_note(s, n, s->now.wall);
         if (r == 0)
                 r = journal_right(s, NULL, owner, uuids);
-        return r < 0 ? r : emit_command_all(s, MESSAGE_RIGHT, NULL, right_data(owner, uuids));
+        if (r == 0)
+                r = emit_command_all(s, MESSAGE_RIGHT, NULL, right_data(owner, uuids));
+        return r < 0 ? r : rights_repeat(s, uuids);
 }
 
 /* ---- Right ---- */
@@ -221,20 +240,6 @@ static int rights_apply(Session *s, User *u, Bytes *owner, const Value *changed)
                         return r;
         }
         return journal_right(s, u, owner, changed);
-}
-
-static int rights_repeat(Session *s, const Value *uuids)
-{
-        for (uint32_t i = 0; i < value_list_length(uuids); i++) {
-                const Value *uuid = value_list_get(uuids, i);
-                Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
-                for (size_t j = 0; n && j < s->n_users; j++) {
-                        int r = order_right(s, s->users[j], n);
-                        if (r < 0)
-                                return r;
-                }
-        }
-        return 0;
 }
 
 int rights_created(Session *s, const User *u, Node *n)

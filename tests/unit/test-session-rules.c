@@ -191,6 +191,21 @@ static void test_right_that_overtakes_a_new_node(void **state)
         done(&t);
 }
 
+/* Nor is it told too early that its owner has left. */
+static void test_release_that_overtakes_a_new_node(void **state)
+{
+        Three t;
+        setup(&t);
+        t.bert->frozen_until = t.sim.now + 300 * SIM_MSEC;
+        sim_add_local(t.anna, "n", "anna");
+        sim_push_whole(t.anna, "n");
+        sim_run(&t.sim, 50 * SIM_MSEC);
+        sim_kick(t.host, "anna");
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_true(owner_is(t.bert, "n", "COMMON"));
+        done(&t);
+}
+
 /* ---- metadata and the table ---- */
 
 static void test_metadata(void **state)
@@ -538,6 +553,7 @@ int main(void)
                 cmocka_unit_test(test_delete_and_late_data),
                 cmocka_unit_test(test_delete_does_not_overtake),
                 cmocka_unit_test(test_right_that_overtakes_a_new_node),
+                cmocka_unit_test(test_release_that_overtakes_a_new_node),
                 cmocka_unit_test(test_metadata),
                 cmocka_unit_test(test_table_is_quiet),
                 cmocka_unit_test(test_slow_user_is_late_not_wrong),
