@@ -78,6 +78,14 @@ void grave_remove(Session *s, const void *uuid, size_t size)
         u64_map_remove(&s->grave_by_uuid, session_hash(s, uuid, size));
 }
 
+void grave_keep_closed(Session *s, const void *uuid, size_t size, uint64_t until)
+{
+        const uint64_t *number = u64_map_find(&s->grave_by_uuid, session_hash(s, uuid, size));
+        Grave *g = number ? &s->graves[s->first_grave + *number - s->n_graves_dropped] : NULL;
+        if (g)
+                g->closed = MAX(g->closed, until);
+}
+
 void grave_expire(Session *s)
 {
         uint64_t settled = s->n_graves > 0 ? presence_settled_wall(s) : 0;

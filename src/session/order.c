@@ -175,9 +175,22 @@ static int send_held(Session *s, User *u, const HeldCommand *h)
                 return r;
         if (!h->uuid)
                 return MIN(rights_tell_all(s, u), 0);
-        if (h->is_delete)
-                return n ? 0 : emit_command(s, u, MESSAGE_DELETE, answer_text(h->uuid));
-        return n ? rights_tell(s, u, n) : 0;
+        if (!h->is_delete)
+                return n ? rights_tell(s, u, n) : 0;
+        if (n)
+                return 0;
+        grave_keep_closed(s, h->uuid->data, h->uuid->size, s->now.now + LATE_DATA_WINDOW);
+        return emit_command(s, u, MESSAGE_DELETE, answer_text(h->uuid));
+}
+
+bool order_holds_delete(const User *u, const void *uuid, size_t size)
+{
+        for (size_t i = 0; i < u->n_held; i++) {
+                const HeldCommand *h = &u->held[i];
+                if (h->is_delete && h->uuid->size == size && memcmp(h->uuid->data, uuid, size) == 0)
+                        return true;
+        }
+        return false;
 }
 
 int order_send_due(Session *s, User *u)

@@ -430,6 +430,8 @@ void order_note_new(Session *s, const Node *n);
 int order_right(Session *s, User *u, Node *n);
 /* All Rights that a client may have missed, now, and again behind the data that may still be on its way to it. */
 int order_rights(Session *s, User *u);
+/* Whether it has not been told yet that the node is deleted. */
+bool order_holds_delete(const User *u, const void *uuid, size_t size);
 int order_send_due(Session *s, User *u);
 /* What waits has to wait until the data channel is found again. */
 void order_suspend(User *u);
@@ -442,6 +444,8 @@ int grave_dig(Session *s, const void *uuid, size_t size, uint64_t closed);
 const Grave *grave_find(const Session *s, const void *uuid, size_t size);
 int grave_add(Session *s, Bytes *uuid, uint64_t wall, uint64_t closed);
 void grave_remove(Session *s, const void *uuid, size_t size);
+/* Somebody is being told only now: what arrives before then is late. */
+void grave_keep_closed(Session *s, const void *uuid, size_t size, uint64_t until);
 void grave_expire(Session *s);
 /* i below n_graves, oldest first. */
 const Grave *grave_at(const Session *s, size_t i);

@@ -325,6 +325,34 @@ static void test_delete_behind_a_lost_connection(void **state)
         done(&t);
 }
 
+static bool is_on_its_way(const SimQueue *q, const char *type)
+{
+        for (size_t i = 0; i < q->n; i++)
+                if (bytes_equal_string(q->packets[i].frames->frame[0], type))
+                        return true;
+        return false;
+}
+
+/* What it sends before it has been told is late, however long that took. */
+static void test_late_data_of_one_who_was_told_late(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_append(t.anna, "a", 1);
+        sim_run(&t.sim, 100 * SIM_MSEC);
+        sim_delete(t.anna, "a");
+        sim_run(&t.sim, 100 * SIM_MSEC);
+        t.bert->links_at[CHANNEL_DATA] = t.sim.now + 6 * SIM_SEC;
+        sim_lose(t.bert, CHANNEL_DATA);
+        t.sim.delay_min = t.sim.delay_max = 20 * SIM_MSEC;
+        while (!is_on_its_way(&t.bert->down[CHANNEL_COMMAND], "\x80\x04K\x04."))
+                sim_run(&t.sim, SIM_MSEC);
+        assert_non_null(sim_find_text(t.bert, "a"));
+        sim_push_whole(t.bert, "a");
+        sim_run(&t.sim, 5 * SIM_SEC);
+        done(&t);
+}
+
 /* Nor is it told too early when the connection was taken for lost that stands, and is found again at once with all that
  * was sent before still on it. */
 static void test_delete_behind_a_connection_taken_for_lost(void **state)
@@ -596,6 +624,7 @@ int main(void)
                 cmocka_unit_test(test_restart_and_a_slow_line),
                 cmocka_unit_test(test_restart_and_a_new_node_on_a_slow_line),
                 cmocka_unit_test(test_delete_behind_a_lost_connection),
+                cmocka_unit_test(test_late_data_of_one_who_was_told_late),
                 cmocka_unit_test(test_delete_behind_a_connection_taken_for_lost),
                 cmocka_unit_test(test_right_behind_a_connection_taken_for_lost),
                 cmocka_unit_test(test_delete_of_all_behind_a_lost_connection),
