@@ -242,11 +242,20 @@ static int rights_apply(Session *s, User *u, Bytes *owner, const Value *changed)
         return journal_right(s, u, owner, changed);
 }
 
+/* What it said about the node to a server before this one, ahead of the node itself, is not known: it is told. */
+static int rights_created_since_restart(Session *s, const User *u, Node *n)
+{
+        if (!u->from_before || (!u->away && s->now.now - u->returned >= DOUBT_WINDOW))
+                return 0;
+        int r = rights_note(s, n, s->now.wall);
+        return r < 0 ? r : rights_tell(s, u, n);
+}
+
 int rights_created(Session *s, const User *u, Node *n)
 {
         EarlyRight *e = early_right_find(s, session_hash(s, node_uuid(n).text, node_uuid_size(n)));
         if (!e)
-                return 0;
+                return rights_created_since_restart(s, u, n);
         e->until = 0;
         _cleanup_value_ Value *uuids = value_list_new();
         if (!uuids || append_uuid(uuids, n) < 0)

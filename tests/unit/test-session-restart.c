@@ -90,6 +90,23 @@ static void test_restart_and_a_delete_before_its_node(void **state)
         done(&t);
 }
 
+/* A Right has passed the Node that it is for, which only the next server gets. */
+static void test_restart_and_a_right_before_its_node(void **state)
+{
+        Three t;
+        setup(&t);
+        t.anna->links_at[CHANNEL_DATA] = t.sim.now + 2 * SIM_SEC;
+        sim_new_node(t.anna, "n", NULL);
+        sim_right(t.anna, "n", "anna");
+        sim_run(&t.sim, 200 * SIM_MSEC);
+        assert_true(owner_is(t.anna, "n", "anna"));
+        sim_stop(&t.sim);
+        sim_start(&t.sim);
+        sim_run(&t.sim, 5 * SIM_SEC);
+        assert_non_null(sim_find_text(t.bert, "n"));
+        done(&t);
+}
+
 static void test_restart_without_everybody(void **state)
 {
         Three t;
@@ -613,6 +630,7 @@ int main(void)
                 cmocka_unit_test(test_restart),
                 cmocka_unit_test(test_restarts_in_a_row),
                 cmocka_unit_test(test_restart_and_a_delete_before_its_node),
+                cmocka_unit_test(test_restart_and_a_right_before_its_node),
                 cmocka_unit_test(test_restart_without_everybody),
                 cmocka_unit_test(test_restart_and_a_new_blender),
                 cmocka_unit_test(test_restart_and_a_namesake),
