@@ -19,8 +19,8 @@
 
 #include "net/net-private.h"
 
-/* Of a connection that has never spoken only the address is known. When another silent one from there does not read, its
- * neighbours wait for it for no longer than this. */
+/* Of a connection that has never spoken only the address is known. When another silent one from there does not read, so
+ * that nothing is acknowledged on it, its neighbours wait for it for no longer than this. A slow line may well be their own. */
 #define SILENT_WAIT (10 * UINT64_C(1000000))
 
 bool net_delivery_note(Net *n, Outbox *o)
@@ -42,9 +42,9 @@ void net_delivery_lost(Outbox *o)
         o->mark_time = 0;
 }
 
-static bool is_silent(const Net *n, const Outbox *o)
+static bool is_silent(const Outbox *o)
 {
-        return o->laden && o->serial == 0 && o->peer->has_address && n->silent.now - o->laden_since <= SILENT_WAIT;
+        return o->laden && o->serial == 0 && o->peer->has_address;
 }
 
 static int compare_addresses(const void *a, const void *b)
@@ -75,7 +75,7 @@ static bool look_at_silent(Net *n)
         SilentAddresses *s = &n->silent;
         s->n = 0;
         for (const Peer *p = n->peers.first; p; p = p->next) {
-                if (!is_silent(n, &p->box[CHANNEL_DATA]))
+                if (!is_silent(&p->box[CHANNEL_DATA]))
                         continue;
                 if (s->n == s->n_allocated) {
                         size_t wanted = MAX(2 * s->n, (size_t)16);
@@ -97,8 +97,12 @@ static bool look_at_silent(Net *n)
                     (c->state != CONNECTION_MAYBE && c->state != CONNECTION_ESTABLISHED))
                         continue;
                 SilentAddress *a = find_silent(n, &c->address);
-                if (a)
-                        a->kernel_holds = MAX(a->kernel_holds, connection_bytes_unsent(c));
+                uint64_t holds = a ? connection_bytes_unsent(c) : 0;
+                if (holds == 0)
+                        continue;
+                a->kernel_holds = MAX(a->kernel_holds, holds);
+                if (c->acked_after + SILENT_WAIT >= s->now)
+                        a->moving_holds = MAX(a->moving_holds, holds);
         }
         return true;
 }
@@ -110,8 +114,10 @@ static uint64_t kernel_holds(const Net *n, const Outbox *o)
                 const Connection *c = connection_table_find(&n->connections, o->fd);
                 return c && c->serial == o->serial ? connection_bytes_unsent(c) : 0;
         }
-        const SilentAddress *a = is_silent(n, o) ? find_silent(n, &o->peer->address) : NULL;
-        return a ? a->kernel_holds : 0;
+        const SilentAddress *a = is_silent(o) ? find_silent(n, &o->peer->address) : NULL;
+        if (!a)
+                return 0;
+        return n->silent.now - o->laden_since <= SILENT_WAIT ? a->kernel_holds : a->moving_holds;
 }
 
 static void check(Net *n, Outbox *o, uint64_t now)

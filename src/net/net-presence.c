@@ -102,8 +102,9 @@ bool net_admit(void *net, const char *address)
 /* Whether a connection that has ended without a word may have been the one of this outbox. */
 static bool may_have_been(const Outbox *o, const Connection *c)
 {
-        /* Less went over it than had been sent to the client a second before. Or made only after the client had been found: had the client itself made it, the end of the one before would have
-         * been noticed, or would be yet. */
+        /* Not when less went over it than had been sent to the client a second before. Nor when it was made only after the
+         * client had been found: had the client itself made it, the end of the one before would have been noticed, or would be
+         * yet. */
         if (o->serial == 0)
                 return c->accepted_at <= o->silent_until && (!c->all_acked || c->acked >= o->wire_settled);
         /* Heard meanwhile, on another connection; but something was sent while this one stood as well. A client gives up

@@ -30,6 +30,7 @@ typedef struct NetChannel {
 typedef struct SilentAddress {
         Address address;
         uint64_t kernel_holds; /* the most of any of them */
+        uint64_t moving_holds; /* the most of those on which something was acknowledged lately */
 } SilentAddress;
 
 typedef struct SilentAddresses {

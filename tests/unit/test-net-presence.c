@@ -336,6 +336,42 @@ static void test_found_again_where_it_has_spoken(void **state)
         pair_done(rig, &p);
 }
 
+/* A client that has never spoken, on a line that takes longer than a neighbour who does not read is waited for. */
+static void test_silent_on_a_slow_line(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(1);
+        void *c = rig_client(rig, CHANNEL_COMMAND, &id);
+        void *d = slow_reader(rig, &id);
+        say_and_wait(rig, c, "auth");
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+        Frames *f = rig_frames_of_size(10000, 'n');
+        NetStatus st;
+        rig_until(rig, (net_get_status(rig->net, &st), st.n_connections == 2));
+        /* All lies in the kernel. */
+        enum { N = 20, N_SLOW = 14 };
+        for (unsigned i = 0; i < N; i++)
+                assert_int_not_equal(net_send(rig->net, &id, CHANNEL_DATA, SEND_BULK, f), NET_FULL);
+        rig->all_delivered = false;
+        ClientMessage m;
+        for (unsigned i = 0; i < N_SLOW; i++) {
+                rig_receive(rig, d, &m);
+                client_done(&m);
+                rig_for(rig, 800 * 1000);
+        }
+        assert_false(rig->all_delivered);
+        for (unsigned i = N_SLOW; i < N; i++) {
+                rig_receive(rig, d, &m);
+                client_done(&m);
+        }
+        rig_until(rig, rig->all_delivered);
+        assert_int_equal(rig->n_lost[CHANNEL_DATA], 0);
+        frames_unref(f);
+        zmq_close(c);
+        zmq_close(d);
+        rig_free(rig);
+}
+
 /* A connection of its own that takes the place of one without a word, and ends. */
 static void test_silent_handover_and_end(void **state)
 {
@@ -555,6 +591,7 @@ int main(void)
                 cmocka_unit_test(test_silent_elders),
                 cmocka_unit_test(test_end_of_a_neighbour_who_answered),
                 cmocka_unit_test(test_found_again_where_it_has_spoken),
+                cmocka_unit_test(test_silent_on_a_slow_line),
                 cmocka_unit_test(test_silent_handover_and_end),
                 cmocka_unit_test(test_open_before_connected),
                 cmocka_unit_test(test_open_again_tells_what_is_connected),
