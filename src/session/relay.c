@@ -111,6 +111,7 @@ static int relay_node(Session *s, User *u, const MessageNode *node, Bytes *const
         if (n && !rights_may_edit(s, u, n))
                 return relay_refuse(s, u, node, n, "locked by somebody else");
         bool is_new = !n, first = scene_n_nodes(s->scene) == 0;
+        bool was_deleted = is_new && grave_find(s, node->uuid->data, node->uuid->size);
         int r = is_new ? relay_may_create(s, u, node) : 0;
         if (r != 0)
                 return MIN(r, 0);
@@ -136,6 +137,9 @@ static int relay_node(Session *s, User *u, const MessageNode *node, Bytes *const
                 r = answer_of(parts, ELEMENTSOF(parts), &relayed);
         if (r == 0)
                 r = relay_pass_on(s, u, n, relayed, clean);
+        /* It has been told of the deletion, before or after it sent this: it may lack the node that all others get. */
+        if (r == 0 && was_deleted)
+                r = stale_mark(s, u, n, s->now.now + ORDER_DELAY);
         if (r == 0 && !proper)
                 r = rights_tell(s, u, n);
         if (r == 0 && is_new)

@@ -90,6 +90,24 @@ static void test_restart_and_a_delete_before_its_node(void **state)
         done(&t);
 }
 
+/* The same when the Node comes so late that it counts as a new one: its author has deleted it, and gets it back. */
+static void test_restart_and_a_delete_long_before_its_node(void **state)
+{
+        Three t;
+        setup(&t);
+        t.anna->links_at[CHANNEL_DATA] = t.sim.now + 5 * SIM_SEC;
+        sim_stop(&t.sim);
+        sim_start(&t.sim);
+        sim_run(&t.sim, SIM_SEC);
+        sim_new_node(t.anna, "n", NULL);
+        sim_delete(t.anna, "n");
+        sim_run(&t.sim, SIM_SEC);
+        assert_null(sim_find_text(t.anna, "n"));
+        sim_run(&t.sim, 10 * SIM_SEC);
+        assert_non_null(sim_find_text(t.bert, "n"));
+        done(&t);
+}
+
 /* A Right has passed the Node that it is for, which only the next server gets. */
 static void test_restart_and_a_right_before_its_node(void **state)
 {
@@ -630,6 +648,7 @@ int main(void)
                 cmocka_unit_test(test_restart),
                 cmocka_unit_test(test_restarts_in_a_row),
                 cmocka_unit_test(test_restart_and_a_delete_before_its_node),
+                cmocka_unit_test(test_restart_and_a_delete_long_before_its_node),
                 cmocka_unit_test(test_restart_and_a_right_before_its_node),
                 cmocka_unit_test(test_restart_without_everybody),
                 cmocka_unit_test(test_restart_and_a_new_blender),
