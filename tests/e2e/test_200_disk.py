@@ -40,6 +40,7 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path):
+    assert os.path.exists(DISK), f"{DISK} is missing, with which a disk is made to fail: make it, or set top_builddir"
     disk = Disk(tmp_path)
     yield disk
     if os.path.exists(disk.path):
