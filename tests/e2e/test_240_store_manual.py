@@ -69,7 +69,7 @@ def check_record(record):
     elif record.kind == 5:
         assert meta in (b"\1", b"\2", b"\3")
     elif record.kind == 6:
-        assert meta[0] == 1 and meta[1] < 16 and meta[2] in (1, 2, 10)
+        assert meta[0] == 1 and meta[1] < 32 and meta[2] in (1, 2, 10)
         routing_id, address = store_manual.short_texts(meta[19:])
         assert len(routing_id) == 16 and address == b"127.0.0.1"
     elif record.kind == 9:
