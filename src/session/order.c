@@ -17,13 +17,18 @@
 #define PAD_STEP 20u
 #define PAD_TIME (10 * USEC_PER_SEC)
 
+/* Who was busy may speak before it has handled what came meanwhile, a message a millisecond at best. So for so long it
+ * proves nothing. */
+#define WAKE_UP_TIME (2 * USEC_PER_SEC)
+
 /* Beyond this many a client is flooded, and order no longer the worst of its problems. */
 #define HELD_MAX 65536u
 
 /* Commands that do nothing, so that what follows them is not handled before data that was sent before; see pace.h. */
 static unsigned pads_due(const Session *s, const User *u)
 {
-        return pace_lacks(u->pace, s->now.now, MAX(u->data_heard, u->command_heard));
+        bool wakes_up = u->awake_since != 0 && s->now.now - u->awake_since < WAKE_UP_TIME;
+        return pace_lacks(u->pace, s->now.now, wakes_up ? u->heard_before : MAX(u->data_heard, u->command_heard));
 }
 
 static int pad(Session *s, const User *u, unsigned n)

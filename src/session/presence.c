@@ -268,12 +268,18 @@ static void note_line(const Session *s, User *u)
         u->line_still = silent;
 }
 
+static void presence_wakes_up(const Session *s, User *u)
+{
+        u->heard_before = MAX(u->data_heard, u->command_heard);
+        u->awake_since = s->now.now;
+}
+
 int presence_heard(Session *s, User *u, Channel channel)
 {
         note_line(s, u);
         count_kept(s, u, channel);
         if (channel != CHANNEL_TTL && s->now.now - MAX(u->data_heard, u->silent_since) >= STALL_SILENCE)
-                u->awake_since = s->now.now;
+                presence_wakes_up(s, u);
         if (channel == CHANNEL_DATA)
                 u->data_heard = s->now.now;
         else if (channel == CHANNEL_COMMAND)

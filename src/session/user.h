@@ -127,6 +127,7 @@ typedef struct User {
         uint64_t data_heard, command_heard;
         uint64_t silent_since;   /* last command; for joins that do not go on after a lost connection */
         uint64_t awake_since;    /* it has not been silent for long since then; 0: from the start */
+        uint64_t heard_before;   /* when it had been heard last before that */
         uint64_t line_back;      /* when its line was heard again, heartbeat and all; 0: it never stood still */
         uint64_t line_still;     /* and how long it had stood still */
         bool maybe_stuck;        /* what it was sent last may have been lost */

@@ -85,7 +85,7 @@ static void test_restart_and_a_delete_before_its_node(void **state)
         sim_start(&t.sim);
         sim_run(&t.sim, 4 * SIM_SEC);
         sim_metadata(t.anna, "color", 1);
-        sim_run(&t.sim, 2 * SIM_SEC);
+        sim_run(&t.sim, 3 * SIM_SEC);
         assert_null(sim_find_text(t.anna, "n"));
         done(&t);
 }

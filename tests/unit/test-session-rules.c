@@ -540,9 +540,30 @@ static void test_repeated_delete_waits_too(void **state)
         done(&t);
 }
 
+/* What somebody says who was busy for long says nothing of what came meanwhile: that is yet to be handled. */
+static void test_delete_for_one_who_wakes_up(void **state)
+{
+        Three t;
+        setup(&t);
+        t.bert->frozen_until = t.sim.now + 3 * SIM_SEC;
+        sim_run(&t.sim, 200 * SIM_MSEC);
+        for (int i = 0; i < 400; i++)
+                sim_append(t.anna, "a", i);
+        sim_new_node(t.anna, "x", NULL);
+        sim_run(&t.sim, 500 * SIM_MSEC);
+        sim_delete(t.anna, "x");
+        while (t.bert->frozen_until > t.sim.now)
+                sim_run(&t.sim, SIM_MSEC);
+        sim_append(t.bert, "b", 1);
+        sim_run(&t.sim, 20 * SIM_SEC);
+        assert_null(sim_find_text(t.bert, "x"));
+        done(&t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_delete_for_one_who_wakes_up),
                 cmocka_unit_test(test_updates_reach_others_once),
                 cmocka_unit_test(test_simultaneous_edits_converge),
                 cmocka_unit_test(test_inapplicable_delta),
