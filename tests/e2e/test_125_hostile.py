@@ -120,7 +120,8 @@ def test_ten_thousand_connections(make_session, fleet, many_descriptors):
                 fleet.pump()
         unmoved(session, fleet, session.admin, bert, carl)
         assert session.server.logged("has too many connections open")
-        assert session.server.descriptors() < 4096 + 200
+        # libzmq accepts them in a thread of its own, and is told to part with them after that.
+        fleet.wait_until(lambda: session.server.descriptors() < 4096 + 200, what="those too many to be gone")
         assert session.server.memory() < before + session.server.allowance(200_000_000)
     finally:
         for s in idle:
