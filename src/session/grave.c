@@ -13,12 +13,17 @@ const Grave *grave_at(const Session *s, size_t i)
         return &s->graves[s->first_grave + i];
 }
 
-const Grave *grave_find(const Session *s, const void *uuid, size_t size)
+static Grave *grave_get(const Session *s, const void *uuid, size_t size)
 {
         if (s->n_graves == 0)
                 return NULL;
         const uint64_t *number = u64_map_find(&s->grave_by_uuid, session_hash(s, uuid, size));
-        return number ? grave_at(s, *number - s->n_graves_dropped) : NULL;
+        return number ? &s->graves[s->first_grave + *number - s->n_graves_dropped] : NULL;
+}
+
+const Grave *grave_find(const Session *s, const void *uuid, size_t size)
+{
+        return grave_get(s, uuid, size);
 }
 
 static void grave_drop_first(Session *s)
@@ -80,8 +85,7 @@ void grave_remove(Session *s, const void *uuid, size_t size)
 
 void grave_keep_closed(Session *s, const void *uuid, size_t size, uint64_t until)
 {
-        const uint64_t *number = u64_map_find(&s->grave_by_uuid, session_hash(s, uuid, size));
-        Grave *g = number ? &s->graves[s->first_grave + *number - s->n_graves_dropped] : NULL;
+        Grave *g = grave_get(s, uuid, size);
         if (g)
                 g->closed = MAX(g->closed, until);
 }

@@ -89,6 +89,13 @@ static int rights_repeat(Session *s, const Value *uuids)
         return 0;
 }
 
+/* `except` is not told. */
+static int rights_announce(Session *s, const Bytes *owner, Value *uuids, const User *except)
+{
+        int r = emit_command_all(s, MESSAGE_RIGHT, except, right_data(owner, uuids));
+        return r < 0 ? r : rights_repeat(s, uuids);
+}
+
 int rights_release(Session *s, Bytes *owner, const User *except)
 {
         _cleanup_value_ Value *uuids = value_list_new();
@@ -101,9 +108,7 @@ int rights_release(Session *s, Bytes *owner, const User *except)
         if (value_list_length(uuids) == 0)
                 return 0;
         int r = journal_right(s, NULL, s->common, uuids);
-        if (r == 0)
-                r = emit_command_all(s, MESSAGE_RIGHT, except, right_data(s->common, uuids));
-        return r < 0 ? r : rights_repeat(s, uuids);
+        return r < 0 ? r : rights_announce(s, s->common, uuids, except);
 }
 
 int rights_give(Session *s, Node *n, Bytes *owner)
@@ -116,9 +121,7 @@ int rights_give(Session *s, Node *n, Bytes *owner)
                 r = rights_note(s, n, s->now.wall);
         if (r == 0)
                 r = journal_right(s, NULL, owner, uuids);
-        if (r == 0)
-                r = emit_command_all(s, MESSAGE_RIGHT, NULL, right_data(owner, uuids));
-        return r < 0 ? r : rights_repeat(s, uuids);
+        return r < 0 ? r : rights_announce(s, owner, uuids, NULL);
 }
 
 /* ---- Right ---- */
@@ -210,7 +213,7 @@ static int rights_tell_owner(Session *s, const User *u, const Bytes *owner, cons
                 if (r < 0)
                         return r;
         }
-        return value_list_length(owned) == 0 ? 0 : emit_command(s, u, MESSAGE_RIGHT, right_data(owner, owned));
+        return MIN(tell_owned(s, u, owner, owned), 0);
 }
 
 static int rights_refuse(Session *s, User *u, const Value *refused)
@@ -268,9 +271,7 @@ int rights_created(Session *s, const User *u, Node *n)
                 if (r == 0)
                         r = journal_right(s, u, e->owner, uuids);
         }
-        if (r == 0)
-                r = emit_command_all(s, MESSAGE_RIGHT, NULL, right_data(node_owner(s->scene, n), uuids));
-        return r < 0 ? r : rights_repeat(s, uuids);
+        return r < 0 ? r : rights_announce(s, node_owner(s->scene, n), uuids, NULL);
 }
 
 int rights_message(Session *s, User *u, const Message *m, Bytes *const *frames)
