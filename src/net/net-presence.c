@@ -112,19 +112,19 @@ static bool may_have_been(const Outbox *o, const Connection *c)
         return o->silent_from != 0 && c->accepted_at <= o->silent_from && c->acked_after < o->heard_at + GIVEN_UP;
 }
 
-/* A client that joins may never have sent anything on its data channel. When one of these silent connections ends,
- * everyone at that address whose channel could be it has to be taken for lost; those who are not are back with the
- * next message that reaches them. */
-static bool is_from_address_of(const Connection *c, const Peer *p)
+bool net_may_be_from(const Connection *c, const Peer *p)
 {
         return !p->has_address || (c->is_ip && address_equal(&p->address, &c->address));
 }
 
+/* A client that joins may never have sent anything on its data channel. When one of these silent connections ends,
+ * everyone at that address whose channel could be it has to be taken for lost; those who are not are back with the
+ * next message that reaches them. */
 static void silent_connection_lost(Net *n, const Connection *c)
 {
         for (Peer *p = n->peers.first; p; p = p->next) {
                 Outbox *o = &p->box[c->channel];
-                if (o->connected && may_have_been(o, c) && is_from_address_of(c, p))
+                if (o->connected && may_have_been(o, c) && net_may_be_from(c, p))
                         net_outbox_lost(n, o);
         }
 }
@@ -150,7 +150,7 @@ static bool settle_heard(const Net *n, Outbox *o)
                 return false;
         for (size_t i = 0; i < n->connections.n_slots; i++) {
                 const Connection *c = n->connections.by_fd[i];
-                if (c && !c->has_id && c->channel == o->channel && may_have_been(o, c) && is_from_address_of(c, o->peer))
+                if (c && !c->has_id && c->channel == o->channel && may_have_been(o, c) && net_may_be_from(c, o->peer))
                         return true;
         }
         for (const Connection *c = n->channel[o->channel].first_lost; c; c = c->next_lost)

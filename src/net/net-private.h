@@ -94,6 +94,8 @@ Connection *net_attribute(NetChannel *c, Inbound *in);
 void net_settle_lost(NetChannel *c);
 void net_sweep(Net *n);
 bool net_admit(void *net, const char *address);
+/* Whether the peer's address, as far as it is known, is the connection's. */
+bool net_may_be_from(const Connection *c, const Peer *p);
 /* Shuts it down; libzmq then finds it ended. */
 void net_refuse(Connection *c);
 void net_report_bad(Net *n, const Connection *c, NetBadPeer what, unsigned weight);
@@ -101,8 +103,8 @@ void net_report_bad(Net *n, const Connection *c, NetBadPeer what, unsigned weigh
 /* net-strangers.c */
 /* Whether a logged-in user has spoken over it. */
 bool net_is_users(const Net *n, const Connection *c);
-/* Parts with those who make libzmq hold too much; true when there are strangers to be looked at again soon. */
-bool net_check_strangers(Net *n);
+/* Parts with those who make libzmq hold too much. While there are strangers it is done again soon. */
+void net_check_strangers(Net *n);
 /* When every place is taken: parts with the stranger who has been there longest, first with one that has not even greeted,
  * or users who come back would find no place. False: there is none. */
 bool net_make_room(Net *n, uint64_t now);

@@ -50,7 +50,7 @@ static unsigned count_owners(const Net *n, const Connection *c)
 {
         unsigned owners = 0;
         for (const Peer *p = n->peers.first; p; p = p->next)
-                owners += p->box[c->channel].serial == 0 && (is_at(p, c) || (!p->closing && !p->has_address));
+                owners += !p->closing && p->box[c->channel].serial == 0 && net_may_be_from(c, p);
         return owners;
 }
 
@@ -116,7 +116,7 @@ static Connection *largest_stranger(const Net *n, uint64_t *ret_sum)
         return largest;
 }
 
-bool net_check_strangers(Net *n)
+void net_check_strangers(Net *n)
 {
         bool some = false;
         for (size_t i = 0; i < n->connections.n_slots; i++) {
@@ -132,7 +132,8 @@ bool net_check_strangers(Net *n)
         uint64_t sum;
         for (Connection *c; (c = largest_stranger(n, &sum)) && sum > HELD_MAX_STRANGERS;)
                 cut(n, c);
-        return some;
+        if (some)
+                net_arm_strangers(n);
 }
 
 /* ---- places ---- */

@@ -207,8 +207,7 @@ static int on_sweep(sd_event_source *s, uint64_t usec, void *userdata)
         n->sweep_armed = false;
         net_enter(n);
         net_sweep(n);
-        if (net_check_strangers(n))
-                net_arm_strangers(n);
+        net_check_strangers(n);
         bool closing = net_reap(n, clock_monotonic_usec());
         net_leave(n);
         if (closing || n->connections.n_connections > 0)
@@ -221,8 +220,7 @@ static int on_strangers(sd_event_source *s, uint64_t usec, void *userdata)
         Net *n = userdata;
         n->strangers_armed = false;
         net_enter(n);
-        if (net_check_strangers(n))
-                net_arm_strangers(n);
+        net_check_strangers(n);
         net_leave(n);
         return 0;
 }
