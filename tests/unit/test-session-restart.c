@@ -612,11 +612,7 @@ static void test_last_word_of_a_join_is_lost(void **state)
                 sim_run(&t.sim, SIM_MSEC);
         assert_true(c->up[CHANNEL_COMMAND].n > 0);
         lose_all(&c->up[CHANNEL_COMMAND]);
-        EffectList effects = {};
-        assert_int_equal(session_peer_lost(t.sim.session, sim_time(&t.sim), CHANNEL_COMMAND, &c->id, &effects), 0);
-        assert_int_equal(session_peer_found(t.sim.session, sim_time(&t.sim), CHANNEL_COMMAND, &c->id, &effects), 0);
-        sim_execute(&t.sim, &effects);
-        effect_list_done(&effects);
+        sim_lose(c, CHANNEL_COMMAND);
         for (unsigned i = 0; i < 15 && c->state == SIM_ACTIVE; i++) {
                 if (!has_colour(c))
                         sim_metadata(c, "color", 3);

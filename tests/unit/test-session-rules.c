@@ -520,16 +520,12 @@ static void test_delete_waits_for_what_has_just_been_sent(void **state)
 static void test_repeated_delete_waits_too(void **state)
 {
         Three t;
-        EffectList effects = {};
         setup(&t);
         edit_on_a_slow_line(&t, 20 * SIM_SEC);
         sim_run(&t.sim, 3 * SIM_SEC);
         sim_delete(t.anna, "a");
         sim_run(&t.sim, SIM_SEC);
-        assert_int_equal(session_peer_lost(t.sim.session, sim_time(&t.sim), CHANNEL_COMMAND, &t.bert->id, &effects), 0);
-        assert_int_equal(session_peer_found(t.sim.session, sim_time(&t.sim), CHANNEL_COMMAND, &t.bert->id, &effects), 0);
-        sim_execute(&t.sim, &effects);
-        effect_list_done(&effects);
+        sim_lose(t.bert, CHANNEL_COMMAND);
         sim_run(&t.sim, 10 * SIM_SEC);
         assert_non_null(sim_find_text(t.bert, "a"));
         sim_run(&t.sim, 7 * SIM_SEC);
