@@ -25,12 +25,11 @@
 /* The window begins with this, and grows while nodes are asked for soon after they have been sent. It shrinks when they
  * lie about for longer than this and the round trip: other commands would have to wait behind them. */
 #define AHEAD_BYTES_MIN (64u << 10)
+#define AHEAD_DELAY (500 * USEC_PER_MSEC)
 
 /* This part of either is free before more is sent: one message for each question would cost a wake-up of the thread that
  * sends, and a packet. */
 #define AHEAD_PART 8u
-
-#define AHEAD_DELAY (500 * USEC_PER_MSEC)
 
 static Value *step(const char *state)
 {
