@@ -111,7 +111,7 @@ static int check(const StreamedNode *n, const PickleLimits *limits)
 
         if (n->uuid->size == 0 || memchr(n->uuid->data, '\0', n->uuid->size))
                 return -EBADMSG;
-        r = dependencies_read(n->dependencies, NULL, NULL);
+        r = dependencies_read(n->dependencies, NULL);
         if (r == 0)
                 r = pickle_scan(n->payload->data, n->payload->size, PICKLE_PROFILE_DATA, limits, NULL);
         return r > 0 ? -EBADMSG : r;

@@ -205,7 +205,7 @@ static int take_node(Loader *l, Bytes *uuid, Bytes *dependencies, Bytes *payload
         if (scene_find(l->scene, uuid->data, uuid->size))
                 return refuse(l->error, "node %zu (%.*s) is there twice", number, (int)uuid->size,
                               (const char *)uuid->data);
-        r = dependencies_read(dependencies, NULL, NULL);
+        r = dependencies_read(dependencies, NULL);
         if (r > 0)
                 return refuse(l->error, "the dependencies of node %zu (%.*s) are no list of uuids", number,
                               (int)uuid->size, (const char *)uuid->data);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <endian.h>
 #include <errno.h>
 
+#include "pickle/opcode.h"
 #include "pickle/reader.h"
 #include "pickle/value.h"
 #include "pickle/writer.h"
@@ -65,65 +67,149 @@ static uint64_t dependencies_signature(const Value *v)
         return signature;
 }
 
+/* ---- the form in which the scene keeps a list ---- */
+
+/* Its entries stand one after the other, and one that is named twice stands there twice, so that none of them depends on
+ * another: what is looked for is found, and cut out, without reading the list into values. */
+static const uint8_t list_head[] = { OP_PROTO, 4, OP_EMPTY_LIST };
+
+#define LIST_TAIL 2u /* how the entries are put into the list, and the end */
+
+typedef struct Entry {
+        const uint8_t *start, *text, *end;
+} Entry;
+
+/* What is left to be walked over. */
+typedef struct Entries {
+        const uint8_t *p, *end;
+} Entries;
+
+/* False: the pickle is no list with entries in it. */
+static bool entries_begin(const Bytes *pickle, Entries *ret)
+{
+        if (pickle->size <= sizeof list_head + LIST_TAIL || memcmp(pickle->data, list_head, sizeof list_head) != 0)
+                return false;
+        ret->p = pickle->data + sizeof list_head;
+        ret->end = pickle->data + pickle->size - LIST_TAIL;
+        ret->p += *ret->p == OP_MARK;
+        return true;
+}
+
+static bool entries_next(Entries *e, Entry *ret)
+{
+        size_t left = (size_t)(e->end - e->p), head = left > 0 && *e->p == OP_SHORT_BINUNICODE ? 2 : 5;
+        if (left < head || (head == 5 && *e->p != OP_BINUNICODE))
+                return false;
+        uint32_t size = 0;
+        memcpy(&size, e->p + 1, head - 1);
+        size = le32toh(size);
+        if (left - head < size)
+                return false;
+        *ret = (Entry){ .start = e->p, .text = e->p + head, .end = e->p + head + size };
+        e->p = ret->end;
+        return true;
+}
+
+static bool entries_find(Entries *e, const void *uuid, size_t uuid_size, Entry *ret)
+{
+        while (entries_next(e, ret))
+                if ((size_t)(ret->end - ret->text) == uuid_size && memcmp(ret->text, uuid, uuid_size) == 0)
+                        return true;
+        return false;
+}
+
+/* What stands before the text of an entry. */
+static size_t entry_head(size_t text_size)
+{
+        return text_size <= UINT8_MAX ? 2 : 5;
+}
+
+static uint8_t *put_entry(uint8_t *p, const Value *uuid)
+{
+        size_t size = value_size(uuid), width = entry_head(size) - 1;
+        uint32_t count = htole32((uint32_t)size);
+        *p++ = width == 1 ? OP_SHORT_BINUNICODE : OP_BINUNICODE;
+        p = mempcpy(p, &count, width);
+        return mempcpy(p, value_data(uuid), size);
+}
+
+static int list_write(const Value *list, Bytes **ret)
+{
+        uint32_t n = value_list_length(list);
+        size_t size = sizeof list_head + (n > 1) + (n > 0) + 1;
+        for (uint32_t i = 0; i < n; i++) {
+                size_t text_size = value_size(value_list_get(list, i));
+                size += entry_head(text_size) + text_size;
+        }
+        uint8_t *p;
+        Bytes *pickle = bytes_new_uninitialised(size, &p);
+        if (!pickle)
+                return -ENOMEM;
+        p = mempcpy(p, list_head, sizeof list_head);
+        if (n > 1)
+                *p++ = OP_MARK;
+        for (uint32_t i = 0; i < n; i++)
+                p = put_entry(p, value_list_get(list, i));
+        if (n > 0)
+                *p++ = n > 1 ? OP_APPENDS : OP_APPEND;
+        *p = OP_STOP;
+        *ret = pickle;
+        return 0;
+}
+
 int dependencies_normalise(Bytes *pickle, Bytes **ret, uint64_t *ret_signature)
 {
         _cleanup_value_ Value *v = NULL;
         int r = dependencies_load(pickle, &v);
         if (r == 0)
-                r = pickle_write(v, SIZE_MAX, ret);
+                r = value_is_list(v) ? list_write(v, ret) : pickle_write(v, SIZE_MAX, ret);
         if (r == 0)
                 *ret_signature = dependencies_signature(v);
         return r;
 }
 
-int dependencies_read(Bytes *pickle, uint64_t *ret_signature, size_t *ret_n)
+int dependencies_read(Bytes *pickle, size_t *ret_n)
 {
         _cleanup_value_ Value *v = NULL;
         int r = dependencies_load(pickle, &v);
-        if (r != 0)
-                return r;
-        if (ret_signature)
-                *ret_signature = dependencies_signature(v);
-        if (ret_n)
+        if (r == 0 && ret_n)
                 *ret_n = value_is_list(v) ? value_list_length(v) : 0;
+        return r;
+}
+
+bool dependencies_have(const Bytes *pickle, const void *uuid, size_t uuid_size)
+{
+        Entries entries;
+        Entry found;
+        return memmem(pickle->data, pickle->size, uuid, uuid_size) && entries_begin(pickle, &entries) &&
+               entries_find(&entries, uuid, uuid_size, &found);
+}
+
+int dependencies_without(const Bytes *pickle, const void *uuid, size_t uuid_size, Bytes **ret)
+{
+        Entries entries;
+        Entry found, other;
+        if (!memmem(pickle->data, pickle->size, uuid, uuid_size) || !entries_begin(pickle, &entries))
+                return 1;
+        const uint8_t *first = entries.p;
+        if (!entries_find(&entries, uuid, uuid_size, &found))
+                return 1;
+        size_t before = (size_t)(found.start - first), after = (size_t)(entries.end - found.end), n = 0;
+        for (Entries rest = { .p = first, .end = entries.end }; n <= 2 && entries_next(&rest, &other);)
+                n++;
+        bool mark = n > 2;
+        uint8_t *p;
+        Bytes *left = bytes_new_uninitialised(sizeof list_head + mark + before + after + (n > 1) + 1, &p);
+        if (!left)
+                return -ENOMEM;
+        p = mempcpy(p, list_head, sizeof list_head);
+        if (mark)
+                *p++ = OP_MARK;
+        p = mempcpy(p, first, before);
+        p = mempcpy(p, found.end, after);
+        if (n > 1)
+                *p++ = mark ? OP_APPENDS : OP_APPEND;
+        *p = OP_STOP;
+        *ret = left;
         return 0;
-}
-
-typedef struct Sought {
-        const void *uuid;
-        size_t size;
-} Sought;
-
-static int is_sought(void *userdata, const void *uuid, size_t size)
-{
-        const Sought *sought = userdata;
-        return sought->size == size && memcmp(sought->uuid, uuid, size) == 0 ? 2 : 0;
-}
-
-int dependencies_have(Bytes *pickle, const void *uuid, size_t uuid_size)
-{
-        if (!memmem(pickle->data, pickle->size, uuid, uuid_size))
-                return 1;
-        Sought sought = { .uuid = uuid, .size = uuid_size };
-        int r = dependencies_each(pickle, is_sought, &sought);
-        return r == 2 ? 0 : r == 0 ? 1 : r;
-}
-
-int dependencies_without(Bytes *pickle, const void *uuid, size_t uuid_size, Bytes **ret)
-{
-        if (!memmem(pickle->data, pickle->size, uuid, uuid_size))
-                return 1;
-        _cleanup_value_ Value *v = NULL;
-        int r = dependencies_load(pickle, &v);
-        if (r != 0)
-                return r;
-        uint32_t n = value_is_list(v) ? value_list_length(v) : 0;
-        for (uint32_t i = 0; i < n; i++) {
-                const Value *item = value_list_get(v, i);
-                if (value_size(item) != uuid_size || memcmp(value_data(item), uuid, uuid_size) != 0)
-                        continue;
-                value_list_remove(v, i, NULL);
-                return pickle_write(v, SIZE_MAX, ret);
-        }
-        return 1;
 }

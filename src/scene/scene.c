@@ -449,11 +449,9 @@ int scene_each_dependant(Scene *s, const Node *n, SceneNodeFunc func, void *user
                 if (!(s->signatures[slot] & bit) || slot == n->slot)
                         continue;
                 Node *other = scene_slot(s, slot);
-                int r = dependencies_have(other->dependencies, uuid.text, uuid_size);
-                if (r == 0)
-                        r = func(userdata, other);
-                else if (r == 1)
-                        r = 0;
+                if (!dependencies_have(other->dependencies, uuid.text, uuid_size))
+                        continue;
+                int r = func(userdata, other);
                 if (r != 0)
                         return r;
         }
@@ -463,7 +461,6 @@ int scene_each_dependant(Scene *s, const Node *n, SceneNodeFunc func, void *user
 typedef struct Unlinked {
         uint32_t slot;
         Bytes *dependencies;
-        uint64_t signature;
 } Unlinked;
 
 typedef struct UnlinkedList {
@@ -484,8 +481,6 @@ static int unlinked_list_add(UnlinkedList *list, Node *other, const void *uuid, 
         int r = dependencies_without(other->dependencies, uuid, uuid_size, &u.dependencies);
         if (r == 1)
                 return 0;
-        if (r >= 0)
-                r = dependencies_read(u.dependencies, &u.signature, NULL);
         if (r >= 0 && list->n == list->n_allocated) {
                 size_t n_allocated = list->n_allocated * 2 + 8;
                 Unlinked *items = reallocarray(list->items, n_allocated, sizeof *items);
@@ -520,7 +515,8 @@ int scene_remove(Scene *s, Node *n)
         for (size_t i = 0; i < list.n; i++) {
                 Node *other = scene_slot(s, list.items[i].slot);
                 scene_snapshot_before_change(s, other);
-                scene_place_dependencies(s, other, TAKE_PTR(list.items[i].dependencies), list.items[i].signature);
+                /* It may stand for more than the list holds, and need not be made anew. */
+                scene_place_dependencies(s, other, TAKE_PTR(list.items[i].dependencies), s->signatures[other->slot]);
                 scene_note_changed(s, other);
         }
         scene_snapshot_before_change(s, n);

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_node(const MessageNode *node)
 {
         assert(message_text_is_clean(node->uuid->data, node->uuid->size, SCENE_UUID_MAX));
-        int r = dependencies_read(node->dependencies, NULL, NULL);
+        int r = dependencies_read(node->dependencies, NULL);
         assert(r == 0);
         (void)r;
 }

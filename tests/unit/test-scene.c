@@ -207,15 +207,61 @@ static void test_dependencies(void **state)
         _cleanup_bytes_ Bytes *list = DEPENDENCIES("a", "b");
         _cleanup_bytes_ Bytes *numbers = bytes_new_copy("\x80\x04]K\x01" "a.", 7);
         size_t n = 7;
-        assert_int_equal(dependencies_read(none, NULL, &n), 0);
+        assert_int_equal(dependencies_read(none, &n), 0);
         assert_int_equal(n, 0);
-        assert_int_equal(dependencies_read(list, NULL, &n), 0);
+        assert_int_equal(dependencies_read(list, &n), 0);
         assert_int_equal(n, 2);
-        assert_int_equal(dependencies_read(text, NULL, &n), 1);
-        assert_int_equal(dependencies_read(numbers, NULL, &n), 1);
-        assert_int_equal(dependencies_have(list, "b", 1), 0);
-        assert_int_equal(dependencies_have(list, "c", 1), 1);
-        assert_int_equal(dependencies_have(none, "c", 1), 1);
+        assert_int_equal(dependencies_read(text, &n), 1);
+        assert_int_equal(dependencies_read(numbers, &n), 1);
+        assert_true(dependencies_have(list, "b", 1));
+        assert_false(dependencies_have(list, "c", 1));
+        assert_false(dependencies_have(none, "c", 1));
+}
+
+static uint64_t signature_of(Bytes *pickle, Bytes **ret)
+{
+        uint64_t signature;
+        assert_int_equal(dependencies_normalise(pickle, ret, &signature), 0);
+        return signature;
+}
+
+/* What is cut out leaves what the rest would have been written as. */
+static void test_without(void **state)
+{
+        static const char *const uuids[] = { "a", "\xc3\x8c\x01" "a", "bb", "a", "\xc3\x8c\x01" "a", "c" };
+        for (size_t n = 0; n <= ELEMENTSOF(uuids); n++) {
+                _cleanup_bytes_ Bytes *written = names(n, uuids), *kept = NULL;
+                signature_of(written, &kept);
+                assert_true(bytes_equal(kept, written));
+                for (size_t i = 0; i < n; i++) {
+                        const char *rest[ELEMENTSOF(uuids)];
+                        size_t first = 0, n_rest = 0;
+                        while (strcmp(uuids[first], uuids[i]) != 0)
+                                first++;
+                        for (size_t k = 0; k < n; k++)
+                                if (k != first)
+                                        rest[n_rest++] = uuids[k];
+                        _cleanup_bytes_ Bytes *expected = names(n_rest, rest), *left = NULL;
+                        assert_true(dependencies_have(kept, uuids[i], strlen(uuids[i])));
+                        assert_int_equal(dependencies_without(kept, uuids[i], strlen(uuids[i]), &left), 0);
+                        assert_true(bytes_equal(left, expected));
+                }
+                _cleanup_bytes_ Bytes *left = NULL;
+                assert_int_equal(dependencies_without(kept, "b", 1, &left), 1);
+                assert_int_equal(dependencies_without(kept, "\xc3\x8c", 2, &left), 1);
+        }
+}
+
+/* However it came, a list is kept with every uuid in full. */
+static void test_without_memo(void **state)
+{
+        static const char memo[] = "\x80\x04]\x94(\x8c\x01" "a\x94\x8c\x01" "b\x94h\x01h\x02" "e.";
+        _cleanup_bytes_ Bytes *list = bytes_new_copy(memo, sizeof memo - 1), *kept = NULL, *left = NULL;
+        signature_of(list, &kept);
+        _cleanup_bytes_ Bytes *full = DEPENDENCIES("a", "b", "a", "b"), *expected = DEPENDENCIES("a", "a", "b");
+        assert_true(bytes_equal(kept, full));
+        assert_int_equal(dependencies_without(kept, "b", 1, &left), 0);
+        assert_true(bytes_equal(left, expected));
 }
 
 static void test_deltas(void **state)
@@ -466,6 +512,8 @@ int main(void)
                 cmocka_unit_test(test_owners),
                 cmocka_unit_test(test_removal_from_dependencies),
                 cmocka_unit_test(test_dependencies),
+                cmocka_unit_test(test_without),
+                cmocka_unit_test(test_without_memo),
                 cmocka_unit_test(test_deltas),
                 cmocka_unit_test(test_encoding_is_cheap_with_a_graph),
                 cmocka_unit_test(test_cache_is_bounded),
