@@ -39,6 +39,13 @@ typedef struct SilentAddresses {
         uint64_t now;
 } SilentAddresses;
 
+/* How memory has grown beside what has been received, see net-memory.c. All in bytes. */
+typedef struct MemoryWatch {
+        uint64_t memory;   /* of the process, when it was looked at last */
+        uint64_t received; /* by then: in whole messages, and those of which unfinished ones were looked at */
+        uint64_t excess;   /* growth that what was received does not explain */
+} MemoryWatch;
+
 struct Net {
         sd_event *event;
         void *context;
@@ -48,9 +55,10 @@ struct Net {
         ConnectionTable connections;
         AddressTable *addresses;
         PeerTable peers;
-        sd_event_source *zap_source, *wake_source, *retry_source, *sweep_source, *strangers_source, *hold_source, *post_source;
-        bool post_armed, retry_armed, sweep_armed, strangers_armed, hold_armed;
+        sd_event_source *zap_source, *wake_source, *retry_source, *sweep_source, *strangers_source, *memory_source, *hold_source, *post_source;
+        bool post_armed, retry_armed, sweep_armed, strangers_armed, memory_armed, hold_armed;
         SilentAddresses silent;
+        MemoryWatch watch;
         bool has_laden; /* some outbox is, or was not long ago */
         unsigned depth; /* of calls from the loop */
         NetCallbacks callbacks;
@@ -75,6 +83,7 @@ void net_arm_post(Net *n);
 void net_arm_retry(Net *n);
 void net_arm_sweep(Net *n);
 void net_arm_strangers(Net *n);
+void net_arm_memory(Net *n);
 void net_arm_hold(Net *n);
 
 /* net-listen.c: makes, configures, binds the sockets. Returns 0 or -errno with *ret_error. */
@@ -108,6 +117,14 @@ void net_check_strangers(Net *n);
 /* When every place is taken: parts with the stranger who has been there longest, first with one that has not even greeted,
  * or users who come back would find no place. False: there is none. */
 bool net_make_room(Net *n, uint64_t now);
+/* Notes how much libzmq holds of what it has received, and whether it could be a user's. */
+void net_look_at(const Net *n, Connection *c);
+/* Parts with one that makes libzmq hold too much, and counts it against its address when that is its own doing. */
+void net_cut_hoarder(Net *n, Connection *c, bool guilty);
+
+/* net-memory.c */
+/* Parts with users who make libzmq hold far more than they send; to be called ten times a second. */
+void net_check_memory(Net *n);
 
 /* net-send.c */
 void net_outbox_heard(Net *n, Outbox *o, const Connection *c);

@@ -77,12 +77,16 @@ static bool may_be_users(const Net *n, const Connection *c)
         return owners > 0 && (c->held <= HELD_MAX_STRANGER || count_elders(n, c) < owners);
 }
 
+void net_cut_hoarder(Net *n, Connection *c, bool guilty)
+{
+        net_refuse(c);
+        net_report_bad(n, c, NET_BAD_HOARDING, guilty ? PENALTY_HOARDING : 0);
+}
+
 static void cut(Net *n, Connection *c)
 {
         /* Who was a user a moment ago may be in the middle of something large; and little bits of many add up. */
-        bool guilty = !c->was_users && c->held > HELD_MAX_STRANGER / 16;
-        net_refuse(c);
-        net_report_bad(n, c, NET_BAD_HOARDING, guilty ? PENALTY_HOARDING : 0);
+        net_cut_hoarder(n, c, !c->was_users && c->held > HELD_MAX_STRANGER / 16);
 }
 
 static bool holds_too_much(const Net *n, const Connection *c)
@@ -93,7 +97,7 @@ static bool holds_too_much(const Net *n, const Connection *c)
         return n->channel[c->channel].n_paused == 0 && c->held > 2 * (uint64_t)n->max_message_size + HELD_SLACK_USER;
 }
 
-static void look_at(Net *n, Connection *c)
+void net_look_at(const Net *n, Connection *c)
 {
         uint64_t received = connection_bytes_received(c);
         c->held = received > c->n_delivered ? received - c->n_delivered : 0;
@@ -123,7 +127,7 @@ void net_check_strangers(Net *n)
                 Connection *c = n->connections.by_fd[i];
                 if (!c || c->state == CONNECTION_REFUSED)
                         continue;
-                look_at(n, c);
+                net_look_at(n, c);
                 if (holds_too_much(n, c))
                         cut(n, c);
                 else

@@ -27,6 +27,8 @@
 #define SWEEP_ACCURACY 250000
 #define STRANGERS_INTERVAL 100000
 #define STRANGERS_ACCURACY 20000
+#define MEMORY_INTERVAL 100000
+#define MEMORY_ACCURACY 20000
 
 static void tell_delivered(Net *n, const RoutingId *id)
 {
@@ -122,6 +124,11 @@ void net_arm_strangers(Net *n)
         arm_timer(n->strangers_source, &n->strangers_armed, STRANGERS_INTERVAL);
 }
 
+void net_arm_memory(Net *n)
+{
+        arm_timer(n->memory_source, &n->memory_armed, MEMORY_INTERVAL);
+}
+
 void net_arm_hold(Net *n)
 {
         arm_timer(n->hold_source, &n->hold_armed, HOLD_INTERVAL);
@@ -212,6 +219,8 @@ static int on_sweep(sd_event_source *s, uint64_t usec, void *userdata)
         net_leave(n);
         if (closing || n->connections.n_connections > 0)
                 net_arm_sweep(n);
+        if (n->connections.n_connections > 0)
+                net_arm_memory(n);
         return 0;
 }
 
@@ -222,6 +231,18 @@ static int on_strangers(sd_event_source *s, uint64_t usec, void *userdata)
         net_enter(n);
         net_check_strangers(n);
         net_leave(n);
+        return 0;
+}
+
+static int on_memory(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        Net *n = userdata;
+        n->memory_armed = false;
+        net_enter(n);
+        net_check_memory(n);
+        net_leave(n);
+        if (n->connections.n_connections > 0)
+                net_arm_memory(n);
         return 0;
 }
 
@@ -270,6 +291,8 @@ static int add_sources(Net *n)
                 r = add_timer(n, &n->sweep_source, SWEEP_ACCURACY, on_sweep);
         if (r >= 0)
                 r = add_timer(n, &n->strangers_source, STRANGERS_ACCURACY, on_strangers);
+        if (r >= 0)
+                r = add_timer(n, &n->memory_source, MEMORY_ACCURACY, on_memory);
         if (r >= 0)
                 r = add_timer(n, &n->hold_source, HOLD_ACCURACY, on_hold);
         if (r >= 0)
@@ -373,6 +396,7 @@ Net *net_free(Net *n)
         sd_event_source_disable_unref(n->retry_source);
         sd_event_source_disable_unref(n->sweep_source);
         sd_event_source_disable_unref(n->strangers_source);
+        sd_event_source_disable_unref(n->memory_source);
         sd_event_source_disable_unref(n->hold_source);
         sd_event_source_disable_unref(n->wake_source);
         sd_event_source_disable_unref(n->zap_source);

@@ -407,6 +407,67 @@ static void test_no_hoarding_of_a_user(void **state)
         rig_done(rig, &u);
 }
 
+static int users_data_connection(Rig *rig, const User *u)
+{
+        int fd = rig_connect_from(rig, CHANNEL_DATA, "127.0.0.1");
+        rig_handshake(rig, fd, &u->id);
+        return fd;
+}
+
+/* A user may send large messages, but of small frames libzmq makes thirty times as much as of a large one. */
+static void test_small_frames_of_a_user(void **state)
+{
+        enum { LIMIT = 64 * 1024 * 1024 };
+        Rig *rig = rig_new(NULL);
+        User u = user_new(rig);
+        int fd = users_data_connection(rig, &u);
+        static char empties[256 * 1024];
+        for (size_t i = 0; i < sizeof empties; i += 2)
+                empties[i] = 1;
+        size_t sent = 0;
+        rig_until(rig, ({
+                send_frames(fd, empties, sizeof empties, MIN(LIMIT - sent, sizeof empties), &sent);
+                rig->n_bad[NET_BAD_HOARDING] == 1 || sent == LIMIT;
+        }));
+        assert_int_equal(rig->n_bad[NET_BAD_HOARDING], 1);
+        assert_in_range(sent, 8 << 20, LIMIT - 1);
+        print_message("# held for %zu bytes\n", sent);
+        rig_until(rig, send(fd, "", 1, MSG_NOSIGNAL) < 0);
+        user_is_fine(rig, &u);
+        close(fd);
+        rig_done(rig, &u);
+}
+
+/* While memory grows for another reason, somebody may be in the middle of something large. */
+static void test_memory_that_is_not_a_users(void **state)
+{
+        enum { SIZE = 3 * 1024 * 1024, OTHER = 400 * 1024 * 1024 };
+        Rig *rig = rig_new(NULL);
+        User u = user_new(rig);
+        int fd = users_data_connection(rig, &u);
+        const uint8_t head[9] = { 2, [5] = SIZE >> 24, SIZE >> 16 & 0xff, 0, 0 };
+        assert_int_equal(send(fd, head, sizeof head, MSG_NOSIGNAL), sizeof head);
+        static char block[65536];
+        size_t sent = 0;
+        rig_until(rig, (send_frames(fd, block, sizeof block, SIZE - 1 - sent, &sent), sent == SIZE - 1));
+        char *other = malloc(OTHER);
+        assert_non_null(other);
+        for (size_t i = 0; i < OTHER; i += OTHER / 8) {
+                memset(other + i, 1, OTHER / 8);
+                rig_for(rig, 150 * 1000);
+        }
+        rig_for(rig, 1500 * 1000);
+        free(other);
+        assert_int_equal(rig->n_bad[NET_BAD_HOARDING], 0);
+        size_t n = rig->n_messages;
+        assert_int_equal(send(fd, "", 1, MSG_NOSIGNAL), 1);
+        rig_until(rig, rig->n_messages == n + 1);
+        assert_int_equal(rig->messages[n].frame[0]->size, SIZE);
+        user_is_fine(rig, &u);
+        close(fd);
+        rig_done(rig, &u);
+}
+
 /* A message of frames without end: libzmq keeps them all until the last one. */
 static void test_hoarding(void **state)
 {
@@ -573,6 +634,8 @@ int main(void)
                 cmocka_unit_test(test_hoarding),
                 cmocka_unit_test(test_hoarding_together),
                 cmocka_unit_test(test_no_hoarding_of_a_user),
+                cmocka_unit_test(test_small_frames_of_a_user),
+                cmocka_unit_test(test_memory_that_is_not_a_users),
                 cmocka_unit_test(test_answers_nobody_reads),
                 cmocka_unit_test(test_held_peer_waits_and_nobody_else),
                 cmocka_unit_test(test_unread_is_bounded),
