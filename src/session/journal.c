@@ -86,13 +86,12 @@ int journal_state(Session *s, const User *author, RecordState state)
         return meta ? journal(s, RECORD_STATE, author, NULL, meta, NULL) : -ENOMEM;
 }
 
-/* A record of the first uuids from *at on, which moves behind them. */
-static int journal_right_part(Session *s, const User *author, const Bytes *owner, const Value *uuids, uint32_t *at)
+/* A record of the first nodes from *at on, which moves behind them. */
+static int journal_right_part(Session *s, const User *author, const Bytes *owner, const NodeList *nodes, size_t *at)
 {
-        size_t size = 1 + owner->size;
-        uint32_t end = *at;
-        for (; end < value_list_length(uuids) && size < RIGHT_META_SIZE; end++)
-                size += 1 + value_size(value_list_get(uuids, end));
+        size_t size = 1 + owner->size, end = *at;
+        for (; end < nodes->n && size < RIGHT_META_SIZE; end++)
+                size += 1 + node_uuid_size(nodes->items[end]);
         uint8_t *p;
         _cleanup_bytes_ Bytes *meta = bytes_new_uninitialised(size, &p);
         if (!meta)
@@ -100,17 +99,17 @@ static int journal_right_part(Session *s, const User *author, const Bytes *owner
         *p++ = (uint8_t)owner->size;
         p = mempcpy(p, owner->data, owner->size);
         for (; *at < end; ++*at) {
-                const Value *uuid = value_list_get(uuids, *at);
-                *p++ = (uint8_t)value_size(uuid);
-                p = mempcpy(p, value_data(uuid), value_size(uuid));
+                const Node *n = nodes->items[*at];
+                *p++ = (uint8_t)node_uuid_size(n);
+                p = mempcpy(p, node_uuid(n).text, node_uuid_size(n));
         }
         return journal(s, RECORD_RIGHT, author, NULL, meta, NULL);
 }
 
-int journal_right(Session *s, const User *author, const Bytes *owner, const Value *uuids)
+int journal_right(Session *s, const User *author, const Bytes *owner, const NodeList *nodes)
 {
         int r = 0;
-        for (uint32_t i = 0; r == 0 && i < value_list_length(uuids);)
-                r = journal_right_part(s, author, owner, uuids, &i);
+        for (size_t i = 0; r == 0 && i < nodes->n;)
+                r = journal_right_part(s, author, owner, nodes, &i);
         return r;
 }

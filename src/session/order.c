@@ -21,8 +21,8 @@
  * proves nothing. */
 #define WAKE_UP_TIME (2 * USEC_PER_SEC)
 
-/* Beyond this many a client is flooded, and order no longer the worst of its problems. */
-#define HELD_MAX 65536u
+/* With commands about this many nodes a client is flooded, and order no longer the worst of its problems. */
+#define HELD_NODES_MAX 65536u
 
 /* Commands that do nothing, so that what follows them is not handled before data that was sent before; see pace.h. */
 static unsigned pads_due(const Session *s, const User *u)
@@ -63,38 +63,45 @@ static int order_put_off(Session *s, User *u, HeldCommand *h)
         return pad(s, u, PAD_STEP);
 }
 
-static HeldCommand *hold_any(Session *s, User *u, uint64_t due)
+static bool is_flooded(const User *u)
+{
+        return u->n_held_nodes >= HELD_NODES_MAX;
+}
+
+static size_t held_nodes(const HeldCommand *h)
+{
+        return h->uuids ? value_list_length(h->uuids) : 1;
+}
+
+/* Takes what it refers to over, also on failure. */
+static int hold(Session *s, User *u, HeldCommand command)
 {
         if (u->n_held == u->n_held_allocated) {
                 size_t n_allocated = u->n_held_allocated * 2 + 8;
                 HeldCommand *held = reallocarray(u->held, n_allocated, sizeof *held);
                 if (!held)
-                        return NULL;
+                        return held_command_done(&command), -ENOMEM;
                 u->held = held;
                 u->n_held_allocated = n_allocated;
         }
-        HeldCommand *h = &u->held[u->n_held++];
-        *h = (HeldCommand){ .since = s->now.now, .due = due };
-        if (due != UINT64_MAX)
-                session_need(s, due);
-        return h;
+        command.since = s->now.now;
+        u->held[u->n_held++] = command;
+        u->n_held_nodes += held_nodes(&command);
+        if (command.due != UINT64_MAX)
+                session_need(s, command.due);
+        return 0;
 }
 
-static int hold(Session *s, User *u, bool is_delete, uint64_t due, const void *uuid, size_t uuid_size)
+static int hold_delete(Session *s, User *u, uint64_t due, const void *uuid, size_t uuid_size)
 {
-        _cleanup_bytes_ Bytes *copy = bytes_new_copy(uuid, uuid_size);
-        HeldCommand *h = copy ? hold_any(s, u, due) : NULL;
-        if (!h)
-                return -ENOMEM;
-        h->is_delete = is_delete;
-        h->uuid = TAKE_PTR(copy);
-        return 0;
+        Bytes *copy = bytes_new_copy(uuid, uuid_size);
+        return copy ? hold(s, u, (HeldCommand){ .due = due, .deleted = copy }) : -ENOMEM;
 }
 
 /* Until when a command about the node must wait; not later than now: not at all. */
 static uint64_t order_due(const Session *s, const User *u, Node *n)
 {
-        if (u->status != USER_ACTIVE || u->n_held >= HELD_MAX)
+        if (u->status != USER_ACTIVE || is_flooded(u))
                 return 0;
         /* Nothing is known of what a server before this one has sent, nor what of it the client has read. */
         if (u->away || u->old_data)
@@ -117,7 +124,7 @@ int order_delete(Session *s, User *u, Node *n, Frames *frames, uint64_t *ret_whe
                 return r < 0 ? r : emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, frames, 0);
         }
         *ret_when = due == UINT64_MAX ? s->now.now + DOUBT_WINDOW : due;
-        return hold(s, u, true, due, node_uuid(n).text, node_uuid_size(n));
+        return hold_delete(s, u, due, node_uuid(n).text, node_uuid_size(n));
 }
 
 static uint64_t due_behind_all(const Session *s, const User *u)
@@ -127,17 +134,17 @@ static uint64_t due_behind_all(const Session *s, const User *u)
 
 int order_repeat_delete(Session *s, User *u, const Bytes *uuid)
 {
-        if (u->n_held >= HELD_MAX)
+        if (is_flooded(u))
                 return emit_command(s, u, MESSAGE_DELETE, answer_text(uuid));
-        return hold(s, u, true, due_behind_all(s, u), uuid->data, uuid->size);
+        return hold_delete(s, u, due_behind_all(s, u), uuid->data, uuid->size);
 }
 
 int order_rights(Session *s, User *u)
 {
         int r = rights_tell_all(s, u);
-        if (r != 1 || u->status != USER_ACTIVE || u->n_held >= HELD_MAX)
+        if (r != 1 || u->status != USER_ACTIVE || is_flooded(u))
                 return MIN(r, 0);
-        return hold_any(s, u, due_behind_all(s, u)) ? 0 : -ENOMEM;
+        return hold(s, u, (HeldCommand){ .due = due_behind_all(s, u) });
 }
 
 void order_note_new(Session *s, const Node *n)
@@ -158,41 +165,136 @@ static bool is_new(const Session *s, const Node *n)
         return new->first != 0 && node_id(n) >= new->first && new->latest + DOUBT_WINDOW > s->now.now;
 }
 
-int order_right(Session *s, User *u, Node *n)
+/* When the Right for the node has to be said again; not later than now: not at all. */
+static uint64_t right_due(const Session *s, const User *u, Node *n)
 {
-        /* It is told all Rights when it is back. */
-        if (u->away)
-                return 0;
         uint64_t due = order_due(s, u, n);
-        if (due <= s->now.now)
-                return 0;
         /* One that was made lately may be new to the client, or one that is still on its way to it. */
-        if (due != UINT64_MAX && !is_new(s, n) && !u64_map_find(&u->repaired, node_id(n)))
+        bool maybe_new = due == UINT64_MAX || is_new(s, n) || u64_map_find(&u->repaired, node_id(n));
+        return maybe_new ? due : 0;
+}
+
+/* May order_due() say something of nodes of which nothing was passed on to anybody lately? */
+static bool minds_quiet_nodes(const Session *s, const User *u)
+{
+        return u->repaired.n > 0 || u->old_data || user_awaits_old(u, s->now.now, DOUBT_WINDOW) ||
+               (u->returned != 0 && (u->returned + ORDER_DELAY > s->now.now || user_awaits(u, u->returned)));
+}
+
+/* Those of the nodes whose Right is to be said again, and when. */
+static int list_rights_due(const Session *s, const User *u, const NodeList *nodes, NodeList *ret, uint64_t *ret_due)
+{
+        int r = 0;
+        ret->n = 0;
+        *ret_due = 0;
+        for (size_t i = 0; r == 0 && i < nodes->n; i++) {
+                uint64_t due = right_due(s, u, nodes->items[i]);
+                if (due <= s->now.now)
+                        continue;
+                *ret_due = MAX(*ret_due, due);
+                r = node_list_add(ret, nodes->items[i]);
+        }
+        return r;
+}
+
+int order_rights_sent(Session *s, const NodeList *nodes)
+{
+        _cleanup_node_list_ NodeList lively = {}, due = {}, before = {};
+        _cleanup_value_ Value *uuids = NULL; /* of those before: most users lack the same */
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < nodes->n; i++)
+                if (stale_was_passed_on(s, nodes->items[i]))
+                        r = node_list_add(&lively, nodes->items[i]);
+        for (size_t i = 0; r == 0 && i < s->n_users; i++) {
+                User *u = s->users[i];
+                /* Who is away is told all Rights when it is back. */
+                if (u->away || u->status != USER_ACTIVE || is_flooded(u))
+                        continue;
+                uint64_t when;
+                r = list_rights_due(s, u, minds_quiet_nodes(s, u) ? nodes : &lively, &due, &when);
+                if (r < 0 || due.n == 0)
+                        continue;
+                if (!uuids || !node_list_equal(&due, &before)) {
+                        value_unref(uuids);
+                        uuids = node_list_uuids(&due);
+                        NodeList freed = before;
+                        before = due;
+                        due = freed;
+                }
+                r = uuids ? hold(s, u, (HeldCommand){ .due = when, .uuids = value_ref(uuids) }) : -ENOMEM;
+        }
+        return r;
+}
+
+static int send_held_delete(Session *s, User *u, const Bytes *uuid)
+{
+        if (scene_find(s->scene, uuid->data, uuid->size))
                 return 0;
-        return hold(s, u, false, due, node_uuid(n).text, node_uuid_size(n));
+        int r = order_pad(s, u);
+        if (r < 0)
+                return r;
+        grave_keep_closed(s, uuid->data, uuid->size, s->now.now + LATE_DATA_WINDOW);
+        return emit_command(s, u, MESSAGE_DELETE, answer_text(uuid));
+}
+
+static int list_nodes(const Session *s, const Value *uuids, NodeList *ret)
+{
+        int r = 0;
+        for (uint32_t i = 0; r == 0 && i < value_list_length(uuids); i++) {
+                const Value *uuid = value_list_get(uuids, i);
+                Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
+                if (n)
+                        r = node_list_add(ret, n);
+        }
+        return r;
+}
+
+/* What another user has just been told of the same nodes. */
+static int repeat_told(Session *s, const User *u)
+{
+        int r = 0;
+        for (size_t i = s->told.first; r == 0 && i < s->told.end; i++)
+                r = emit_send(s, u, CHANNEL_COMMAND, SEND_CONTROL, s->effects->items[i].send.frames, 0);
+        return r;
+}
+
+static int send_held_rights(Session *s, User *u, Value *uuids)
+{
+        _cleanup_node_list_ NodeList nodes = {};
+        bool is_told = s->told.uuids == uuids;
+        int r = is_told ? 0 : list_nodes(s, uuids, &nodes);
+        if (r == 0 && (is_told ? s->told.end > s->told.first : nodes.n > 0))
+                r = order_pad(s, u);
+        if (r < 0 || is_told)
+                return r < 0 ? r : repeat_told(s, u);
+        order_forget_told(s);
+        size_t first = s->effects->n_items;
+        r = rights_tell_owners(s, u, &nodes);
+        s->told = (ToldRights){ .uuids = value_ref(uuids), .first = first, .end = s->effects->n_items };
+        return r;
+}
+
+void order_forget_told(Session *s)
+{
+        value_unref(s->told.uuids);
+        s->told = (ToldRights){};
 }
 
 static int send_held(Session *s, User *u, const HeldCommand *h)
 {
-        Node *n = h->uuid ? scene_find(s->scene, h->uuid->data, h->uuid->size) : NULL;
-        int r = !h->uuid || !n == h->is_delete ? order_pad(s, u) : 0;
-        if (r < 0)
-                return r;
-        if (!h->uuid)
-                return MIN(rights_tell_all(s, u), 0);
-        if (!h->is_delete)
-                return n ? rights_tell(s, u, n) : 0;
-        if (n)
-                return 0;
-        grave_keep_closed(s, h->uuid->data, h->uuid->size, s->now.now + LATE_DATA_WINDOW);
-        return emit_command(s, u, MESSAGE_DELETE, answer_text(h->uuid));
+        if (h->deleted)
+                return send_held_delete(s, u, h->deleted);
+        if (h->uuids)
+                return send_held_rights(s, u, h->uuids);
+        int r = order_pad(s, u);
+        return r < 0 ? r : MIN(rights_tell_all(s, u), 0);
 }
 
 bool order_holds_delete(const User *u, const void *uuid, size_t size)
 {
         for (size_t i = 0; i < u->n_held; i++) {
                 const HeldCommand *h = &u->held[i];
-                if (h->is_delete && h->uuid->size == size && memcmp(h->uuid->data, uuid, size) == 0)
+                if (h->deleted && h->deleted->size == size && memcmp(h->deleted->data, uuid, size) == 0)
                         return true;
         }
         return false;
@@ -213,7 +315,8 @@ int order_send_due(Session *s, User *u)
                         continue;
                 }
                 r = send_held(s, u, &h);
-                bytes_unref(h.uuid);
+                u->n_held_nodes -= held_nodes(&h);
+                held_command_done(&h);
         }
         u->n_held = n_left;
         return r;

@@ -8,54 +8,73 @@ bool rights_may_edit(const Session *s, const User *u, const Node *n)
         return node_is_common(n) || bytes_equal(node_owner(s->scene, n), u->name);
 }
 
-static Value *right_data(const Bytes *owner, Value *uuids)
+static Value *right_data(const Bytes *owner, const NodeList *nodes)
 {
-        return answer_set(answer_set(value_dict_new(), "uuid", value_ref(uuids)), "owner", answer_text(owner));
+        return answer_set(answer_set(value_dict_new(), "uuid", node_list_uuids(nodes)), "owner", answer_text(owner));
 }
 
-static int append_uuid(Value *list, const Node *n)
+int rights_tell(Session *s, const User *u, Node *n)
 {
-        _cleanup_value_ Value *uuid = value_str_new(node_uuid(n).text, node_uuid_size(n));
-        return uuid ? value_list_append(list, uuid) : -ENOMEM;
-}
-
-int rights_tell(Session *s, const User *u, const Node *n)
-{
-        _cleanup_value_ Value *uuids = value_list_new();
-        if (!uuids || append_uuid(uuids, n) < 0)
-                return -ENOMEM;
-        return emit_command(s, u, MESSAGE_RIGHT, right_data(node_owner(s->scene, n), uuids));
+        return emit_command(s, u, MESSAGE_RIGHT, right_data(node_owner(s->scene, n), &NODE_LIST_OF(n)));
 }
 
 /* 1: there were some. */
-static int tell_owned(Session *s, const User *u, const Bytes *owner, Value *uuids)
+static int tell_owned(Session *s, const User *u, const Bytes *owner, const NodeList *nodes)
 {
-        if (value_list_length(uuids) == 0)
+        if (nodes->n == 0)
                 return 0;
-        int r = emit_command(s, u, MESSAGE_RIGHT, right_data(owner, uuids));
+        int r = emit_command(s, u, MESSAGE_RIGHT, right_data(owner, nodes));
         return r < 0 ? r : 1;
+}
+
+int rights_tell_owners(Session *s, const User *u, NodeList *nodes)
+{
+        _cleanup_node_list_ NodeList owned = {};
+        int r = 0;
+        while (r >= 0 && nodes->n > 0) {
+                const Bytes *owner = node_owner(s->scene, nodes->items[0]);
+                size_t n_left = 0;
+                owned.n = 0;
+                for (size_t i = 0; r >= 0 && i < nodes->n; i++) {
+                        Node *n = nodes->items[i];
+                        if (node_owner(s->scene, n) == owner)
+                                r = node_list_add(&owned, n);
+                        else
+                                nodes->items[n_left++] = n;
+                }
+                nodes->n = n_left;
+                if (r >= 0)
+                        r = tell_owned(s, u, owner, &owned);
+        }
+        return MIN(r, 0);
 }
 
 static int tell_released(Session *s, const User *u)
 {
-        _cleanup_value_ Value *uuids = value_list_new();
-        int r = uuids ? 0 : -ENOMEM;
+        _cleanup_node_list_ NodeList nodes = {};
+        int r = 0;
         for (const U64MapEntry *e = u64_map_next(&s->recent_rights, NULL); r == 0 && e;
              e = u64_map_next(&s->recent_rights, e)) {
-                const Node *n = scene_find_id(s->scene, e->key);
+                Node *n = scene_find_id(s->scene, e->key);
                 if (n && node_is_common(n))
-                        r = append_uuid(uuids, n);
+                        r = node_list_add(&nodes, n);
         }
-        return r < 0 ? r : tell_owned(s, u, s->common, uuids);
+        return r < 0 ? r : tell_owned(s, u, s->common, &nodes);
+}
+
+static int list_locked(const Session *s, const Bytes *owner, NodeList *ret)
+{
+        int r = 0;
+        for (Node *n = NULL; r == 0 && (n = scene_owned(s->scene, owner->data, owner->size, n));)
+                r = node_list_add(ret, n);
+        return r;
 }
 
 static int tell_locked(Session *s, const User *u, const Bytes *owner)
 {
-        _cleanup_value_ Value *uuids = value_list_new();
-        int r = uuids ? 0 : -ENOMEM;
-        for (Node *n = NULL; r == 0 && (n = scene_owned(s->scene, owner->data, owner->size, n));)
-                r = append_uuid(uuids, n);
-        return r < 0 ? r : tell_owned(s, u, owner, uuids);
+        _cleanup_node_list_ NodeList nodes = {};
+        int r = list_locked(s, owner, &nodes);
+        return r < 0 ? r : tell_owned(s, u, owner, &nodes);
 }
 
 int rights_tell_all(Session *s, const User *u)
@@ -74,54 +93,40 @@ int rights_note(Session *s, const Node *n, uint64_t wall)
         return MIN(r, 0);
 }
 
-/* Everybody has just been told of these: again those whom that may have reached before the nodes. */
-static int rights_repeat(Session *s, const Value *uuids)
+static int rights_apply(Session *s, const User *author, Bytes *owner, const NodeList *nodes)
 {
-        for (uint32_t i = 0; i < value_list_length(uuids); i++) {
-                const Value *uuid = value_list_get(uuids, i);
-                Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
-                for (size_t j = 0; n && j < s->n_users; j++) {
-                        int r = order_right(s, s->users[j], n);
-                        if (r < 0)
-                                return r;
-                }
+        order_forget_told(s);
+        for (size_t i = 0; i < nodes->n; i++) {
+                int r = scene_set_owner(s->scene, nodes->items[i], owner);
+                if (r == 0)
+                        r = rights_note(s, nodes->items[i], s->now.wall);
+                if (r < 0)
+                        return r;
         }
-        return 0;
+        return journal_right(s, author, owner, nodes);
 }
 
 /* `except` is not told. */
-static int rights_announce(Session *s, const Bytes *owner, Value *uuids, const User *except)
+static int rights_announce(Session *s, const Bytes *owner, const NodeList *nodes, const User *except)
 {
-        int r = emit_command_all(s, MESSAGE_RIGHT, except, right_data(owner, uuids));
-        return r < 0 ? r : rights_repeat(s, uuids);
+        int r = emit_command_all(s, MESSAGE_RIGHT, except, right_data(owner, nodes));
+        return r < 0 ? r : order_rights_sent(s, nodes);
 }
 
 int rights_release(Session *s, Bytes *owner, const User *except)
 {
-        _cleanup_value_ Value *uuids = value_list_new();
-        if (!uuids)
-                return -ENOMEM;
-        for (Node *n; (n = scene_owned(s->scene, owner->data, owner->size, NULL));)
-                if (append_uuid(uuids, n) < 0 || scene_set_owner(s->scene, n, s->common) < 0 ||
-                    rights_note(s, n, s->now.wall) < 0)
-                        return -ENOMEM;
-        if (value_list_length(uuids) == 0)
-                return 0;
-        int r = journal_right(s, NULL, s->common, uuids);
-        return r < 0 ? r : rights_announce(s, s->common, uuids, except);
+        _cleanup_node_list_ NodeList nodes = {};
+        int r = list_locked(s, owner, &nodes);
+        if (r < 0 || nodes.n == 0)
+                return r;
+        r = rights_apply(s, NULL, s->common, &nodes);
+        return r < 0 ? r : rights_announce(s, s->common, &nodes, except);
 }
 
 int rights_give(Session *s, Node *n, Bytes *owner)
 {
-        _cleanup_value_ Value *uuids = value_list_new();
-        if (!uuids || append_uuid(uuids, n) < 0)
-                return -ENOMEM;
-        int r = scene_set_owner(s->scene, n, owner);
-        if (r == 0)
-                r = rights_note(s, n, s->now.wall);
-        if (r == 0)
-                r = journal_right(s, NULL, owner, uuids);
-        return r < 0 ? r : rights_announce(s, owner, uuids, NULL);
+        int r = rights_apply(s, NULL, owner, &NODE_LIST_OF(n));
+        return r < 0 ? r : rights_announce(s, owner, &NODE_LIST_OF(n), NULL);
 }
 
 /* ---- Right ---- */
@@ -157,26 +162,26 @@ static void early_right_note(Session *s, const User *u, const Value *uuid, Bytes
 
 /* What a Right asks for, sorted. */
 typedef struct RightsSorted {
-        Value *allowed, *refused;
-        Value *changed; /* those of the allowed that have another owner now */
+        NodeList allowed, refused;
+        NodeList changed; /* those of the allowed that have another owner now */
         bool repeated; /* names a node more than once */
-        U64Map seen;
+        BitSet seen;   /* their places in the scene */
 } RightsSorted;
 
 static void rights_sorted_done(RightsSorted *sorted)
 {
-        value_unref(sorted->allowed);
-        value_unref(sorted->refused);
-        value_unref(sorted->changed);
-        u64_map_done(&sorted->seen);
+        node_list_done(&sorted->allowed);
+        node_list_done(&sorted->refused);
+        node_list_done(&sorted->changed);
+        bit_set_done(&sorted->seen);
 }
 
-static int rights_sort_one(Session *s, const Node *n, bool allowed, const Bytes *owner, RightsSorted *sorted)
+static int rights_sort_one(Session *s, Node *n, bool allowed, const Bytes *owner, RightsSorted *sorted)
 {
         if (!allowed)
-                return append_uuid(sorted->refused, n);
-        int r = append_uuid(sorted->allowed, n);
-        return r == 0 && !bytes_equal(node_owner(s->scene, n), owner) ? append_uuid(sorted->changed, n) : r;
+                return node_list_add(&sorted->refused, n);
+        int r = node_list_add(&sorted->allowed, n);
+        return r == 0 && !bytes_equal(node_owner(s->scene, n), owner) ? node_list_add(&sorted->changed, n) : r;
 }
 
 /* Uuids that are not known yet are noted. */
@@ -184,15 +189,18 @@ static int rights_sort(Session *s, const User *u, const Message *m, Bytes *owner
 {
         for (uint32_t i = 0; i < value_list_length(m->uuids); i++) {
                 const Value *uuid = value_list_get(m->uuids, i);
-                const Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
+                Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
                 if (!n) {
                         early_right_note(s, u, uuid, owner);
                         continue;
                 }
-                int r = u64_map_set(&sorted->seen, node_id(n), 1);
-                if (r > 0)
+                if (bit_set_has(&sorted->seen, node_slot(n))) {
                         sorted->repeated = true;
-                else if (r == 0)
+                        continue;
+                }
+                /* Most name one, which needs no memory to be told from others. */
+                int r = value_list_length(m->uuids) > 1 ? bit_set_add(&sorted->seen, node_slot(n)) : 0;
+                if (r == 0)
                         r = rights_sort_one(s, n, may_change(s, u, n, owner), owner, sorted);
                 if (r < 0)
                         return r;
@@ -200,49 +208,12 @@ static int rights_sort(Session *s, const User *u, const Message *m, Bytes *owner
         return 0;
 }
 
-/* Tells the user which of the nodes this owner has. */
-static int rights_tell_owner(Session *s, const User *u, const Bytes *owner, const Value *uuids)
+static int rights_refuse(Session *s, User *u, NodeList *refused)
 {
-        _cleanup_value_ Value *owned = value_list_new();
-        if (!owned)
-                return -ENOMEM;
-        for (uint32_t i = 0; i < value_list_length(uuids); i++) {
-                const Value *uuid = value_list_get(uuids, i);
-                const Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
-                int r = bytes_equal(node_owner(s->scene, n), owner) ? append_uuid(owned, n) : 0;
-                if (r < 0)
-                        return r;
-        }
-        return MIN(tell_owned(s, u, owner, owned), 0);
-}
-
-static int rights_refuse(Session *s, User *u, const Value *refused)
-{
-        if (value_list_length(refused) == 0)
+        if (refused->n == 0)
                 return 0;
-        int r = rights_tell_owner(s, u, s->common, refused);
-        for (size_t i = 0; r == 0 && i < scene_n_owners(s->scene); i++) {
-                const Bytes *owner = scene_owner_at(s->scene, i);
-                if (owner)
-                        r = rights_tell_owner(s, u, owner, refused);
-        }
+        int r = rights_tell_owners(s, u, refused);
         return r < 0 ? r : session_forbidden(s, u, "wanted to change rights of nodes that somebody else has locked", true);
-}
-
-static int rights_apply(Session *s, User *u, Bytes *owner, const Value *changed)
-{
-        if (value_list_length(changed) == 0)
-                return 0;
-        for (uint32_t i = 0; i < value_list_length(changed); i++) {
-                const Value *uuid = value_list_get(changed, i);
-                Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
-                int r = scene_set_owner(s->scene, n, owner);
-                if (r == 0)
-                        r = rights_note(s, n, s->now.wall);
-                if (r < 0)
-                        return r;
-        }
-        return journal_right(s, u, owner, changed);
 }
 
 /* What it said about the node to a server before this one, ahead of the node itself, is not known: it is told. */
@@ -260,18 +231,10 @@ int rights_created(Session *s, const User *u, Node *n)
         if (!e)
                 return rights_created_since_restart(s, u, n);
         e->until = 0;
-        _cleanup_value_ Value *uuids = value_list_new();
-        if (!uuids || append_uuid(uuids, n) < 0)
-                return -ENOMEM;
         int r = 0;
-        if (e->user == u->serial && (bytes_equal(e->owner, u->name) || bytes_equal(e->owner, s->common))) {
-                r = scene_set_owner(s->scene, n, e->owner);
-                if (r == 0)
-                        r = rights_note(s, n, s->now.wall);
-                if (r == 0)
-                        r = journal_right(s, u, e->owner, uuids);
-        }
-        return r < 0 ? r : rights_announce(s, node_owner(s->scene, n), uuids, NULL);
+        if (e->user == u->serial && (bytes_equal(e->owner, u->name) || bytes_equal(e->owner, s->common)))
+                r = rights_apply(s, u, e->owner, &NODE_LIST_OF(n));
+        return r < 0 ? r : rights_announce(s, node_owner(s->scene, n), &NODE_LIST_OF(n), NULL);
 }
 
 int rights_message(Session *s, User *u, const Message *m, Bytes *const *frames)
@@ -282,24 +245,22 @@ int rights_message(Session *s, User *u, const Message *m, Bytes *const *frames)
         if (r < 0)
                 return r;
         _cleanup_bytes_ Bytes *owner = bytes_new_copy(m->name.data, m->name.size);
-        _cleanup_(rights_sorted_done) RightsSorted sorted = {
-                .allowed = value_list_new(), .refused = value_list_new(), .changed = value_list_new(),
-        };
-        if (!owner || !sorted.allowed || !sorted.refused || !sorted.changed)
+        _cleanup_(rights_sorted_done) RightsSorted sorted = {};
+        if (!owner)
                 return -ENOMEM;
         r = rights_sort(s, u, m, owner, &sorted);
+        bool whole = sorted.refused.n == 0 && !sorted.repeated;
         if (r == 0)
-                r = rights_refuse(s, u, sorted.refused);
-        if (r == 0)
-                r = rights_apply(s, u, owner, sorted.changed);
+                r = rights_refuse(s, u, &sorted.refused);
+        if (r == 0 && sorted.changed.n > 0)
+                r = rights_apply(s, u, owner, &sorted.changed);
         if (r < 0)
                 return r;
-        bool whole = value_list_length(sorted.refused) == 0 && !sorted.repeated;
-        if (!whole && value_list_length(sorted.allowed) == 0)
+        if (!whole && sorted.allowed.n == 0)
                 return 0;
         _cleanup_frames_ Frames *relayed = NULL;
         if (!whole) {
-                r = answer_new(s, MESSAGE_RIGHT, right_data(owner, sorted.allowed), &relayed);
+                r = answer_new(s, MESSAGE_RIGHT, right_data(owner, &sorted.allowed), &relayed);
                 if (r < 0)
                         return r;
         } else {
@@ -310,7 +271,7 @@ int rights_message(Session *s, User *u, const Message *m, Bytes *const *frames)
                         bytes_ref(frames[i]);
         }
         r = emit_frames_all(s, NULL, SEND_CONTROL, relayed);
-        return r < 0 ? r : rights_repeat(s, sorted.changed);
+        return r < 0 ? r : order_rights_sent(s, &sorted.changed);
 }
 
 /* ---- Delete ---- */

@@ -9,6 +9,7 @@
 #include "session/absent.h"
 #include "session/chat-log.h"
 #include "session/message.h"
+#include "session/node-list.h"
 #include "session/session.h"
 #include "session/user.h"
 
@@ -162,6 +163,12 @@ typedef struct Sender {
         uint64_t at;     /* CLOCK_MONOTONIC of its last message */
 } Sender;
 
+/* Whose the nodes of a list are, as somebody has been told in the call being executed. */
+typedef struct ToldRights {
+        Value *uuids;      /* NULL: nobody has been */
+        size_t first, end; /* effects */
+} ToldRights;
+
 struct Session {
         SessionConfig config; /* texts are owned */
         MessageLimits limits;
@@ -228,6 +235,7 @@ struct Session {
         SessionTime now;
         uint64_t arrived; /* when the message in hand did: its sender cannot have known what was sent since */
         EffectList *effects;
+        ToldRights told;
 };
 
 /* Every function below that returns int returns 0, or -ENOMEM unless more is said. */
@@ -283,8 +291,7 @@ int journal(Session *s, RecordKind kind, const User *author, Bytes *key, Bytes *
 int journal_node(Session *s, const User *author, const MessageNode *node, Bytes *owner, uint64_t node_id,
                  uint64_t version);
 int journal_refused(Session *s, const User *author, const MessageNode *node, const char *reason);
-/* uuids: list of str, each at most 255 bytes. */
-int journal_right(Session *s, const User *author, const Bytes *owner, const Value *uuids);
+int journal_right(Session *s, const User *author, const Bytes *owner, const NodeList *nodes);
 int journal_user(Session *s, const User *u);
 RecordUser user_record(const User *u);
 int journal_state(Session *s, const User *author, RecordState state);
@@ -393,6 +400,7 @@ bool stale_has(const User *u, const Node *n);
 int stale_mark(Session *s, User *u, const Node *n, uint64_t due);
 /* Marks each node changed since that wall time; 0: every node. */
 int stale_mark_changed_since(Session *s, User *u, uint64_t wall);
+/* The node is gone. */
 void stale_forget(Session *s, uint64_t node_id);
 /* The node has changed, at the wall time that it says. */
 int stale_note_changed(Session *s, const Node *n);
@@ -413,6 +421,8 @@ int stale_knock(Session *s, User *u);
 bool stale_is_race(const Session *s, const User *u, Node *n);
 /* When data of the node was last sent to the user, within the last minute; 0: before. */
 uint64_t stale_last_sent(const Session *s, const User *u, Node *n);
+/* Was data of the node passed on within that time, to whomever? */
+bool stale_was_passed_on(const Session *s, Node *n);
 /* Data of the node by this author is being passed on. */
 void stale_note_sent(Session *s, Node *n, const User *author);
 /* Drops what no longer matters. */
@@ -426,8 +436,11 @@ int order_delete(Session *s, User *u, Node *n, Frames *frames, uint64_t *ret_whe
 int order_repeat_delete(Session *s, User *u, const Bytes *uuid);
 /* A user has made the node. */
 void order_note_new(Session *s, const Node *n);
-/* A Right for the node has just been sent: say it again later if it may have overtaken the node itself. */
-int order_right(Session *s, User *u, Node *n);
+/* Rights for the nodes have just been sent to everybody: they are said again later to those to whom they may have overtaken
+ * a node itself. */
+int order_rights_sent(Session *s, const NodeList *nodes);
+/* What has been told in this call is out of date, or the call at its end. */
+void order_forget_told(Session *s);
 /* All Rights that a client may have missed, now, and again behind the data that may still be on its way to it. */
 int order_rights(Session *s, User *u);
 /* Whether it has not been told yet that the node is deleted. */
@@ -459,7 +472,9 @@ int rights_delete(Session *s, User *u, const Message *m, Bytes *const *frames);
 /* The node's owner has changed at that wall time. */
 int rights_note(Session *s, const Node *n, uint64_t wall);
 /* Tells one user who owns a node. */
-int rights_tell(Session *s, const User *u, const Node *n);
+int rights_tell(Session *s, const User *u, Node *n);
+/* The same of several, in one message for each owner; the list is empty then. */
+int rights_tell_owners(Session *s, const User *u, NodeList *nodes);
 /* Tells one user of all nodes whose owner may not be known to a client that was away. 1: there were some. */
 int rights_tell_all(Session *s, const User *u);
 /* A node has been made: a Right that came before it takes effect. */

@@ -265,6 +265,7 @@ int session_leave(Session *s, int r)
         if (r == 0 && !s->loading)
                 r = history_tell(s);
         table_forget(s);
+        order_forget_told(s);
         s->effects = NULL;
         return r;
 }

@@ -109,6 +109,7 @@ void stale_forget(Session *s, uint64_t id)
                 u64_map_remove(&s->users[i]->stale, id);
                 u64_map_remove(&s->users[i]->repaired, id);
         }
+        u64_map_remove(&s->recent_rights, id);
 }
 
 bool stale_can_send(const Session *s, const User *u)
@@ -127,6 +128,12 @@ void stale_note_sent(Session *s, Node *n, const User *author)
                 t->author = author->serial;
         }
         t->sent = msec(s->now.now);
+}
+
+bool stale_was_passed_on(const Session *s, Node *n)
+{
+        uint32_t sent = node_traffic(n)->sent;
+        return sent != 0 && (uint64_t)(msec(s->now.now) - sent) * USEC_PER_MSEC < DOUBT_WINDOW;
 }
 
 uint64_t stale_last_sent(const Session *s, const User *u, Node *n)

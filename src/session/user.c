@@ -29,12 +29,18 @@ void user_forget_untold(User *u)
         u->n_untold = 0;
 }
 
+void held_command_done(HeldCommand *h)
+{
+        bytes_unref(h->deleted);
+        value_unref(h->uuids);
+}
+
 User *user_free(User *u)
 {
         if (!u)
                 return NULL;
         for (size_t i = 0; i < u->n_held; i++)
-                bytes_unref(u->held[i].uuid);
+                held_command_done(&u->held[i]);
         free(u->held);
         free(u->pace);
         u64_map_done(&u->stale);

@@ -9,6 +9,7 @@
 #include "base/frames.h"
 #include "base/routing-id.h"
 #include "base/u64-map.h"
+#include "pickle/value.h"
 #include "session/budget.h"
 #include "session/heartbeat.h"
 #include "session/heir.h"
@@ -30,11 +31,13 @@ typedef enum UserStatus {
 
 /* A Delete or Right that has to wait until the data sent before has been taken, see order.c. */
 typedef struct HeldCommand {
-        bool is_delete; /* else the node's owner is told, as it is when the time comes */
         uint64_t since;
         uint64_t due;   /* UINT64_MAX: when what was sent before it has been delivered */
-        Bytes *uuid;    /* NULL: of all nodes, what rights_tell_all() tells */
+        Bytes *deleted; /* uuid of a node; NULL: it is no Delete */
+        Value *uuids;   /* list of str: whose owners are told, as they are then; NULL: no Delete, what rights_tell_all() tells */
 } HeldCommand;
+
+void held_command_done(HeldCommand *h);
 
 /* A node of a catalog. */
 typedef struct JoinStep {
@@ -108,6 +111,7 @@ typedef struct User {
         Pace *pace;          /* of what is sent to it, by a pointer since that is no change of the user */
         HeldCommand *held;
         size_t n_held, n_held_allocated;
+        size_t n_held_nodes; /* that are named in them */
         uint64_t pad_due;    /* when more commands that do nothing may go before them */
 
         /* Towards presence, see presence.c. */

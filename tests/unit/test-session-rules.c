@@ -191,6 +191,36 @@ static void test_right_that_overtakes_a_new_node(void **state)
         done(&t);
 }
 
+/* Of many new nodes at once everybody is told at once, now and again behind them: whoever locks a whole scene must not make
+ * the others read a command for each node. */
+static void test_right_that_overtakes_many_new_nodes(void **state)
+{
+        enum { N = 60 };
+        Three t;
+        setup(&t);
+        t.bert->frozen_until = t.sim.now + 300 * SIM_MSEC;
+        Value *uuids = value_list_new();
+        char uuid[16];
+        for (int i = 0; i < N; i++) {
+                snprintf(uuid, sizeof uuid, "n%d", i);
+                sim_new_node(t.anna, uuid, NULL);
+                Value *v = value_string_new(uuid);
+                value_list_append(uuids, v);
+                value_unref(v);
+        }
+        sim_run(&t.sim, 50 * SIM_MSEC);
+        size_t n = t.host->n_rights;
+        sim_command(t.anna, 5, "anna", sim_put(sim_put(value_dict_new(), "uuid", uuids), "owner", value_string_new("anna")));
+        sim_run(&t.sim, 20 * SIM_SEC);
+        for (int i = 0; i < N; i++) {
+                snprintf(uuid, sizeof uuid, "n%d", i);
+                assert_true(owner_is(t.bert, uuid, "anna"));
+        }
+        /* Two, and some that do nothing between the data and the second. */
+        assert_in_range(t.host->n_rights - n, 2, 2 + N);
+        done(&t);
+}
+
 /* Nor is it told too early that its owner has left. */
 static void test_release_that_overtakes_a_new_node(void **state)
 {
@@ -570,6 +600,7 @@ int main(void)
                 cmocka_unit_test(test_delete_and_late_data),
                 cmocka_unit_test(test_delete_does_not_overtake),
                 cmocka_unit_test(test_right_that_overtakes_a_new_node),
+                cmocka_unit_test(test_right_that_overtakes_many_new_nodes),
                 cmocka_unit_test(test_release_that_overtakes_a_new_node),
                 cmocka_unit_test(test_metadata),
                 cmocka_unit_test(test_table_is_quiet),
