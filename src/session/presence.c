@@ -522,10 +522,8 @@ static void expire_rights(Session *s)
                 return;
         s->rights_expired = s->now.now;
         uint64_t settled = presence_settled_wall(s);
-        for (const U64MapEntry *e = u64_map_next(&s->recent_rights, NULL); e;) {
-                bool old = e->value < settled || !scene_find_id(s->scene, e->key);
-                e = old ? u64_map_take(&s->recent_rights, e) : u64_map_next(&s->recent_rights, e);
-        }
+        for (const U64MapEntry *e = u64_map_next(&s->recent_rights, NULL); e;)
+                e = e->value < settled ? u64_map_take(&s->recent_rights, e) : u64_map_next(&s->recent_rights, e);
 }
 
 int presence_tick(Session *s)

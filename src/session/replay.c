@@ -76,6 +76,7 @@ static int replay_delete(Session *s, const SessionRecord *record, uint64_t wall)
         int r = grave_add(s, record->key, wall, 0);
         if (r == 0 && n) {
                 u64_map_remove(&s->loaded_whole, node_id(n));
+                u64_map_remove(&s->recent_rights, node_id(n));
                 r = scene_remove(s->scene, n);
         }
         return MIN(r, 0);
