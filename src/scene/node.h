@@ -102,7 +102,7 @@ struct Scene {
         uint32_t n_regions;
         U64Map region_by_segment; /* index */
 
-        uint64_t payload_bytes;
+        uint64_t payload_bytes, dependency_bytes;
         size_t cache_bytes;
         uint32_t newest, oldest; /* graph cache, by last use */
 

@@ -34,6 +34,12 @@ Scene *scene_new(const SceneConfig *config)
         return TAKE_PTR(s);
 }
 
+/* Those without any share a list. */
+static size_t dependencies_size(const Scene *s, const Node *n)
+{
+        return n->dependencies && n->dependencies != s->no_dependencies ? n->dependencies->size : 0;
+}
+
 static void node_done(Node *n)
 {
         bytes_unref(n->dependencies);
@@ -54,6 +60,7 @@ static void scene_forget(Scene *s, Node *n)
                 node_edit_tidy(n);
         }
         s->payload_bytes -= node_base_size(n);
+        s->dependency_bytes -= dependencies_size(s, n);
         scene_drop_base(s, n);
         scene_owner_unlink(s, n);
         if (n->previous != NODE_NONE)
@@ -115,6 +122,11 @@ void scene_reconfigure(Scene *s, const SceneConfig *config)
 size_t scene_n_nodes(const Scene *s)
 {
         return s->n_nodes;
+}
+
+uint64_t scene_dependency_bytes(const Scene *s)
+{
+        return s->dependency_bytes;
 }
 
 uint64_t scene_payload_bytes(const Scene *s)
@@ -229,8 +241,10 @@ static int scene_copy_dependencies(Scene *s, Bytes *dependencies, Bytes **ret, u
 
 static void scene_place_dependencies(Scene *s, Node *n, Bytes *dependencies, uint64_t signature)
 {
+        s->dependency_bytes -= dependencies_size(s, n);
         bytes_unref(n->dependencies);
         n->dependencies = dependencies;
+        s->dependency_bytes += dependencies_size(s, n);
         s->signatures[n->slot] = signature;
 }
 

@@ -47,6 +47,7 @@ void scene_clear(Scene *s);
 
 size_t scene_n_nodes(const Scene *s);
 uint64_t scene_payload_bytes(const Scene *s); /* of all nodes, deltas included */
+uint64_t scene_dependency_bytes(const Scene *s); /* of all nodes: what each scene_remove() looks through at worst */
 uint64_t scene_cache_bytes(const Scene *s);
 
 Node *scene_find(const Scene *s, const void *uuid, size_t uuid_size); /* NULL: not there */

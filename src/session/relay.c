@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 
+#include "scene/dependencies.h"
 #include "session/session-private.h"
 
 /* Nodes and Commits: checked, applied, journalled, passed on. */
+
+/* Each Delete looks through the dependencies of all nodes, so there may be only so many, for one node and another. */
+#define DEPENDENCIES_MAX (64u << 20)
+#define DEPENDENCIES_PER_NODE 128u
+#define TOO_MANY_DEPENDENCIES "named more dependencies than all nodes together may have (64 MiB, and 128 bytes for each)"
 
 /* ---- refusing ---- */
 
@@ -15,12 +21,40 @@ static int relay_correct(Session *s, User *u, Node *n)
         return r < 0 || told ? r : rights_tell(s, u, n);
 }
 
-static int relay_refuse(Session *s, User *u, const MessageNode *node, Node *n, const char *reason)
+static int relay_refuse(Session *s, User *u, const MessageNode *node, Node *n, const char *reason, const char *what)
 {
         int r = journal_refused(s, u, node, reason);
         if (r == 0)
-                r = session_forbidden(s, u, "sent data for a node that somebody else has locked", true);
+                r = session_forbidden(s, u, what, true);
         return r < 0 ? r : relay_correct(s, u, n);
+}
+
+/* 1: there are as many dependencies as there may be, and this would make more. */
+static int relay_check_dependencies(Session *s, const Node *n, Bytes *dependencies)
+{
+        uint64_t max = DEPENDENCIES_MAX + (uint64_t)DEPENDENCIES_PER_NODE * scene_n_nodes(s->scene);
+        if (scene_dependency_bytes(s->scene) <= max)
+                return 0;
+        _cleanup_bytes_ Bytes *kept = NULL;
+        uint64_t signature;
+        int r = dependencies_normalise(dependencies, &kept, &signature);
+        size_t was = n ? node_dependencies(n)->size : strlen("\x80\x04].");
+        return r == 0 && kept->size > was ? 1 : MIN(r, 0);
+}
+
+/* A change of a node that is there: may it come in? 1: no. */
+static int relay_may_change(Session *s, User *u, const MessageNode *node, Node *n)
+{
+        int r;
+        if (!rights_may_edit(s, u, n)) {
+                r = relay_refuse(s, u, node, n, "locked by somebody else", "sent data for a node that somebody else has locked");
+        } else {
+                r = relay_check_dependencies(s, n, node->dependencies);
+                if (r <= 0)
+                        return r;
+                r = relay_refuse(s, u, node, n, "too many dependencies", TOO_MANY_DEPENDENCIES);
+        }
+        return r < 0 ? r : 1;
 }
 
 static int relay_diverged(Session *s, User *u, const MessageNode *node, Node *n, int error, const DeltaReport *report)
@@ -81,15 +115,17 @@ static int relay_may_create(Session *s, User *u, const MessageNode *node)
 {
         const Grave *g = grave_find(s, node->uuid->data, node->uuid->size);
         bool late = g && (g->closed > s->arrived || order_holds_delete(u, node->uuid->data, node->uuid->size));
-        if (!late && scene_n_nodes(s->scene) < s->config.max_nodes)
-                return 0;
-        int r;
+        bool full = scene_n_nodes(s->scene) >= s->config.max_nodes;
+        int r = late || full ? 0 : relay_check_dependencies(s, NULL, node->dependencies);
+        if (r < 0 || (r == 0 && !late && !full))
+                return r;
         if (late) {
                 s->n_refused++;
                 u->n_refused++;
                 r = 0;
         } else {
-                r = session_forbidden(s, u, "sent a new node, but there are as many as allowed (see max_nodes)", true);
+                r = session_forbidden(s, u, full ? "sent a new node, but there are as many as allowed (see max_nodes)" :
+                                                   TOO_MANY_DEPENDENCIES, true);
         }
         /* It has the node, and nobody else may have it. */
         if (r == 0)
@@ -108,11 +144,9 @@ static int relay_new_owner(Session *s, const User *u, const MessageNode *node, B
 static int relay_node(Session *s, User *u, const MessageNode *node, Bytes *const *frames)
 {
         Node *n = scene_find(s->scene, node->uuid->data, node->uuid->size);
-        if (n && !rights_may_edit(s, u, n))
-                return relay_refuse(s, u, node, n, "locked by somebody else");
         bool is_new = !n, first = scene_n_nodes(s->scene) == 0;
         bool was_deleted = is_new && grave_find(s, node->uuid->data, node->uuid->size);
-        int r = is_new ? relay_may_create(s, u, node) : 0;
+        int r = is_new ? relay_may_create(s, u, node) : relay_may_change(s, u, node, n);
         if (r != 0)
                 return MIN(r, 0);
         _cleanup_bytes_ Bytes *clean = NULL;
@@ -168,10 +202,11 @@ static int relay_commit(Session *s, User *u, const MessageNode *node, Bytes *con
                 u->n_refused++;
                 return 0;
         }
-        if (!rights_may_edit(s, u, n))
-                return relay_refuse(s, u, node, n, "locked by somebody else");
+        int r = relay_may_change(s, u, node, n);
+        if (r != 0)
+                return MIN(r, 0);
         _cleanup_bytes_ Bytes *clean = NULL;
-        int r = grave_clean_dependencies(s, node->dependencies, &clean);
+        r = grave_clean_dependencies(s, node->dependencies, &clean);
         if (r < 0)
                 return r;
         Bytes *dependencies = clean ?: node->dependencies;

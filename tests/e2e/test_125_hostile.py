@@ -166,6 +166,25 @@ def test_dependencies_beyond_a_record(session, fleet, rng):
     assert not set(greedy) & set(bert.nodes)
 
 
+def test_dependencies_in_all(make_session, fleet, rng):
+    """Every Delete looks through them, be it somebody else's: more than 64 MiB are not taken."""
+    session = make_session(count=4, max_client_backlog=256 << 20)
+    bert, eve = session.join("bert", "eve")
+    names = [f"{i:0100}" for i in range(100_000)]
+    greedy = [new_uuid(rng) for _ in range(8)]
+    for uuid in greedy:
+        eve.push(uuid, item("greedy", rng), names)
+    fleet.wait_until(lambda: greedy[-1] not in eve.nodes, what="the last one to be refused")
+    fleet.settle(session.admin, bert, eve)
+    assert [u for u in greedy if u in bert.nodes] == greedy[:7]
+    eve.edit(session.uuids[1], lambda d: d.update(name="with too many"), names)
+    fleet.wait_until(lambda: len(eve.nodes[session.uuids[1]].dependencies) < 10, what="the change to be taken back")
+    eve.edit(greedy[0], lambda d: d.update(name="with fewer"), names[:10])
+    fleet.wait_until(lambda: len(bert.nodes[greedy[0]].dependencies) == 10)
+    eve.delete(greedy[1])
+    unmoved(session, fleet, session.admin, bert, eve)
+
+
 def test_right_that_repeats_itself(session, fleet):
     """Half a million times the same two nodes: one answer, one record, one message to the others."""
     bert, eve = session.join("bert", "eve")
