@@ -16,6 +16,10 @@
 #define COMMAND_UUID_SIZE (SCENE_UUID_MAX + 16u)
 #define COMMAND_REST_SIZE 4096u
 
+/* Nor may a Right name the same node without end, which a memo does with two bytes each time: work goes by the bytes. */
+#define RIGHT_REPEATS (64u << 10)
+#define RIGHT_UUID_BYTES 16u
+
 /* ---- text ---- */
 
 /* Length of the UTF-8 sequence at p, 0 when it is malformed, overlong, a surrogate, or beyond Unicode. */
@@ -288,10 +292,13 @@ static int parse_server_snapshot(Message *m, const MessageLimits *limits, const 
         return 0;
 }
 
-static int parse_right(Message *m, const MessageLimits *limits)
+static int parse_right(Message *m, const MessageLimits *limits, const Bytes *pickle)
 {
         const Value *owner = value_dict_get_string(m->data, "owner");
         m->uuids = value_dict_get_string(m->data, "uuid");
+        if (m->uuids && value_is_list(m->uuids) &&
+            value_list_length(m->uuids) > RIGHT_REPEATS + pickle->size / RIGHT_UUID_BYTES)
+                return 1;
         if (!owner || !value_is_string(owner) || !value_is_uuid_list(m->uuids) ||
             !message_text_is_clean(value_data(owner), value_size(owner), limits->max_name))
                 return 1;
@@ -335,7 +342,7 @@ static int parse_command_data(Message *m, const MessageLimits *limits, const Byt
                 return 0;
         case MESSAGE_RIGHT:
                 *ret_reason = "is a change of rights of the wrong form";
-                return parse_right(m, limits) || !is_in_proportion(pickle, value_list_length(m->uuids));
+                return parse_right(m, limits, pickle) || !is_in_proportion(pickle, value_list_length(m->uuids));
         case MESSAGE_KICK:
                 *ret_reason = "kicks nobody";
                 return parse_kick(m);
