@@ -35,8 +35,8 @@ static const EventName session_events[_SESSION_EVENT_MAX] = {
         [SESSION_EVENT_MALFORMED] = { EVENT_PEER_REFUSED, true },
         [SESSION_EVENT_FORBIDDEN] = { EVENT_PEER_REFUSED, true },
         [SESSION_EVENT_DIVERGED] = { EVENT_UPDATE_REFUSED, true },
-        [SESSION_EVENT_BEHIND] = { EVENT_USER_BEHIND, true },
-        [SESSION_EVENT_CAUGHT_UP] = { EVENT_USER_CAUGHT_UP, true },
+        [SESSION_EVENT_BEHIND] = { EVENT_USER_BEHIND, false },
+        [SESSION_EVENT_CAUGHT_UP] = { EVENT_USER_CAUGHT_UP, false },
         [SESSION_EVENT_HELD] = { EVENT_USER_HELD_BACK, true },
 };
 

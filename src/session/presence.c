@@ -459,6 +459,8 @@ static int tick_user(Session *s, User *u)
         if (r == 0)
                 r = stale_send(s, u);
         if (r == 0)
+                r = stale_tell_lag(s, u);
+        if (r == 0)
                 r = stale_knock(s, u);
         if (r == 0)
                 r = tick_queue(s, u);

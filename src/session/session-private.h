@@ -414,6 +414,8 @@ void stale_expire_changes(Session *s);
 bool stale_can_send(const Session *s, const User *u);
 /* Sends what is due and can be sent. */
 int stale_send(Session *s, User *u);
+/* Logs that it has fallen behind, or has caught up with the others, where that is worth a line. */
+int stale_tell_lag(Session *s, User *u);
 /* A client that only listens never announces its data channel, so whether it stands shows only when something is sent.
  * Sends one node that the user may lack, which all come once the channel is found to stand. */
 int stale_knock(Session *s, User *u);

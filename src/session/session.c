@@ -373,10 +373,8 @@ int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendC
                         u->behind_since_wall = presence_doubt_wall(s, u);
                         r = journal_user(s, u);
                 }
-                if (r == 0)
-                        r = emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_BEHIND, u, NULL,
-                                     "%s cannot keep up; what it misses will be sent as whole nodes.",
-                                     (const char *)u->name->data);
+                lag_note_behind(&u->lag, t.now);
+                session_need(s, t.now);
         }
         const Node *n = scene_find_id(s->scene, id);
         if (r == 0 && n)

@@ -317,9 +317,23 @@ static int stale_caught_up(Session *s, User *u)
         if (u->behind_since_wall == 0 || user_is_queued(u))
                 return 0;
         u->behind_since_wall = 0;
-        int r = journal_user(s, u);
-        return r < 0 ? r : emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_CAUGHT_UP, u, NULL, "%s has caught up.",
-                                    (const char *)u->name->data);
+        lag_note_caught_up(&u->lag, s->now.now);
+        session_need(s, s->now.now);
+        return journal_user(s, u);
+}
+
+int stale_tell_lag(Session *s, User *u)
+{
+        uint64_t next;
+        LagNews news = lag_news(&u->lag, s->now.now, &next);
+        session_need(s, next);
+        const char *name = (const char *)u->name->data;
+        if (news == LAG_IS_BEHIND)
+                return emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_BEHIND, u, NULL,
+                                "%s cannot keep up; what it misses will be sent as whole nodes.", name);
+        if (news == LAG_HAS_CAUGHT_UP)
+                return emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_CAUGHT_UP, u, NULL, "%s has caught up.", name);
+        return 0;
 }
 
 static int send_marked(Session *s, Batch *b)

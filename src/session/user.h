@@ -13,6 +13,7 @@
 #include "session/budget.h"
 #include "session/heartbeat.h"
 #include "session/heir.h"
+#include "session/lag.h"
 #include "session/pace.h"
 #include "session/task-sync.h"
 
@@ -106,6 +107,7 @@ typedef struct User {
         } untold[USER_UNTOLD_MAX];  /* metadata to be passed on then */
         size_t n_untold;
         uint64_t behind_since_wall;
+        Lag lag;             /* what is told of that */
         uint64_t data_from;  /* it takes no data before */
         uint64_t knock_due;  /* when its lost data channel is tried */
         Pace *pace;          /* of what is sent to it, by a pointer since that is no change of the user */

@@ -307,7 +307,54 @@ static void test_slow_user_is_late_not_wrong(void **state)
         sim_run(&t.sim, 8 * SIM_SEC);
         assert_int_equal(sim_length(t.bert, "a"), 25);
         assert_int_equal(t.sim.n_logs[SESSION_EVENT_BEHIND], 1);
+        sim_run(&t.sim, 10 * SIM_SEC);
         assert_int_equal(t.sim.n_logs[SESSION_EVENT_CAUGHT_UP], 1);
+        done(&t);
+}
+
+/* Its outbox is full and empty again several times a second, for so long. */
+static void fill_and_drain(Three *t, uint64_t usec)
+{
+        for (uint64_t end = t->sim.now + usec; t->sim.now < end;) {
+                EffectList effects = {};
+                const Node *n = scene_find(session_scene(t->sim.session), "a", 1);
+                session_send_refused(t->sim.session, sim_time(&t->sim), &t->bert->id, SEND_BULK, node_id(n), &effects);
+                sim_execute(&t->sim, &effects);
+                sim_run(&t->sim, 100 * SIM_MSEC);
+                session_outbox_drained(t->sim.session, sim_time(&t->sim), &t->bert->id, &effects);
+                sim_execute(&t->sim, &effects);
+                effect_list_done(&effects);
+                sim_run(&t->sim, 100 * SIM_MSEC);
+        }
+}
+
+static void test_a_burst_is_no_news(void **state)
+{
+        Three t;
+        setup(&t);
+        fill_and_drain(&t, 3 * SIM_SEC);
+        sim_run(&t.sim, 30 * SIM_SEC);
+        assert_true(t.bert->n_data >= 10);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_BEHIND], 0);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_CAUGHT_UP], 0);
+        done(&t);
+}
+
+static void test_falling_behind_is_told_once(void **state)
+{
+        Three t;
+        setup(&t);
+        fill_and_drain(&t, 20 * SIM_SEC);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_BEHIND], 1);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_CAUGHT_UP], 0);
+        sim_run(&t.sim, 5 * SIM_SEC);
+        fill_and_drain(&t, SIM_SEC);
+        sim_run(&t.sim, 15 * SIM_SEC);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_BEHIND], 1);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_CAUGHT_UP], 1);
+        fill_and_drain(&t, SIM_SEC);
+        sim_run(&t.sim, 30 * SIM_SEC);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_BEHIND], 1);
         done(&t);
 }
 
@@ -605,6 +652,8 @@ int main(void)
                 cmocka_unit_test(test_metadata),
                 cmocka_unit_test(test_table_is_quiet),
                 cmocka_unit_test(test_slow_user_is_late_not_wrong),
+                cmocka_unit_test(test_a_burst_is_no_news),
+                cmocka_unit_test(test_falling_behind_is_told_once),
                 cmocka_unit_test(test_delete_behind_late_data),
                 cmocka_unit_test(test_crash_behind_a_large_message),
                 cmocka_unit_test(test_kick_behind_a_large_message),
