@@ -178,7 +178,7 @@ static int join_wait(Session *s, User *u)
 {
         catalog_done(u);
         u->status = USER_LOBBY;
-        u->got_any = u->asked_all = false;
+        u->expected = u->got_any = u->asked_all = false;
         s->table_dirty = true;
         return journal_user(s, u);
 }
@@ -198,6 +198,13 @@ int join_resume(Session *s, User *u)
         return session_has_scene(s) ? join_offer(s, u) : join_wait(s, u);
 }
 
+/* ---- nodes ---- */
+
+static int send_removed(Session *s, User *u)
+{
+        return emit_command(s, u, MESSAGE_SNAPSHOT, answer_set(step("SET"), "DATA", value_bytes_new("removed", 7)));
+}
+
 /* After a lost connection or a restart: what it was sent last did not arrive. */
 int join_retry(Session *s, User *u)
 {
@@ -209,16 +216,12 @@ int join_retry(Session *s, User *u)
                         r = journal_user(s, u);
                 return r == 0 && session_has_scene(s) ? join_offer(s, u) : r;
         }
-        if ((u->status != USER_SYNCING && !u->expected) || !session_has_scene(s))
+        if (u->status != USER_SYNCING && !u->expected)
                 return 0;
-        return join_offer(s, u);
-}
-
-/* ---- nodes ---- */
-
-static int send_removed(Session *s, User *u)
-{
-        return emit_command(s, u, MESSAGE_SNAPSHOT, answer_set(step("SET"), "DATA", value_bytes_new("removed", 7)));
+        if (session_has_scene(s))
+                return join_offer(s, u);
+        /* Whatever it waits for last is gone with all the others, and with that it is through. */
+        return u->asked_all ? send_removed(s, u) : join_wait(s, u);
 }
 
 static int send_set(Session *s, User *u, Node *n, Bytes *payload)

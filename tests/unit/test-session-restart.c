@@ -33,12 +33,6 @@ static void test_restart(void **state)
         done(&t);
 }
 
-static bool has_colour(const SimClient *c)
-{
-        const Value *row = value_dict_get_string(c->users, c->name);
-        return value_dict_get_string(value_dict_get_string(row, "metadata"), "color");
-}
-
 static void lose_all(SimQueue *q)
 {
         while (q->n > 0)
@@ -546,83 +540,6 @@ static void test_restart_during_init(void **state)
         sim_done(&sim);
 }
 
-static void test_restart_during_join(void **state)
-{
-        for (unsigned after = 5; after < 120; after += 5) {
-                Three t;
-                setup(&t);
-                SimClient *c = sim_client(&t.sim, "c", false);
-                sim_login(c, NULL);
-                sim_run(&t.sim, after * SIM_MSEC);
-                sim_stop(&t.sim);
-                sim_start(&t.sim);
-                for (int i = 0; i < 12; i++) {
-                        if (c->state == SIM_ACTIVE)
-                                sim_metadata(c, "view_matrix", i);
-                        sim_run(&t.sim, SIM_SEC);
-                }
-                /* In, or told nothing because its login was lost. */
-                assert_true(c->state == SIM_ACTIVE || (c->state == SIM_OUT && !strcmp(c->reason, "no answer to the login")));
-                done(&t);
-        }
-}
-
-/* It has all that the last server sent, and goes on by itself: another catalog would reach it when it is through. */
-static void test_restart_at_the_end_of_a_join(void **state)
-{
-        Three t;
-        setup(&t);
-        SimClient *c = sim_client(&t.sim, "c", false);
-        sim_login(c, NULL);
-        while (c->state != SIM_SYNCING)
-                sim_run(&t.sim, SIM_MSEC);
-        while (c->state == SIM_SYNCING && value_list_length(c->catalog) > 0)
-                sim_run(&t.sim, SIM_MSEC);
-        /* As after a restart before this one, it has asked for the last node twice: once of the catalog before. */
-        Bytes *asked[3];
-        const Frames *last = c->up[CHANNEL_COMMAND].packets[c->up[CHANNEL_COMMAND].n - 1].frames;
-        for (size_t i = 0; i < 3; i++)
-                asked[i] = bytes_ref(last->frame[i]);
-        while (c->down[CHANNEL_COMMAND].n == 0)
-                sim_run(&t.sim, SIM_MSEC);
-        c->links_at[CHANNEL_COMMAND] = t.sim.now + 100 * SIM_MSEC;
-        sim_send(c, CHANNEL_COMMAND, asked, 3);
-        /* The answer has reached it. */
-        while (c->state == SIM_SYNCING)
-                sim_run(&t.sim, SIM_MSEC);
-        sim_stop(&t.sim);
-        sim_start(&t.sim);
-        sim_run(&t.sim, 3 * SIM_SEC);
-        assert_int_equal(c->state, SIM_ACTIVE);
-        done(&t);
-}
-
-/* The connection goes down with the word that it has joined: a catalog would end a client that has all. Blender answers a
- * table that has no colour for it while it is in the session. */
-static void test_last_word_of_a_join_is_lost(void **state)
-{
-        Three t;
-        setup(&t);
-        SimClient *c = sim_client(&t.sim, "c", false);
-        sim_login(c, NULL);
-        while (c->state != SIM_LOBBY)
-                sim_run(&t.sim, SIM_MSEC);
-        sim_metadata(c, "color", 3);
-        while (c->state != SIM_ACTIVE)
-                sim_run(&t.sim, SIM_MSEC);
-        assert_true(c->up[CHANNEL_COMMAND].n > 0);
-        lose_all(&c->up[CHANNEL_COMMAND]);
-        sim_lose(c, CHANNEL_COMMAND);
-        for (unsigned i = 0; i < 15 && c->state == SIM_ACTIVE; i++) {
-                if (!has_colour(c))
-                        sim_metadata(c, "color", 3);
-                sim_run(&t.sim, SIM_SEC);
-        }
-        assert_int_equal(c->state, SIM_ACTIVE);
-        assert_true(has_colour(c));
-        done(&t);
-}
-
 static void test_pings_after_restart(void **state)
 {
         Three t;
@@ -665,9 +582,6 @@ int main(void)
                 cmocka_unit_test(test_restart_and_talk_for_one_who_only_watches),
                 cmocka_unit_test(test_nobody_is_missed_while_the_disk_is_slow),
                 cmocka_unit_test(test_restart_during_init),
-                cmocka_unit_test(test_restart_during_join),
-                cmocka_unit_test(test_restart_at_the_end_of_a_join),
-                cmocka_unit_test(test_last_word_of_a_join_is_lost),
                 cmocka_unit_test(test_pings_after_restart),
         };
         return cmocka_run_group_tests_name("session-restart", tests, NULL, NULL);
