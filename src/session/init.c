@@ -285,6 +285,21 @@ int init_proved(Session *s, User *u)
 
 /* ---- completing ---- */
 
+/* To those who were active in a session that had become empty, or who were joining it. */
+static int init_pass_on(Session *s, const User *initiator)
+{
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < s->n_users; i++) {
+                User *u = s->users[i];
+                if (u == initiator || u->status == USER_LOBBY)
+                        continue;
+                r = stale_mark_changed_since(s, u, 0);
+                if (r == 0)
+                        r = stale_send(s, u);
+        }
+        return r;
+}
+
 static int init_complete(Session *s)
 {
         _cleanup_(init_freep) Init *init = TAKE_PTR(s->init);
@@ -299,15 +314,9 @@ static int init_complete(Session *s)
         if (r == 0)
                 r = init_answer(s, u, "DONE");
         if (r == 0)
+                r = init_pass_on(s, u);
+        if (r == 0)
                 r = join_offer_lobby(s);
-        /* Who was active in a session that had become empty. */
-        for (size_t i = 0; r == 0 && i < s->n_users; i++) {
-                if (s->users[i] == u || s->users[i]->status != USER_ACTIVE)
-                        continue;
-                r = stale_mark_changed_since(s, s->users[i], 0);
-                if (r == 0)
-                        r = stale_send(s, s->users[i]);
-        }
         return r < 0 ? r : emit_log(s, LOG_LEVEL_INFO, SESSION_EVENT_INIT_DONE, u,
                                     &(LogDetails){ .n_nodes = scene_n_nodes(s->scene) },
                                     "%s has filled the session: %zu nodes.", (const char *)u->name->data,

@@ -158,6 +158,29 @@ static void test_first_word_of_a_join_is_lost(void **state)
         done(&t);
 }
 
+/* All that it was to fetch is deleted, and the session filled anew before it is through. */
+static void test_init_during_a_join(void **state)
+{
+        Three t;
+        setup(&t);
+        SimClient *c = sim_client(&t.sim, "c", false), *boss = sim_client(&t.sim, "boss", true);
+        sim_login(c, NULL);
+        while (c->state != SIM_SYNCING)
+                sim_run(&t.sim, SIM_MSEC);
+        c->frozen_until = t.sim.now + 3 * SIM_SEC;
+        sim_delete(t.host, "a");
+        sim_delete(t.host, "b");
+        sim_run(&t.sim, SIM_SEC);
+        sim_enter(boss);
+        assert_int_equal(boss->state, SIM_LOBBY);
+        sim_add_local(boss, "z", "COMMON");
+        sim_init_session(boss);
+        sim_run(&t.sim, 5 * SIM_SEC);
+        assert_int_equal(c->state, SIM_ACTIVE);
+        assert_non_null(sim_find_text(c, "z"));
+        done(&t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -167,6 +190,7 @@ int main(void)
                 cmocka_unit_test(test_last_node_of_a_join_is_lost),
                 cmocka_unit_test(test_restart_after_the_last_node_of_a_join_is_lost),
                 cmocka_unit_test(test_first_word_of_a_join_is_lost),
+                cmocka_unit_test(test_init_during_a_join),
         };
         return cmocka_run_group_tests_name("session-join", tests, NULL, NULL);
 }
