@@ -133,14 +133,12 @@ uint64_t presence_settled_wall(const Session *s)
         uint64_t doubt = DOUBT_WINDOW;
         for (size_t i = 0; i < s->n_users; i++)
                 doubt = MAX(doubt, doubt_of(s, s->users[i]));
-        doubt = MIN(doubt, DOUBT_MAX);
-        return s->now.wall > doubt ? s->now.wall - doubt : 0;
+        return session_wall_before(s, MIN(doubt, DOUBT_MAX));
 }
 
 uint64_t presence_doubt_wall(const Session *s, const User *u)
 {
-        uint64_t doubt = doubt_of(s, u);
-        return s->now.wall > doubt ? s->now.wall - doubt : 0;
+        return session_wall_before(s, doubt_of(s, u));
 }
 
 /* ---- connections ---- */

@@ -196,7 +196,7 @@ static int replay_login(Session *s, const SessionRecord *record)
 int session_load_record(Session *s, const SessionRecord *record, uint64_t wall, const StoreLocation *location)
 {
         s->loading = true;
-        s->last_wall = MAX(s->last_wall, wall);
+        s->last_wall = wall;
         if (record->refused)
                 return 0;
         if (!record->key && record->kind != RECORD_RIGHT && record->kind != RECORD_STATE)
@@ -267,7 +267,7 @@ static int expect_user(Session *s, User *u)
 
 int session_load_done(Session *s, SessionTime t, EffectList *effects)
 {
-        s->now = t;
+        session_note_time(s, t);
         s->effects = effects;
         s->loading = s->loaded_gap = false;
         u64_map_done(&s->loaded_changes);

@@ -331,7 +331,7 @@ int rights_remove(Session *s, User *u, Node *n, Frames *frames)
 static int delete_unknown(Session *s, User *u, MessageText uuid, Frames *frames)
 {
         const Grave *g = grave_find(s, uuid.data, uuid.size);
-        if (g && g->deleted_wall + DOUBT_WINDOW >= s->now.wall)
+        if (g && g->deleted_wall >= session_wall_before(s, DOUBT_WINDOW))
                 return 0;
         _cleanup_bytes_ Bytes *copy = bytes_new_copy(uuid.data, uuid.size);
         /* In the journal, too: what tells the sender may be lost with this process, and the grave would be. */

@@ -217,7 +217,7 @@ struct Session {
         uint64_t last_tick;
         bool sends_wait; /* for the disk */
         uint64_t next_tick; /* when something is due next */
-        uint64_t last_wall;    /* newest of a loaded state or record: what the process before has seen last */
+        uint64_t last_wall;    /* of the last loaded state or record: what the process before has seen last */
         U64Map loaded_changes; /* while loading: keyed hash of uuid -> wall time of the node's last change */
         U64Map loaded_rights;  /* the same for its owner */
         bool loaded_gap;       /* while loading: records were missing */
@@ -233,6 +233,7 @@ struct Session {
 
         /* The call being executed. */
         SessionTime now;
+        uint64_t set_on, set_on_at; /* by how much somebody has set on the clock of late; when last */
         uint64_t arrived; /* when the message in hand did: its sender cannot have known what was sent since */
         EffectList *effects;
         ToldRights told;
@@ -300,6 +301,10 @@ int journal_state(Session *s, const User *author, RecordState state);
 
 /* Around every public call. */
 void session_enter(Session *s, SessionTime t, EffectList *effects);
+void session_note_time(Session *s, SessionTime t);
+
+/* The wall time of so long ago, as what happened then has noted it: earlier where somebody has set on the clock since. */
+uint64_t session_wall_before(const Session *s, uint64_t usec);
 int session_leave(Session *s, int r);
 
 /* What a message says before it is looked at: that its sender (NULL: a stranger) is there. 0; 1: it is not to be looked

@@ -251,9 +251,27 @@ int session_forbidden(Session *s, User *u, const char *reason, bool honest)
 
 /* ---- calls ---- */
 
+void session_note_time(Session *s, SessionTime t)
+{
+        uint64_t expected = s->now.wall + (t.now - s->now.now);
+        if (s->now.wall != 0 && t.wall > expected + USEC_PER_SEC) {
+                bool forgotten = t.now - s->set_on_at > DOUBT_MAX;
+                s->set_on = (forgotten ? 0 : s->set_on) + (t.wall - expected);
+                s->set_on_at = t.now;
+        }
+        s->now = t;
+}
+
+uint64_t session_wall_before(const Session *s, uint64_t usec)
+{
+        if (s->set_on > 0 && s->now.now - s->set_on_at <= usec)
+                usec += s->set_on;
+        return s->now.wall > usec ? s->now.wall - usec : 0;
+}
+
 void session_enter(Session *s, SessionTime t, EffectList *effects)
 {
-        s->now = t;
+        session_note_time(s, t);
         s->arrived = t.now;
         s->effects = effects;
 }
@@ -405,7 +423,7 @@ void session_delivered(Session *s, SessionTime t, const RoutingId *peer, uint64_
         User *u = session_find_user(s, peer);
         if (!u)
                 return;
-        s->now = t;
+        session_note_time(s, t);
         if (u->laden && t.now - MIN(u->laden_since, t.now) > ORDER_DELAY)
                 pace_note_late(u->pace, t.now, u->laden_since);
         u->laden = !all;

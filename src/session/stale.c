@@ -371,7 +371,7 @@ int stale_send(Session *s, User *u)
  * that the client may just be changing: what it is sent then would go over what it has not told yet. */
 static const Node *node_to_knock_with(const Session *s)
 {
-        uint64_t quiet = s->now.wall > DOUBT_WINDOW ? s->now.wall - DOUBT_WINDOW : 0;
+        uint64_t quiet = session_wall_before(s, DOUBT_WINDOW);
         const Node *best = NULL;
         unsigned i = 0;
         for (const Node *n = scene_first(s->scene); n && i < KNOCK_CHOICE; n = scene_next(s->scene, n), i++) {

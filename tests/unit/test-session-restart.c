@@ -511,6 +511,54 @@ static void test_nobody_is_missed_while_the_disk_is_slow(void **state)
         done(&t);
 }
 
+#define AN_HOUR (3600 * SIM_SEC)
+
+/* What is sent to bert for a while goes astray. */
+static void run_in_vain(Three *t)
+{
+        uint64_t end = t->sim.now + 3 * SIM_SEC;
+        while (t->sim.now < end) {
+                sim_run(&t->sim, SIM_MSEC);
+                lose_all(&t->bert->down[CHANNEL_DATA]);
+                lose_all(&t->bert->down[CHANNEL_COMMAND]);
+        }
+}
+
+/* What has changed a moment ago is what somebody may lack, whatever the clock says. */
+static void test_clock_is_set_on(void **state)
+{
+        Three t;
+        setup(&t);
+        sim_append(t.anna, "a", 1);
+        sim_delete(t.anna, "b");
+        run_in_vain(&t);
+        assert_int_equal(sim_length(t.bert, "a"), 0);
+        assert_non_null(sim_find_text(t.bert, "b"));
+        t.sim.wall_offset += AN_HOUR;
+        sim_run(&t.sim, SIM_SEC);
+        sim_lose(t.bert, CHANNEL_DATA);
+        sim_lose(t.bert, CHANNEL_COMMAND);
+        sim_run(&t.sim, 30 * SIM_SEC);
+        assert_int_equal(sim_length(t.bert, "a"), 1);
+        assert_null(sim_find_text(t.bert, "b"));
+        done(&t);
+}
+
+static void test_clock_was_set_back_before_a_restart(void **state)
+{
+        Three t;
+        setup(&t);
+        t.sim.wall_offset -= AN_HOUR;
+        sim_append(t.anna, "a", 1);
+        run_in_vain(&t);
+        assert_int_equal(sim_length(t.bert, "a"), 0);
+        sim_stop(&t.sim);
+        sim_start(&t.sim);
+        sim_run(&t.sim, 30 * SIM_SEC);
+        assert_int_equal(sim_length(t.bert, "a"), 1);
+        done(&t);
+}
+
 static void test_restart_during_init(void **state)
 {
         Sim sim;
@@ -581,6 +629,8 @@ int main(void)
                 cmocka_unit_test(test_restart_and_a_delete_for_one_who_only_watches),
                 cmocka_unit_test(test_restart_and_talk_for_one_who_only_watches),
                 cmocka_unit_test(test_nobody_is_missed_while_the_disk_is_slow),
+                cmocka_unit_test(test_clock_is_set_on),
+                cmocka_unit_test(test_clock_was_set_back_before_a_restart),
                 cmocka_unit_test(test_restart_during_init),
                 cmocka_unit_test(test_pings_after_restart),
         };
