@@ -13,7 +13,6 @@
  */
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -39,10 +38,10 @@ static uint64_t anonymous_bytes(void)
         if (n <= 0)
                 return 0;
         text[n] = '\0';
-        unsigned long resident, shared;
-        if (sscanf(text, "%*u %lu %lu", &resident, &shared) != 2 || shared > resident)
-                return 0;
-        return (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+        char *p = text;
+        (void)strtoul(p, &p, 10); /* of addresses, used or not */
+        unsigned long resident = strtoul(p, &p, 10), shared = strtoul(p, &p, 10);
+        return resident > shared ? (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static uint64_t received_whole(const Net *n)
