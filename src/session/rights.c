@@ -138,28 +138,6 @@ static bool may_change(const Session *s, const User *u, const Node *n, const Byt
         return rights_may_edit(s, u, n) ? to_common || bytes_equal(owner, u->name) : to_common && u->admin;
 }
 
-static EarlyRight *early_right_find(Session *s, uint64_t hash)
-{
-        for (size_t i = 0; i < ELEMENTSOF(s->early_rights); i++)
-                if (s->early_rights[i].hash == hash && s->early_rights[i].until > s->now.now)
-                        return &s->early_rights[i];
-        return NULL;
-}
-
-static void early_right_note(Session *s, const User *u, const Value *uuid, Bytes *owner)
-{
-        if (grave_find(s, value_data(uuid), value_size(uuid)))
-                return;
-        uint64_t hash = session_hash(s, value_data(uuid), value_size(uuid));
-        EarlyRight *e = early_right_find(s, hash);
-        if (!e)
-                e = &s->early_rights[s->next_early_right++ % EARLY_RIGHTS_MAX];
-        bytes_unref(e->owner);
-        *e = (EarlyRight){
-                .hash = hash, .until = s->now.now + EARLY_RIGHT_TIMEOUT, .user = u->serial, .owner = bytes_ref(owner),
-        };
-}
-
 /* What a Right asks for, sorted. */
 typedef struct RightsSorted {
         NodeList allowed, refused;
@@ -185,23 +163,21 @@ static int rights_sort_one(Session *s, Node *n, bool allowed, const Bytes *owner
 }
 
 /* Uuids that are not known yet are noted. */
-static int rights_sort(Session *s, const User *u, const Message *m, Bytes *owner, RightsSorted *sorted)
+static int rights_sort(Session *s, User *u, const Message *m, Bytes *owner, RightsSorted *sorted)
 {
         for (uint32_t i = 0; i < value_list_length(m->uuids); i++) {
                 const Value *uuid = value_list_get(m->uuids, i);
                 Node *n = scene_find(s->scene, value_data(uuid), value_size(uuid));
-                if (!n) {
-                        early_right_note(s, u, uuid, owner);
-                        continue;
-                }
-                if (bit_set_has(&sorted->seen, node_slot(n))) {
+                int r = 0;
+                if (!n)
+                        r = early_right_note(s, u, value_data(uuid), value_size(uuid), owner);
+                else if (bit_set_has(&sorted->seen, node_slot(n)))
                         sorted->repeated = true;
-                        continue;
-                }
-                /* Most name one, which needs no memory to be told from others. */
-                int r = value_list_length(m->uuids) > 1 ? bit_set_add(&sorted->seen, node_slot(n)) : 0;
-                if (r == 0)
+                else
                         r = rights_sort_one(s, n, may_change(s, u, n, owner), owner, sorted);
+                /* Most name one, which needs no memory to be told from others. */
+                if (r == 0 && n && value_list_length(m->uuids) > 1)
+                        r = bit_set_add(&sorted->seen, node_slot(n));
                 if (r < 0)
                         return r;
         }
@@ -227,13 +203,10 @@ static int rights_created_since_restart(Session *s, const User *u, Node *n)
 
 int rights_created(Session *s, const User *u, Node *n)
 {
-        EarlyRight *e = early_right_find(s, session_hash(s, node_uuid(n).text, node_uuid_size(n)));
-        if (!e)
+        Bytes *owner;
+        if (!early_right_take(s, u, node_uuid(n).text, node_uuid_size(n), &owner))
                 return rights_created_since_restart(s, u, n);
-        e->until = 0;
-        int r = 0;
-        if (e->user == u->serial && (bytes_equal(e->owner, u->name) || bytes_equal(e->owner, s->common)))
-                r = rights_apply(s, u, e->owner, &NODE_LIST_OF(n));
+        int r = owner ? rights_apply(s, u, owner, &NODE_LIST_OF(n)) : 0;
         return r < 0 ? r : rights_announce(s, node_owner(s->scene, n), &NODE_LIST_OF(n), NULL);
 }
 
@@ -317,6 +290,7 @@ int rights_remove(Session *s, User *u, Node *n, Frames *frames)
                 r = grave_dig(s, node_uuid(n).text, node_uuid_size(n), last + LATE_DATA_WINDOW);
         if (r < 0)
                 return r;
+        early_right_forget(s, NULL, uuid->data, uuid->size);
         uint64_t id = node_id(n);
         Deleted deleted = { .session = s, .node = n };
         r = scene_each_dependant(s->scene, n, mark_dependant, &deleted);
@@ -330,6 +304,7 @@ int rights_remove(Session *s, User *u, Node *n, Frames *frames)
  * was refused or has been overtaken by this: it is gone there when the Delete comes back, and must not come here. */
 static int delete_unknown(Session *s, User *u, MessageText uuid, Frames *frames)
 {
+        early_right_forget(s, u, uuid.data, uuid.size);
         const Grave *g = grave_find(s, uuid.data, uuid.size);
         if (g && g->deleted_wall >= session_wall_before(s, DOUBT_WINDOW))
                 return 0;

@@ -86,9 +86,6 @@
 /* Nodes up to this size are encoded on the spot, which takes a millisecond or two; larger ones by EFFECT_ENCODE. */
 #define ENCODE_SYNC_LIMIT (1u << 20)
 
-#define EARLY_RIGHTS_MAX 256u
-#define EARLY_RIGHT_TIMEOUT (5 * USEC_PER_SEC)
-
 #define GRAVES_MAX (1u << 17)
 #define GUESTS_MAX 1024u
 #define GUEST_TIMEOUT (10 * USEC_PER_SEC)
@@ -100,14 +97,6 @@ typedef struct Grave {
         uint64_t deleted_wall;
         uint64_t closed; /* data that arrives before is late, and refused */
 } Grave;
-
-/* A Right for a node that is not there yet: it has overtaken the Node on its way here. */
-typedef struct EarlyRight {
-        uint64_t hash; /* of the uuid; 0: none */
-        uint64_t until;
-        uint32_t user;
-        Bytes *owner;
-} EarlyRight;
 
 /* A routing id that is not logged in: its heartbeat came before its login, or it has just been let go. */
 typedef struct Guest {
@@ -210,9 +199,6 @@ struct Session {
         NewNodes new_nodes;
         U64Map recent_rights; /* node id -> wall time of the last change of its owner, for DOUBT_WINDOW at least */
         uint64_t rights_expired; /* when those of long ago were dropped last */
-
-        EarlyRight early_rights[EARLY_RIGHTS_MAX]; /* a ring */
-        size_t next_early_right;
 
         uint64_t last_tick;
         bool sends_wait; /* for the disk */
@@ -493,6 +479,16 @@ bool rights_may_edit(const Session *s, const User *u, const Node *n);
 int rights_give(Session *s, Node *n, Bytes *owner);
 /* u: who deletes, NULL for the server. frames: the Delete to pass on. */
 int rights_remove(Session *s, User *u, Node *n, Frames *frames);
+
+/* ---- early-right.c ---- */
+
+/* The node is not there, and the user wants it to have that owner. */
+int early_right_note(Session *s, User *u, const void *uuid, size_t size, const Bytes *owner);
+/* The author has made the node: whether anybody has said something of it before, all of which is forgotten, and the owner
+ * that the author wants, borrowed; NULL: it has said nothing, or wants what nobody may. */
+bool early_right_take(Session *s, const User *author, const void *uuid, size_t size, Bytes **ret_owner);
+/* The node is gone, for everybody or (not NULL) for one. */
+void early_right_forget(Session *s, User *author, const void *uuid, size_t size);
 
 /* ---- metadata.c ---- */
 

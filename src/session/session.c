@@ -143,8 +143,6 @@ Session *session_free(Session *s)
         u64_map_done(&s->loaded_whole);
         for (size_t i = 0; i < ELEMENTSOF(s->type_frames); i++)
                 bytes_unref(s->type_frames[i]);
-        for (size_t i = 0; i < ELEMENTSOF(s->early_rights); i++)
-                bytes_unref(s->early_rights[i].owner);
         bytes_unref(s->server);
         bytes_unref(s->common);
         scene_free(s->scene);

@@ -45,6 +45,8 @@ User *user_free(User *u)
         free(u->pace);
         u64_map_done(&u->stale);
         u64_map_done(&u->repaired);
+        for (size_t i = 0; i < ELEMENTSOF(u->early_rights); i++)
+                u64_map_done(&u->early_rights[i]);
         bytes_unref(u->name);
         user_forget_untold(u);
         free(u->catalog.steps);

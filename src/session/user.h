@@ -111,6 +111,7 @@ typedef struct User {
         uint64_t data_from;  /* it takes no data before */
         uint64_t knock_due;  /* when its lost data channel is tried */
         Pace *pace;          /* of what is sent to it, by a pointer since that is no change of the user */
+        U64Map early_rights[2]; /* see early-right.c; the younger first */
         HeldCommand *held;
         size_t n_held, n_held_allocated;
         size_t n_held_nodes; /* that are named in them */

@@ -3,11 +3,12 @@
 """Races for a lock: who is refused is put right, so that nobody's scene differs."""
 
 import sys
+import time
 
 import tap  # first: it says which packages are missing
 import pytest
 
-from values import item
+from values import item, new_uuid
 from wire import COMMON
 
 
@@ -122,6 +123,25 @@ def test_commit_after_the_holder_has_left(make_session, fleet):
     carl.edit(object_id, lambda d: d.update(name="free again"))
     session.check_same(session.admin, carl)
     assert session.admin.nodes[object_id].data["name"] == "free again"
+
+
+def test_lock_of_a_node_that_is_still_on_its_way(session, fleet, make_proxy):
+    """Blender selects what it has just appended: the Right is here at once, the node whenever the line has it through."""
+    proxy = make_proxy(session.server)
+    host, ports = proxy.address
+    bert = fleet.client((host, ports), "bert").connect()
+    bert.wait_state("active")
+    session.users.append(bert)
+    proxy.bandwidth = 125_000  # 1 Mbit/s
+    large, small = new_uuid(), new_uuid()
+    start = time.monotonic()
+    bert.push(large, {**item("large"), "pixels": bytes(1 << 20)})
+    bert.push(small, item("small"), [large])
+    bert.lock(large, small)
+    fleet.wait_until(lambda: small in session.admin.nodes, timeout=30)
+    assert time.monotonic() - start > 7
+    fleet.wait_until(lambda: all(user.nodes[node].owner == "bert" for user in session.users for node in (large, small)))
+    session.check_same()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Editing, rights, deletion, metadata, slow users. */
+/* Editing, deletion, metadata, slow users. */
 #include <stdio.h>
 
 #include "pickle/writer.h"
@@ -73,53 +73,6 @@ static void test_malformed_data_is_not_passed_on(void **state)
         done(&t);
 }
 
-/* ---- rights ---- */
-
-static void test_locks(void **state)
-{
-        Three t;
-        setup(&t);
-        sim_right(t.anna, "a", "anna");
-        sim_run(&t.sim, SIM_SEC);
-        assert_true(owner_is(t.bert, "a", "anna") && owner_is(t.anna, "a", "anna"));
-        /* Bert did not know yet. */
-        sim_append(t.bert, "a", 1);
-        sim_push_whole(t.bert, "a");
-        sim_right(t.bert, "a", "bert");
-        sim_delete(t.bert, "a");
-        sim_run(&t.sim, 3 * SIM_SEC);
-        assert_int_equal(sim_length(t.anna, "a"), 0);
-        assert_int_equal(sim_length(t.bert, "a"), 0);
-        assert_true(owner_is(t.bert, "a", "anna"));
-        assert_int_equal(t.sim.n_refused_records, 2);
-        /* An admin may release, not take. */
-        sim_right(t.host, "a", "host");
-        sim_run(&t.sim, SIM_SEC);
-        assert_true(owner_is(t.host, "a", "anna"));
-        sim_right(t.host, "a", "COMMON");
-        sim_run(&t.sim, SIM_SEC);
-        assert_true(owner_is(t.anna, "a", "COMMON"));
-        sim_right(t.bert, "a", "anna");
-        sim_run(&t.sim, SIM_SEC);
-        assert_true(owner_is(t.anna, "a", "COMMON"));
-        done(&t);
-}
-
-static void test_new_nodes_are_not_locked_for_others(void **state)
-{
-        Three t;
-        setup(&t);
-        sim_add_local(t.anna, "mine", "anna");
-        sim_push_whole(t.anna, "mine");
-        sim_add_local(t.anna, "his", "bert");
-        sim_push_whole(t.anna, "his");
-        sim_run(&t.sim, SIM_SEC);
-        assert_true(owner_is(t.bert, "mine", "anna"));
-        assert_true(owner_is(t.bert, "his", "COMMON"));
-        assert_true(owner_is(t.anna, "his", "COMMON"));
-        done(&t);
-}
-
 static void test_nobody_speaks_for_another(void **state)
 {
         Three t;
@@ -173,66 +126,6 @@ static void test_delete_does_not_overtake(void **state)
         assert_non_null(sim_find_text(t.bert, "a"));
         sim_run(&t.sim, 3 * SIM_SEC);
         assert_null(sim_find_text(t.bert, "a"));
-        done(&t);
-}
-
-/* A client that does not know the node yet forgets whose it is. */
-static void test_right_that_overtakes_a_new_node(void **state)
-{
-        Three t;
-        setup(&t);
-        t.bert->frozen_until = t.sim.now + 300 * SIM_MSEC;
-        sim_new_node(t.anna, "n", NULL);
-        sim_push_whole(t.anna, "n");
-        sim_run(&t.sim, 50 * SIM_MSEC);
-        sim_right(t.anna, "n", "anna");
-        sim_run(&t.sim, 3 * SIM_SEC);
-        assert_true(owner_is(t.bert, "n", "anna"));
-        done(&t);
-}
-
-/* Of many new nodes at once everybody is told at once, now and again behind them: whoever locks a whole scene must not make
- * the others read a command for each node. */
-static void test_right_that_overtakes_many_new_nodes(void **state)
-{
-        enum { N = 60 };
-        Three t;
-        setup(&t);
-        t.bert->frozen_until = t.sim.now + 300 * SIM_MSEC;
-        Value *uuids = value_list_new();
-        char uuid[16];
-        for (int i = 0; i < N; i++) {
-                snprintf(uuid, sizeof uuid, "n%d", i);
-                sim_new_node(t.anna, uuid, NULL);
-                Value *v = value_string_new(uuid);
-                value_list_append(uuids, v);
-                value_unref(v);
-        }
-        sim_run(&t.sim, 50 * SIM_MSEC);
-        size_t n = t.host->n_rights;
-        sim_command(t.anna, 5, "anna", sim_put(sim_put(value_dict_new(), "uuid", uuids), "owner", value_string_new("anna")));
-        sim_run(&t.sim, 20 * SIM_SEC);
-        for (int i = 0; i < N; i++) {
-                snprintf(uuid, sizeof uuid, "n%d", i);
-                assert_true(owner_is(t.bert, uuid, "anna"));
-        }
-        /* Two, and some that do nothing between the data and the second. */
-        assert_in_range(t.host->n_rights - n, 2, 2 + N);
-        done(&t);
-}
-
-/* Nor is it told too early that its owner has left. */
-static void test_release_that_overtakes_a_new_node(void **state)
-{
-        Three t;
-        setup(&t);
-        t.bert->frozen_until = t.sim.now + 300 * SIM_MSEC;
-        sim_add_local(t.anna, "n", "anna");
-        sim_push_whole(t.anna, "n");
-        sim_run(&t.sim, 50 * SIM_MSEC);
-        sim_kick(t.host, "anna");
-        sim_run(&t.sim, 3 * SIM_SEC);
-        assert_true(owner_is(t.bert, "n", "COMMON"));
         done(&t);
 }
 
@@ -641,14 +534,9 @@ int main(void)
                 cmocka_unit_test(test_simultaneous_edits_converge),
                 cmocka_unit_test(test_inapplicable_delta),
                 cmocka_unit_test(test_malformed_data_is_not_passed_on),
-                cmocka_unit_test(test_locks),
-                cmocka_unit_test(test_new_nodes_are_not_locked_for_others),
                 cmocka_unit_test(test_nobody_speaks_for_another),
                 cmocka_unit_test(test_delete_and_late_data),
                 cmocka_unit_test(test_delete_does_not_overtake),
-                cmocka_unit_test(test_right_that_overtakes_a_new_node),
-                cmocka_unit_test(test_right_that_overtakes_many_new_nodes),
-                cmocka_unit_test(test_release_that_overtakes_a_new_node),
                 cmocka_unit_test(test_metadata),
                 cmocka_unit_test(test_table_is_quiet),
                 cmocka_unit_test(test_slow_user_is_late_not_wrong),
