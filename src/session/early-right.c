@@ -51,21 +51,20 @@ static Wanted take(User *u, uint64_t hash)
         return wanted;
 }
 
-bool early_right_take(Session *s, const User *author, const void *uuid, size_t size, Bytes **ret_owner)
+EarlyRight early_right_take(Session *s, const User *author, const void *uuid, size_t size)
 {
         uint64_t hash = session_hash(s, uuid, size);
-        bool some = false;
-        *ret_owner = NULL;
+        EarlyRight said = {};
         for (size_t i = 0; i < s->n_users; i++) {
                 User *u = s->users[i];
                 Wanted wanted = take(u, hash);
-                some = some || wanted != WANTED_NONE;
+                said.by_others = said.by_others || (wanted != WANTED_NONE && u != author);
                 if (u == author && wanted == WANTED_OWN)
-                        *ret_owner = u->name;
+                        said.owner = u->name;
                 if (u == author && wanted == WANTED_COMMON)
-                        *ret_owner = s->common;
+                        said.owner = s->common;
         }
-        return some;
+        return said;
 }
 
 void early_right_forget(Session *s, User *author, const void *uuid, size_t size)

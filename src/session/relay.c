@@ -133,12 +133,11 @@ static int relay_may_create(Session *s, User *u, const MessageNode *node)
         return r < 0 ? r : 1;
 }
 
-/* Locks by others than the sender cannot come with a Node: it is COMMON then, for everybody. */
-static int relay_new_owner(Session *s, const User *u, const MessageNode *node, Bytes **ret)
+/* Whose a new node is. Locks by others than the sender cannot come with it: it is COMMON then, for everybody. */
+static Bytes *relay_new_owner(const Session *s, const User *u, const MessageNode *node, const EarlyRight *early)
 {
         bool proper = bytes_equal(node->owner, s->common) || bytes_equal(node->owner, u->name);
-        *ret = proper ? node->owner : s->common;
-        return proper;
+        return early->owner ?: proper ? node->owner : s->common;
 }
 
 static int relay_node(Session *s, User *u, const MessageNode *node, Bytes *const *frames)
@@ -156,16 +155,20 @@ static int relay_node(Session *s, User *u, const MessageNode *node, Bytes *const
                 return r;
         if (clean)
                 accepted.dependencies = clean;
-        bool proper = relay_new_owner(s, u, node, &accepted.owner) || !is_new;
-        if (is_new)
+        EarlyRight early = {};
+        if (is_new) {
+                early = early_right_take(s, u, node->uuid->data, node->uuid->size);
+                accepted.owner = relay_new_owner(s, u, node, &early);
                 grave_remove(s, node->uuid->data, node->uuid->size);
+        }
+        bool as_sent = bytes_equal(accepted.owner, node->owner);
         r = scene_put(s->scene, node->uuid->data, node->uuid->size, accepted.owner, accepted.dependencies, node->payload,
                       s->now.wall, &n);
         if (r == 0 && is_new)
                 order_note_new(s, n);
         if (r == 0)
                 r = journal_node(s, u, &accepted, node_owner(s->scene, n), node_id(n), node_version(n));
-        Bytes *parts[] = { frames[0], frames[1], proper ? frames[2] : s->common, frames[3], frames[4] };
+        Bytes *parts[] = { frames[0], frames[1], as_sent ? frames[2] : accepted.owner, frames[3], frames[4] };
         _cleanup_frames_ Frames *relayed = NULL;
         if (r == 0)
                 r = answer_of(parts, ELEMENTSOF(parts), &relayed);
@@ -174,10 +177,8 @@ static int relay_node(Session *s, User *u, const MessageNode *node, Bytes *const
         /* It has been told of the deletion, before or after it sent this: it may lack the node that all others get. */
         if (r == 0 && was_deleted)
                 r = stale_mark(s, u, n, s->now.now + ORDER_DELAY);
-        if (r == 0 && !proper)
-                r = rights_tell(s, u, n);
         if (r == 0 && is_new)
-                r = rights_created(s, u, n);
+                r = rights_created(s, u, n, &early, as_sent);
         return r == 0 && first ? join_offer_lobby(s) : r;
 }
 

@@ -192,22 +192,20 @@ static int rights_refuse(Session *s, User *u, NodeList *refused)
         return r < 0 ? r : session_forbidden(s, u, "wanted to change rights of nodes that somebody else has locked", true);
 }
 
-/* What it said about the node to a server before this one, ahead of the node itself, is not known: it is told. */
-static int rights_created_since_restart(Session *s, const User *u, Node *n)
+/* What it said about the node to a server before this one, ahead of the node itself, is not known. */
+static bool may_have_said_before(const Session *s, const User *u)
 {
-        if (!u->from_before || (!u->away && s->now.now - u->returned >= DOUBT_WINDOW))
-                return 0;
-        int r = rights_note(s, n, s->now.wall);
-        return r < 0 ? r : rights_tell(s, u, n);
+        return u->from_before && (u->away || s->now.now - u->returned < DOUBT_WINDOW);
 }
 
-int rights_created(Session *s, const User *u, Node *n)
+int rights_created(Session *s, const User *author, Node *n, const EarlyRight *early, bool as_sent)
 {
-        Bytes *owner;
-        if (!early_right_take(s, u, node_uuid(n).text, node_uuid_size(n), &owner))
-                return rights_created_since_restart(s, u, n);
-        int r = owner ? rights_apply(s, u, owner, &NODE_LIST_OF(n)) : 0;
-        return r < 0 ? r : rights_announce(s, node_owner(s->scene, n), &NODE_LIST_OF(n), NULL);
+        if (!early->owner && !early->by_others && as_sent && !may_have_said_before(s, author))
+                return 0;
+        int r = rights_note(s, n, s->now.wall);
+        if (r == 0 && early->by_others)
+                return rights_announce(s, node_owner(s->scene, n), &NODE_LIST_OF(n), NULL);
+        return r < 0 ? r : rights_tell(s, author, n);
 }
 
 int rights_message(Session *s, User *u, const Message *m, Bytes *const *frames)

@@ -98,6 +98,12 @@ typedef struct Grave {
         uint64_t closed; /* data that arrives before is late, and refused */
 } Grave;
 
+/* Rights that have come before their node. */
+typedef struct EarlyRight {
+        Bytes *owner;   /* that the author of the node wants, borrowed; NULL: nothing, or what nobody may */
+        bool by_others; /* somebody else has sent one */
+} EarlyRight;
+
 /* A routing id that is not logged in: its heartbeat came before its login, or it has just been let go. */
 typedef struct Guest {
         RoutingId id;
@@ -470,8 +476,9 @@ int rights_tell(Session *s, const User *u, Node *n);
 int rights_tell_owners(Session *s, const User *u, NodeList *nodes);
 /* Tells one user of all nodes whose owner may not be known to a client that was away. 1: there were some. */
 int rights_tell_all(Session *s, const User *u);
-/* A node has been made: a Right that came before it takes effect. */
-int rights_created(Session *s, const User *u, Node *n);
+/* A node has been made, with the owner that it was sent with (`as_sent`) or another one: tells those who do not know by the
+ * Node itself. */
+int rights_created(Session *s, const User *author, Node *n, const EarlyRight *early, bool as_sent);
 /* Releases every lock of a name; `except` is not told. */
 int rights_release(Session *s, Bytes *owner, const User *except);
 bool rights_may_edit(const Session *s, const User *u, const Node *n);
@@ -484,9 +491,8 @@ int rights_remove(Session *s, User *u, Node *n, Frames *frames);
 
 /* The node is not there, and the user wants it to have that owner. */
 int early_right_note(Session *s, User *u, const void *uuid, size_t size, const Bytes *owner);
-/* The author has made the node: whether anybody has said something of it before, all of which is forgotten, and the owner
- * that the author wants, borrowed; NULL: it has said nothing, or wants what nobody may. */
-bool early_right_take(Session *s, const User *author, const void *uuid, size_t size, Bytes **ret_owner);
+/* The author is about to make the node: what has been said of it, all of which is forgotten. */
+EarlyRight early_right_take(Session *s, const User *author, const void *uuid, size_t size);
 /* The node is gone, for everybody or (not NULL) for one. */
 void early_right_forget(Session *s, User *author, const void *uuid, size_t size);
 

@@ -176,6 +176,30 @@ static void test_right_before_many_nodes(void **state)
         done(&t);
 }
 
+/* The Nodes say whose they are, so that nobody but their sender needs a command for each. */
+static void test_new_nodes_come_locked(void **state)
+{
+        Three t;
+        setup(&t);
+        lock_many(t.anna, many_uuids("n", 60));
+        sim_run(&t.sim, SIM_SEC);
+        size_t n_bert = t.bert->n_rights, n_anna = t.anna->n_rights;
+        for (unsigned i = 0; i < 60; i++) {
+                char uuid[16];
+                snprintf(uuid, sizeof uuid, "n%u", i);
+                sim_new_node(t.anna, uuid, NULL);
+        }
+        sim_run(&t.sim, 5 * SIM_SEC);
+        assert_true(owner_is(t.bert, "n59", "anna") && owner_is(t.anna, "n59", "anna"));
+        assert_int_equal(t.bert->n_rights, n_bert);
+        assert_int_equal(t.anna->n_rights, n_anna + 60);
+        sim_stop(&t.sim);
+        sim_start(&t.sim);
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_true(owner_is(t.bert, "n59", "anna"));
+        done(&t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -183,6 +207,7 @@ int main(void)
                 cmocka_unit_test(test_new_nodes_are_not_locked_for_others),
                 cmocka_unit_test(test_right_long_before_its_node),
                 cmocka_unit_test(test_right_before_many_nodes),
+                cmocka_unit_test(test_new_nodes_come_locked),
                 cmocka_unit_test(test_right_that_overtakes_a_new_node),
                 cmocka_unit_test(test_right_that_overtakes_many_new_nodes),
                 cmocka_unit_test(test_release_that_overtakes_a_new_node),
