@@ -52,6 +52,8 @@ struct Manager {
         sd_event_source *tick_timer;     /* when the session wants it */
         sd_event_source *sync_timer;     /* armed while something is not durable */
         sd_event_source *save_timer;     /* every save_interval */
+        sd_event_source *stop_timer;     /* while messages are waited for, before leaving */
+        uint64_t stop_until;
         sd_event_source *keeper_timer;   /* every second: status, slow peers, idle exit */
         sd_event_source *watchdog_timer; /* when systemd wants it */
 
@@ -92,7 +94,7 @@ int manager_turn(Manager *m);
 int manager_save(Manager *m, const char *reason);
 
 /* SIGTERM, SIGINT and idle exit: takes what has arrived, saves, flushes, leaves. */
-int manager_stop(Manager *m);
+int manager_stop(Manager *m); /* a second time: at once */
 
 /* The operator's bans have changed: keeps them for the next process, or says that it cannot. */
 void manager_keep_bans(Manager *m);

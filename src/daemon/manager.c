@@ -17,6 +17,10 @@
 #include "store/snapshot.h"
 
 /* What has arrived by the time of SIGTERM is taken, and what is owed is sent, for at most so long. */
+/* While large messages come in: their senders would not send them to the next process. */
+#define STOP_WAIT_USEC (10 * USEC_PER_SEC)
+#define STOP_LOOK_USEC (20 * USEC_PER_MSEC)
+
 #define STOP_DRAIN_USEC (200 * USEC_PER_MSEC)
 #define STOP_FLUSH_USEC (2 * USEC_PER_SEC)
 
@@ -56,6 +60,39 @@ static void leave(Manager *m, int error)
         (void)sd_event_exit(m->event, error);
 }
 
+static int begin_leaving(Manager *m)
+{
+        m->stop_timer = sd_event_source_disable_unref(m->stop_timer);
+        notify_stopping("saving");
+        /* Heartbeats go on: the clients are expected to be there for the next process. */
+        net_pause_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
+        int k = net_drain(m->net, STOP_DRAIN_USEC);
+        if (k < 0)
+                return k;
+        intake_finish(m->intake);
+        m->state = MANAGER_STOPPING;
+        return manager_save(m, "shutdown");
+}
+
+/* Everything goes on as usual meanwhile. */
+static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+        if (usec >= m->stop_until || !net_is_receiving(m->net))
+                return manager_check(m, begin_leaving(m));
+        int k = sd_event_source_set_time_relative(source, STOP_LOOK_USEC);
+        return manager_check(m, k < 0 ? k : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT));
+}
+
+static int wait_for_messages(Manager *m)
+{
+        notify_stopping("waiting for what clients are sending");
+        log_info("A client is in the middle of sending something large, which is waited for, up to %u seconds",
+                 (unsigned)(STOP_WAIT_USEC / USEC_PER_SEC));
+        m->stop_until = clock_monotonic_usec() + STOP_WAIT_USEC;
+        return sd_event_add_time_relative(m->event, &m->stop_timer, CLOCK_MONOTONIC, STOP_LOOK_USEC, 1000, on_stop_timer, m);
+}
+
 int manager_stop(Manager *m)
 {
         if (m->state == MANAGER_LOADING) {
@@ -67,15 +104,7 @@ int manager_stop(Manager *m)
                 log_warning("Told to stop again: leaving without waiting for the save; %s", report_journal(m->store));
                 return sd_event_exit(m->event, 0);
         }
-        notify_stopping("saving");
-        /* Heartbeats go on: the clients are expected to be there for the next process. */
-        net_pause_reading(m->net, 1u << CHANNEL_COMMAND | 1u << CHANNEL_DATA);
-        int k = net_drain(m->net, STOP_DRAIN_USEC);
-        if (k < 0)
-                return k;
-        intake_finish(m->intake);
-        m->state = MANAGER_STOPPING;
-        return manager_save(m, "shutdown");
+        return !m->stop_timer && net_is_receiving(m->net) ? wait_for_messages(m) : begin_leaving(m);
 }
 
 static int trim_run(WorkerJob *job)
@@ -432,6 +461,7 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->sync_timer);
         sd_event_source_disable_unref(m->save_timer);
         sd_event_source_disable_unref(m->keeper_timer);
+        sd_event_source_disable_unref(m->stop_timer);
         sd_event_source_disable_unref(m->watchdog_timer);
         sd_event_unref(m->event);
         bans_done(&m->bans);

@@ -52,6 +52,7 @@ struct Connection {
         bool has_id;
         RoutingId id;
         uint64_t n_delivered; /* bytes of whole messages handed on, as on the wire */
+        uint64_t received, received_at; /* bytes when looked at for a message on its way, and when there were fewer */
         uint64_t acked;       /* bytes sent on it that had been acknowledged when it was looked at last */
         uint64_t looked_at;   /* CLOCK_MONOTONIC; 0: not yet */
         bool all_acked;       /* and that was all; false as well when it is not known */

@@ -5,6 +5,11 @@
 
 #define PENALTY_BAD_ROUTING_ID 5
 
+/* A message of which no more than this is there is one like most, and whole in a moment; one of which nothing has come for so
+ * long may never be. */
+#define UNFINISHED_MIN (64u * 1024)
+#define UNFINISHED_STALL USEC_PER_SEC
+
 /* What follows a turn takes time by its bytes: they are hashed and written before the loop gets on. */
 #define TURN_BYTES_MAX (8u * 1024 * 1024)
 
@@ -92,6 +97,29 @@ static int read_messages(NetChannel *c, bool *ret_drained)
                 }
         }
         return i;
+}
+
+static bool is_receiving(const Net *n, Connection *c, uint64_t now)
+{
+        if (c->channel == CHANNEL_TTL || c->state == CONNECTION_REFUSED)
+                return false;
+        net_look_at(n, c);
+        uint64_t received = c->n_delivered + c->held;
+        if (received != c->received)
+                c->received_at = now;
+        c->received = received;
+        return !c->is_strangers && c->held > UNFINISHED_MIN && now - c->received_at < UNFINISHED_STALL;
+}
+
+bool net_is_receiving(Net *n)
+{
+        uint64_t now = clock_monotonic_usec();
+        bool some = false;
+        for (size_t i = 0; i < n->connections.n_slots; i++) {
+                Connection *c = n->connections.by_fd[i];
+                some = (c && is_receiving(n, c, now)) || some;
+        }
+        return some;
 }
 
 int net_channel_turn(NetChannel *c, bool even_if_paused, unsigned *ret_n_read)

@@ -186,6 +186,10 @@ void net_hold(Net *n, const RoutingId *peer, Channel channel, uint64_t until);
  * timeout_usec; runs without the loop, and calls no callback. Returns the number of bytes left over. */
 size_t net_flush(Net *n, uint64_t timeout_usec);
 
+/* Whether a large message of a user is on its way, and coming in still: to be asked again and again. Whose connection ends
+ * then does not send it another time. */
+bool net_is_receiving(Net *n);
+
 /* For shutdown, before net_flush(): reads what has already arrived, paused or not, for at most timeout_usec, and
  * hands it to the callbacks. Returns 0 or what a callback returned. */
 int net_drain(Net *n, uint64_t timeout_usec);

@@ -35,6 +35,7 @@ class Proxy:
     def __init__(self, ports, delay=0.0, bandwidth=None, listen=(0, 0, 0)):
         self.delay = delay
         self.bandwidth = bandwidth
+        self.to_server = 0  # bytes handed on so far
         # A quarter of a second of a slow line, as in a good router: what waits here counts as arrived.
         self._window = min(WINDOW, max(CHUNK // 4, bandwidth // 4)) if bandwidth else WINDOW
         self._targets = ports
@@ -219,6 +220,8 @@ class Proxy:
                 self._end(pipe)
                 return
             pipe.queued -= sent
+            if not pipe.to_client:
+                self.to_server += sent
             if sent < len(data):
                 pipe.queue[0] = (due, data[sent:])
                 return

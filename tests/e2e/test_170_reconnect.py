@@ -159,6 +159,24 @@ def test_one_restart(session, fleet, rng, number):
     assert users[2].users["anna"]["admin"] is True and users[2].users["bert"]["admin"] is False
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_stop_amid_a_large_node(make_session, make_proxy, fleet, rng, is_first):
+    """Its sender would not send it again, so a server that is told to stop takes the rest of it, and keeps everybody."""
+    session = make_session(timeout="3s")
+    line = make_proxy(session.server, bandwidth=2_000_000)
+    eve = far(session, line, "eve")
+    if not is_first:
+        eve.push(new_uuid(rng), item("small", rng))
+        fleet.settle(session.admin, eve)
+    large = new_uuid(rng)
+    eve.push(large, {"data": rng.randbytes(10_000_000)})
+    before = line.to_server
+    fleet.wait_until(lambda: line.to_server > before + 1_000_000, what="some of it to arrive")
+    session.restart(signal.SIGTERM)
+    fleet.wait_until(lambda: large in session.admin.nodes, timeout=10, what="the node to arrive")
+    session.check_same()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_crashed_while_the_server_was_down(make_session, fleet, number):
     """Of its connections only the heartbeat comes back: a user who is not there, whose locks and name are free again."""
