@@ -94,8 +94,24 @@ static int hold(Session *s, User *u, HeldCommand command)
 
 static int hold_delete(Session *s, User *u, uint64_t due, const void *uuid, size_t uuid_size)
 {
-        Bytes *copy = bytes_new_copy(uuid, uuid_size);
+        uint64_t hash = session_hash(s, uuid, uuid_size);
+        const uint64_t *n_held = u64_map_find(&u->held_deletes, hash);
+        int r = u64_map_set(&u->held_deletes, hash, n_held ? *n_held + 1 : 1);
+        Bytes *copy = r < 0 ? NULL : bytes_new_copy(uuid, uuid_size);
         return copy ? hold(s, u, (HeldCommand){ .due = due, .deleted = copy }) : -ENOMEM;
+}
+
+/* It has been sent, or need not be. */
+static void release(const Session *s, User *u, HeldCommand *h)
+{
+        u->n_held_nodes -= held_nodes(h);
+        if (h->deleted) {
+                uint64_t hash = session_hash(s, h->deleted->data, h->deleted->size);
+                uint64_t *n_held = u64_map_find(&u->held_deletes, hash);
+                if (--*n_held == 0)
+                        u64_map_remove(&u->held_deletes, hash);
+        }
+        held_command_done(h);
 }
 
 /* Until when a command about the node must wait; not later than now: not at all. */
@@ -290,14 +306,9 @@ static int send_held(Session *s, User *u, const HeldCommand *h)
         return r < 0 ? r : MIN(rights_tell_all(s, u), 0);
 }
 
-bool order_holds_delete(const User *u, const void *uuid, size_t size)
+bool order_holds_delete(const Session *s, const User *u, const void *uuid, size_t size)
 {
-        for (size_t i = 0; i < u->n_held; i++) {
-                const HeldCommand *h = &u->held[i];
-                if (h->deleted && h->deleted->size == size && memcmp(h->deleted->data, uuid, size) == 0)
-                        return true;
-        }
-        return false;
+        return u->held_deletes.n > 0 && u64_map_find(&u->held_deletes, session_hash(s, uuid, size));
 }
 
 int order_send_due(Session *s, User *u)
@@ -315,8 +326,7 @@ int order_send_due(Session *s, User *u)
                         continue;
                 }
                 r = send_held(s, u, &h);
-                u->n_held_nodes -= held_nodes(&h);
-                held_command_done(&h);
+                release(s, u, &h);
         }
         u->n_held = n_left;
         return r;

@@ -443,7 +443,7 @@ void order_forget_told(Session *s);
 /* All Rights that a client may have missed, now, and again behind the data that may still be on its way to it. */
 int order_rights(Session *s, User *u);
 /* Whether it has not been told yet that the node is deleted. */
-bool order_holds_delete(const User *u, const void *uuid, size_t size);
+bool order_holds_delete(const Session *s, const User *u, const void *uuid, size_t size);
 int order_send_due(Session *s, User *u);
 /* What waits has to wait until the data channel is found again. */
 void order_suspend(User *u);

@@ -42,6 +42,7 @@ User *user_free(User *u)
         for (size_t i = 0; i < u->n_held; i++)
                 held_command_done(&u->held[i]);
         free(u->held);
+        u64_map_done(&u->held_deletes);
         free(u->pace);
         u64_map_done(&u->stale);
         u64_map_done(&u->repaired);

@@ -115,6 +115,7 @@ typedef struct User {
         HeldCommand *held;
         size_t n_held, n_held_allocated;
         size_t n_held_nodes; /* that are named in them */
+        U64Map held_deletes; /* keyed hash of a uuid -> how many of them are its Delete */
         uint64_t pad_due;    /* when more commands that do nothing may go before them */
 
         /* Towards presence, see presence.c. */
