@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include <endian.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "pickle/opcode.h"
+#include "pickle/builder.h"
 #include "pickle/writer.h"
 #include "session/session-private.h"
 
@@ -239,24 +238,11 @@ int answer_node(Session *s, Node *n, Bytes *payload, Frames **ret)
         return answer_of(parts, ELEMENTSOF(parts), ret);
 }
 
-/* How wide the count of a bytes object is in a pickle. */
-static size_t count_width(size_t size)
-{
-        return size <= UINT8_MAX ? 1 : size <= UINT32_MAX ? 4 : 8;
-}
-
-static uint8_t *put_bytes(uint8_t *p, const void *data, size_t size)
-{
-        uint64_t count = htole64(size);
-        size_t width = count_width(size);
-        *p++ = width == 1 ? OP_SHORT_BINBYTES : width == 4 ? OP_BINBYTES : OP_BINBYTES8;
-        p = mempcpy(p, &count, width);
-        return mempcpy(p, data, size);
-}
+/* All but the bytes objects themselves: the texts, and an opcode and a count for each of them. */
+#define NODE_SET_OVERHEAD 128u
 
 int answer_node_set(Session *s, Node *n, Bytes *payload, Frames **ret)
 {
-        static const char head[] = "\x80\x04}(\x8c\x05STATE\x8c\x03SET\x8c\x04" "DATA](", tail[] = "eu.";
         NodeUuid uuid = node_uuid(n);
         const Bytes *type = s->type_frames[MESSAGE_NODE], *owner = node_owner(s->scene, n);
         const Bytes *dependencies = node_dependencies(n);
@@ -270,17 +256,26 @@ int answer_node_set(Session *s, Node *n, Bytes *payload, Frames **ret)
                 { dependencies->data, dependencies->size },
                 { payload->data, payload->size },
         };
-        size_t size = strlen(head) + strlen(tail);
+        size_t size = NODE_SET_OVERHEAD;
         for (size_t i = 0; i < ELEMENTSOF(items); i++)
-                size += 1 + count_width(items[i].size) + items[i].size;
-        uint8_t *p;
-        _cleanup_bytes_ Bytes *data = bytes_new_uninitialised(size, &p);
-        if (!data)
-                return -ENOMEM;
-        p = mempcpy(p, head, strlen(head));
+                size += items[i].size;
+        _cleanup_pickle_builder_ PickleBuilder b;
+        pickle_builder_init(&b, size);
+        pickle_builder_dict(&b);
+        pickle_builder_mark(&b);
+        pickle_builder_string(&b, "STATE");
+        pickle_builder_string(&b, "SET");
+        pickle_builder_string(&b, "DATA");
+        pickle_builder_list(&b);
+        pickle_builder_mark(&b);
         for (size_t i = 0; i < ELEMENTSOF(items); i++)
-                p = put_bytes(p, items[i].data, items[i].size);
-        memcpy(p, tail, strlen(tail));
+                pickle_builder_bytes(&b, items[i].data, items[i].size);
+        pickle_builder_appends(&b);
+        pickle_builder_setitems(&b);
+        _cleanup_bytes_ Bytes *data = NULL;
+        int r = pickle_builder_finish(&b, &data);
+        if (r < 0)
+                return r;
         Bytes *parts[] = { s->type_frames[MESSAGE_SNAPSHOT], s->server, data };
         return answer_of(parts, ELEMENTSOF(parts), ret);
 }

@@ -273,8 +273,8 @@ Value *answer_text(const Bytes *b);
 int answer_of(Bytes *const *parts, size_t n_parts, Frames **ret);
 /* The frames of a whole Node. */
 int answer_node(Session *s, Node *n, Bytes *payload, Frames **ret);
-/* The same for one that joins, as {'STATE': 'SET', 'DATA': [frames]}. Its pickle is written by hand: it is made once for each
- * node and each user. */
+/* The same for one that joins, as {'STATE': 'SET', 'DATA': [frames]}. Its pickle is written down and not built of values: it
+ * is made once for each node and each user. */
 int answer_node_set(Session *s, Node *n, Bytes *payload, Frames **ret);
 
 /* ---- journal.c: records ---- */
