@@ -84,6 +84,27 @@ int net_forgive(Net *n, const char *address)
         return address_parse(address, &a) < 0 ? 1 : address_table_forgive(n->addresses, &a);
 }
 
+bool net_is_banned(const Net *n, const Connection *c)
+{
+        return c->is_ip && address_table_is_banned(n->addresses, &c->address, clock_monotonic_usec(), NULL);
+}
+
+/* Users at a banned address have done nothing, or are known well enough: whose connection has ended makes another. Which it
+ * is tells only its first message. */
+static bool may_come_back(const Net *n, const Address *a)
+{
+        Address network = address_network(a);
+        for (const Peer *p = n->peers.first; p; p = p->next) {
+                bool lacks = false;
+                for (int i = 0; i < _CHANNEL_MAX; i++)
+                        lacks = lacks || !p->box[i].connected;
+                Address of_peer = address_network(&p->address);
+                if (!p->closing && lacks && (!p->has_address || address_equal(&of_peer, &network)))
+                        return true;
+        }
+        return false;
+}
+
 bool net_admit(void *net, const char *address)
 {
         Net *n = net;
@@ -92,7 +113,8 @@ bool net_admit(void *net, const char *address)
          * known to be the one it gets now or less, and above those of all that had its descriptor before. */
         for (int i = 0; i < _CHANNEL_MAX; i++)
                 net_monitor_drain(&n->channel[i]);
-        if (address_parse(address, &a) < 0 || !address_table_is_banned(n->addresses, &a, clock_monotonic_usec(), NULL))
+        if (address_parse(address, &a) < 0 || !address_table_is_banned(n->addresses, &a, clock_monotonic_usec(), NULL) ||
+            may_come_back(n, &a))
                 return true;
         char text[ADDRESS_TEXT_MAX];
         report_bad(n, address_format(&a, text), NET_BAD_BANNED);

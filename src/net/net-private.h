@@ -103,6 +103,7 @@ Connection *net_attribute(NetChannel *c, Inbound *in);
 void net_settle_lost(NetChannel *c);
 void net_sweep(Net *n);
 bool net_admit(void *net, const char *address);
+bool net_is_banned(const Net *n, const Connection *c);
 /* Whether the peer's address, as far as it is known, is the connection's. */
 bool net_may_be_from(const Connection *c, const Peer *p);
 /* Shuts it down; libzmq then finds it ended. */

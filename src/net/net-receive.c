@@ -41,6 +41,11 @@ static int deliver(NetChannel *channel, Inbound *in)
         const Peer *p = peer_table_find(&n->peers, &id);
         if (p && p->overflown)
                 return 0;
+        if ((!p || p->closing) && c && net_is_banned(n, c)) {
+                net_refuse(c);
+                net_report_bad(n, c, NET_BAD_BANNED, 0);
+                return 0;
+        }
 
         char text[ADDRESS_TEXT_MAX];
         Address a;

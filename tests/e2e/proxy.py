@@ -32,9 +32,10 @@ class _Pipe:
 
 
 class Proxy:
-    def __init__(self, ports, delay=0.0, bandwidth=None, listen=(0, 0, 0)):
+    def __init__(self, ports, delay=0.0, bandwidth=None, listen=(0, 0, 0), source="127.0.0.1"):
         self.delay = delay
         self.bandwidth = bandwidth
+        self._source = source  # the address that the server sees
         self.to_server = 0  # bytes handed on so far
         # A quarter of a second of a slow line, as in a good router: what waits here counts as arrived.
         self._window = min(WINDOW, max(CHUNK // 4, bandwidth // 4)) if bandwidth else WINDOW
@@ -173,6 +174,7 @@ class Proxy:
         server = socket.socket()
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         try:
+            server.bind((self._source, 0))
             server.connect(("127.0.0.1", port))
         except OSError:
             client.close()

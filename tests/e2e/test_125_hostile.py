@@ -72,6 +72,25 @@ def test_guessing_one_password_over_and_over(session, fleet):
     assert "guess" not in bert.users
 
 
+def test_neighbour_gets_the_address_banned(make_session, make_proxy, fleet):
+    """A school behind one address: who is in the session comes back over a new connection, and nobody else comes in."""
+    session = make_session(server_password="secret", timeout="10s")
+    line = make_proxy(session.server, source="127.0.5.1")
+    bert = fleet.client(line.address, "bert", password="secret").connect()
+    bert.wait_state("active")
+    session.users.append(bert)
+    fleet.settle(session.admin, bert)
+    eve = [fleet.client(line.address, f"eve {i}", password="guess", heartbeat=False).connect() for i in range(20)]
+    session.server.wait_log("Banned 127.0.5.1", fleet=fleet)
+    line.cut()
+    bert.edit(session.uuids[1], lambda d: d.update(name="after"))
+    fleet.wait_until(lambda: session.admin.nodes[session.uuids[1]].data["name"] == "after", what="bert to be back")
+    late = fleet.client(line.address, "late", password="secret", heartbeat=False).connect()
+    fleet.wait_until(lambda: late.state == "left", what="the login to fail")
+    assert not late.answers and not any("RUNNING" in e.answers for e in eve)
+    unmoved(session, fleet, session.admin, bert)
+
+
 def test_many_idle_connections(session, fleet):
     """They cost the server a descriptor each and nobody else anything; a login still works."""
     bert = session.join("bert")

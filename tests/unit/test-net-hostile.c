@@ -115,17 +115,32 @@ static void test_silence_and_early_end(void **state)
         rig_done(rig, &u);
 }
 
+/* Its other two channels. */
+static void user_completes(Rig *rig, const User *u, void *sockets[static 2])
+{
+        sockets[0] = rig_client(rig, CHANNEL_DATA, &u->id);
+        sockets[1] = rig_client(rig, CHANNEL_TTL, &u->id);
+        size_t n = rig->n_messages;
+        client_say(sockets[0], "data");
+        client_say(sockets[1], "PONG");
+        rig_until(rig, rig->n_messages == n + 2 && rig->n_connected[CHANNEL_DATA] && rig->n_connected[CHANNEL_TTL]);
+}
+
+static const NetConfig three_strikes = {
+        .handshake_timeout = 100 * 1000,
+        .limits = { .penalty_limit = 3, .ban_usec = 600 * 1000000ull },
+};
+
 static void test_banned_address_cannot_connect(void **state)
 {
-        Rig *rig = rig_new(&(NetConfig){
-                .handshake_timeout = 100 * 1000,
-                .limits = { .penalty_limit = 3, .ban_usec = 600 * 1000000ull },
-        });
+        Rig *rig = rig_new(&three_strikes);
         User u = user_new(rig);
+        void *others[2];
+        user_completes(rig, &u, others);
         RoutingId id = rig_id(666);
         void *villain = rig_client(rig, CHANNEL_COMMAND, &id);
         client_say(villain, "guess 1");
-        rig_until(rig, rig->n_messages == 2);
+        rig_until(rig, rig->n_messages == 4);
         assert_int_equal(net_penalise(rig->net, "127.0.0.1", 2), 0);
         assert_int_equal(net_penalise(rig->net, "127.0.0.1", 1), 1);
         assert_int_equal(status_of(rig).n_banned, 1);
@@ -134,7 +149,7 @@ static void test_banned_address_cannot_connect(void **state)
         assert_true(routing_id_equal(&rig->last_lost, &id));
         client_say(villain, "guess 2");
         rig_until(rig, rig->n_bad[NET_BAD_BANNED] >= 3);
-        assert_int_equal(rig->n_messages, 2);
+        assert_int_equal(rig->n_messages, 4);
         /* A user from the same address who was in before stays in. */
         rig->n_lost[CHANNEL_COMMAND] = 0;
         user_is_fine(rig, &u);
@@ -145,6 +160,33 @@ static void test_banned_address_cannot_connect(void **state)
         rig_until(rig, rig->n_messages == n + 1);
         assert_true(bytes_equal_string(rig->messages[n].frame[0], "guess 2"));
         zmq_close(villain);
+        for (size_t i = 0; i < 2; i++)
+                zmq_close(others[i]);
+        rig_done(rig, &u);
+}
+
+/* A neighbour has guessed passwords, and then the line of both goes down: the user is back, and the neighbour is not. */
+static void test_user_at_a_banned_address_comes_back(void **state)
+{
+        Rig *rig = rig_new(&three_strikes);
+        User u = user_new(rig);
+        void *others[2];
+        user_completes(rig, &u, others);
+        assert_int_equal(net_penalise(rig->net, "127.0.0.1", 3), 1);
+        zmq_close(u.socket);
+        rig_until(rig, rig->n_lost[CHANNEL_COMMAND] == 1);
+        RoutingId id = rig_id(666);
+        void *villain = rig_client(rig, CHANNEL_COMMAND, &id);
+        size_t n = rig->n_messages;
+        client_say(villain, "guess");
+        rig_until(rig, rig->n_bad[NET_BAD_BANNED] > 0 && rig->n_lost[CHANNEL_COMMAND] == 2);
+        assert_int_equal(rig->n_messages, n);
+        u.socket = rig_client(rig, CHANNEL_COMMAND, &u.id);
+        rig->n_lost[CHANNEL_COMMAND] = 0;
+        user_is_fine(rig, &u);
+        zmq_close(villain);
+        for (size_t i = 0; i < 2; i++)
+                zmq_close(others[i]);
         rig_done(rig, &u);
 }
 
@@ -624,6 +666,7 @@ int main(void)
                 cmocka_unit_test(test_foreign_protocols),
                 cmocka_unit_test(test_silence_and_early_end),
                 cmocka_unit_test(test_banned_address_cannot_connect),
+                cmocka_unit_test(test_user_at_a_banned_address_comes_back),
                 cmocka_unit_test(test_allowed_address_is_never_banned),
                 cmocka_unit_test(test_connections_of_one_address_are_limited),
                 cmocka_unit_test(test_all_connections_are_limited),
