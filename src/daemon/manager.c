@@ -24,8 +24,8 @@
 #define STOP_DRAIN_USEC (200 * USEC_PER_MSEC)
 #define STOP_FLUSH_USEC (2 * USEC_PER_SEC)
 
-/* What fewer have used may stay: looking for it and giving it back costs as much as a small save. */
-#define TRIM_BYTES_MIN (UINT64_C(32) << 20)
+/* For fewer there is nothing to gain. */
+#define TRIM_BYTES_MIN (UINT64_C(1) << 20)
 
 int manager_check(Manager *m, int k)
 {
