@@ -22,7 +22,7 @@ USERS = (4, 8)      # as many are there, besides the admin
 NODES_MAX = 80
 GRACE = 10           # seconds that the server keeps the name of somebody whose connection is gone
 STALLS = (0.3, 8.0)
-BUDGET = 4          # a stock client handles one command and one update in a millisecond, and no more
+TURNS = 1000        # a second: in each a stock client handles a command and an update, and no more
 CHECK_INTERVAL = 60.0
 QUIET = 8.0         # in which lines are found again, and what waits on the slow ones has passed
 MIB = 1 << 20
@@ -73,7 +73,7 @@ class Soak:
         self.events = {}
         self.memory = []
         self.restarted = 0.0
-        self.started = time.monotonic()
+        self.started = self.pumped = time.monotonic()
         self.done = 0
 
     # the users
@@ -103,7 +103,6 @@ class Soak:
             # The heartbeat has a line of its own, as it has a queue of its own in any router.
             address = host, [*ports[:2], self.server.ports[2]]
         user = self.fleet.client(address, name or f"{kind} {self.number}", timeout=12.0).connect()
-        user.budget = BUDGET
         self.kinds[user] = kind
         if line:
             self.lines[user] = line
@@ -230,8 +229,17 @@ class Soak:
                     if not user.paused:
                         self.one_thing(user)
                 self.done += 1
-            self.fleet.pump(5)
+            self.pump(5)
             self.look()
+
+    def pump(self, milliseconds):
+        """As long as this process was kept from running, the clients, which are processes of their own, were not."""
+        now = time.monotonic()
+        turns = max(1, int(min(now - self.pumped, 1.0) * TURNS))
+        self.pumped = now
+        for user in self.load.users:
+            user.budget = turns
+        self.fleet.pump(milliseconds)
 
     def story(self, user):
         """What the server has logged about a user, and its starts."""
@@ -246,7 +254,7 @@ class Soak:
     def work_nothing(self, seconds):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.fleet.pump(20)
+            self.pump(20)
 
     def look(self):
         """Nobody may be thrown out who has not done anything to deserve it."""
