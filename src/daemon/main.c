@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,10 @@
 #include "daemon/listen-fds.h"
 #include "daemon/manager.h"
 #include "daemon/options.h"
+
+/* Payloads up to this size, the most that glibc takes here, come from a heap, which keeps so much at its end. */
+#define HEAP_PAYLOAD_MAX (32 << 20)
+#define HEAP_KEPT (32 << 20)
 
 /* sysexits.h, as systemd.exec(5) knows them by name */
 #define EXIT_USAGE 64
@@ -53,6 +58,15 @@ static int serve(const Options *options, Config *config)
         return k;
 }
 
+/* A burst of updates needs what the one before has used. Given back to the kernel at once, which glibc does beyond the size
+ * of a few payloads, its pages would have to be cleared again: a tenth of the time that an update takes. What is free after
+ * a save is given back by the manager. */
+static void keep_memory(void)
+{
+        mallopt(M_MMAP_THRESHOLD, HEAP_PAYLOAD_MAX);
+        mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+}
+
 int main(int argc, char **argv)
 {
         _cleanup_(options_freep) Options *options = NULL;
@@ -77,6 +91,7 @@ int main(int argc, char **argv)
         if (options->action == OPTIONS_CHECK_CONFIG)
                 return config_print(config, stdout), EXIT_SUCCESS;
 
+        keep_memory();
         k = block_signals();
         if (k < 0) {
                 fprintf(stderr, "scenekeepd: cannot block signals: %s\n", strerror(-k));
