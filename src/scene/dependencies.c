@@ -7,6 +7,7 @@
 #include "pickle/value.h"
 #include "pickle/writer.h"
 #include "scene/dependencies.h"
+#include "store/store.h"
 
 uint64_t dependencies_bit(const void *uuid, size_t uuid_size)
 {
@@ -133,7 +134,7 @@ static uint8_t *put_entry(uint8_t *p, const Value *uuid)
         return mempcpy(p, value_data(uuid), size);
 }
 
-static int list_write(const Value *list, Bytes **ret)
+static size_t list_size(const Value *list)
 {
         uint32_t n = value_list_length(list);
         size_t size = sizeof list_head + (n > 1) + (n > 0) + 1;
@@ -141,6 +142,12 @@ static int list_write(const Value *list, Bytes **ret)
                 size_t text_size = value_size(value_list_get(list, i));
                 size += entry_head(text_size) + text_size;
         }
+        return size;
+}
+
+static int list_write(const Value *list, size_t size, Bytes **ret)
+{
+        uint32_t n = value_list_length(list);
         uint8_t *p;
         Bytes *pickle = bytes_new_uninitialised(size, &p);
         if (!pickle)
@@ -161,8 +168,10 @@ int dependencies_normalise(Bytes *pickle, Bytes **ret, uint64_t *ret_signature)
 {
         _cleanup_value_ Value *v = NULL;
         int r = dependencies_load(pickle, &v);
+        size_t size = r == 0 && value_is_list(v) ? list_size(v) : 0;
+        /* No client's list, nor that of a sane file, is so long: with its repetitions in full it could not be saved. */
         if (r == 0)
-                r = value_is_list(v) ? list_write(v, ret) : pickle_write(v, SIZE_MAX, ret);
+                r = size > 0 && size <= STORE_META_MAX ? list_write(v, size, ret) : pickle_write(v, SIZE_MAX, ret);
         if (r == 0)
                 *ret_signature = dependencies_signature(v);
         return r;

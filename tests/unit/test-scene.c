@@ -264,6 +264,27 @@ static void test_without_memo(void **state)
         assert_true(bytes_equal(left, expected));
 }
 
+/* A file may name one uuid a million times, which is kept in a form that can be saved. */
+static void test_list_too_long_in_full(void **state)
+{
+        enum { NAME = 100, TIMES = 200000 };
+        static const char head[] = { '\x80', 4, ']', '(', '\x8c', NAME };
+        uint8_t *start, *p;
+        _cleanup_bytes_ Bytes *list = bytes_new_uninitialised(sizeof head + NAME + 1 + 2 * TIMES + 2, &start), *kept = NULL;
+        p = mempcpy(start, head, sizeof head);
+        memset(p, 'x', NAME);
+        p += NAME;
+        *p++ = 0x94;
+        for (size_t i = 0; i < TIMES; i++)
+                p = mempcpy(p, "h\0", 2);
+        memcpy(p, "e.", 2);
+        signature_of(list, &kept);
+        assert_true(kept->size <= STORE_META_MAX);
+        size_t n;
+        assert_int_equal(dependencies_read(kept, &n), 0);
+        assert_int_equal(n, TIMES + 1);
+}
+
 static void test_deltas(void **state)
 {
         _cleanup_scene_ Scene *s = make_scene(1 << 20);
@@ -514,6 +535,7 @@ int main(void)
                 cmocka_unit_test(test_dependencies),
                 cmocka_unit_test(test_without),
                 cmocka_unit_test(test_without_memo),
+                cmocka_unit_test(test_list_too_long_in_full),
                 cmocka_unit_test(test_deltas),
                 cmocka_unit_test(test_encoding_is_cheap_with_a_graph),
                 cmocka_unit_test(test_cache_is_bounded),
