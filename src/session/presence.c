@@ -468,8 +468,6 @@ static int tick_user(Session *s, User *u)
                 u->owes_table = false;
                 r = table_send(s, u);
         }
-        if (u->repaired.n > 0)
-                stale_expire(s, u);
         return r;
 }
 
@@ -516,11 +514,14 @@ static void forgive_gap(Session *s)
         }
 }
 
-static void expire_rights(Session *s)
+/* Notes of what was sent long ago. There may be one for each node and user, so not in every turn. */
+static void expire_notes(Session *s)
 {
-        if (s->rights_expired + USEC_PER_SEC > s->now.now)
+        if (s->notes_expired + USEC_PER_SEC > s->now.now)
                 return;
-        s->rights_expired = s->now.now;
+        s->notes_expired = s->now.now;
+        for (size_t i = 0; i < s->n_users; i++)
+                stale_expire(s, s->users[i]);
         uint64_t settled = presence_settled_wall(s);
         for (const U64MapEntry *e = u64_map_next(&s->recent_rights, NULL); e;)
                 e = e->value < settled ? u64_map_take(&s->recent_rights, e) : u64_map_next(&s->recent_rights, e);
@@ -541,7 +542,7 @@ int presence_tick(Session *s)
         if (s->loading)
                 return 0;
         grave_expire(s);
-        expire_rights(s);
+        expire_notes(s);
         stale_expire_changes(s);
         return tick_guests(s);
 }

@@ -204,7 +204,7 @@ struct Session {
 
         NewNodes new_nodes;
         U64Map recent_rights; /* node id -> wall time of the last change of its owner, for DOUBT_WINDOW at least */
-        uint64_t rights_expired; /* when those of long ago were dropped last */
+        uint64_t notes_expired;  /* when those of long ago were dropped last, and what is noted with each user */
 
         uint64_t last_tick;
         bool sends_wait; /* for the disk */
