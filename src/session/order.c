@@ -265,8 +265,7 @@ static int list_nodes(const Session *s, const Value *uuids, NodeList *ret)
         return r;
 }
 
-/* What another user has just been told of the same nodes. */
-static int repeat_told(Session *s, const User *u)
+int order_repeat_told(Session *s, const User *u)
 {
         int r = 0;
         for (size_t i = s->told.first; r == 0 && i < s->told.end; i++)
@@ -282,7 +281,7 @@ static int send_held_rights(Session *s, User *u, Value *uuids)
         if (r == 0 && (is_told ? s->told.end > s->told.first : nodes.n > 0))
                 r = order_pad(s, u);
         if (r < 0 || is_told)
-                return r < 0 ? r : repeat_told(s, u);
+                return r < 0 ? r : order_repeat_told(s, u);
         order_forget_told(s);
         size_t first = s->effects->n_items;
         r = rights_tell_owners(s, u, &nodes);

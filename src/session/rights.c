@@ -18,24 +18,20 @@ int rights_tell(Session *s, const User *u, Node *n)
         return emit_command(s, u, MESSAGE_RIGHT, right_data(node_owner(s->scene, n), &NODE_LIST_OF(n)));
 }
 
-/* 1: there were some. */
 static int tell_owned(Session *s, const User *u, const Bytes *owner, const NodeList *nodes)
 {
-        if (nodes->n == 0)
-                return 0;
-        int r = emit_command(s, u, MESSAGE_RIGHT, right_data(owner, nodes));
-        return r < 0 ? r : 1;
+        return nodes->n > 0 ? emit_command(s, u, MESSAGE_RIGHT, right_data(owner, nodes)) : 0;
 }
 
 int rights_tell_owners(Session *s, const User *u, NodeList *nodes)
 {
         _cleanup_node_list_ NodeList owned = {};
         int r = 0;
-        while (r >= 0 && nodes->n > 0) {
+        while (r == 0 && nodes->n > 0) {
                 const Bytes *owner = node_owner(s->scene, nodes->items[0]);
                 size_t n_left = 0;
                 owned.n = 0;
-                for (size_t i = 0; r >= 0 && i < nodes->n; i++) {
+                for (size_t i = 0; r == 0 && i < nodes->n; i++) {
                         Node *n = nodes->items[i];
                         if (node_owner(s->scene, n) == owner)
                                 r = node_list_add(&owned, n);
@@ -43,10 +39,10 @@ int rights_tell_owners(Session *s, const User *u, NodeList *nodes)
                                 nodes->items[n_left++] = n;
                 }
                 nodes->n = n_left;
-                if (r >= 0)
+                if (r == 0)
                         r = tell_owned(s, u, owner, &owned);
         }
-        return MIN(r, 0);
+        return r;
 }
 
 static int tell_released(Session *s, const User *u)
@@ -77,14 +73,26 @@ static int tell_locked(Session *s, const User *u, const Bytes *owner)
         return r < 0 ? r : tell_owned(s, u, owner, &nodes);
 }
 
+static int tell_all(Session *s, const User *u)
+{
+        int r = tell_released(s, u);
+        for (size_t i = 0; r == 0 && i < s->n_users; i++)
+                r = tell_locked(s, u, s->users[i]->name);
+        return r;
+}
+
 int rights_tell_all(Session *s, const User *u)
 {
-        int told = tell_released(s, u);
-        for (size_t i = 0; told >= 0 && i < s->n_users; i++) {
-                int r = tell_locked(s, u, s->users[i]->name);
-                told = r < 0 ? r : told | r;
+        size_t first = s->effects->n_items;
+        int r = s->told.all ? order_repeat_told(s, u) : tell_all(s, u);
+        if (r < 0)
+                return r;
+        size_t end = s->effects->n_items;
+        if (!s->told.all) {
+                order_forget_told(s);
+                s->told = (ToldRights){ .all = true, .first = first, .end = end };
         }
-        return told;
+        return end > first;
 }
 
 int rights_note(Session *s, const Node *n, uint64_t wall)

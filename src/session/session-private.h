@@ -158,9 +158,10 @@ typedef struct Sender {
         uint64_t at;     /* CLOCK_MONOTONIC of its last message */
 } Sender;
 
-/* Whose the nodes of a list are, as somebody has been told in the call being executed. */
+/* Whose nodes are, as somebody has been told in the call being executed. */
 typedef struct ToldRights {
-        Value *uuids;      /* NULL: nobody has been */
+        bool all;          /* what rights_tell_all() tells; else */
+        Value *uuids;      /* of these; NULL: nobody has been told */
         size_t first, end; /* effects */
 } ToldRights;
 
@@ -438,6 +439,8 @@ void order_note_new(Session *s, const Node *n);
 /* Rights for the nodes have just been sent to everybody: they are said again later to those to whom they may have overtaken
  * a node itself. */
 int order_rights_sent(Session *s, const NodeList *nodes);
+/* Tells another user what is in s->told. */
+int order_repeat_told(Session *s, const User *u);
 /* What has been told in this call is out of date, or the call at its end. */
 void order_forget_told(Session *s);
 /* All Rights that a client may have missed, now, and again behind the data that may still be on its way to it. */
