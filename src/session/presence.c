@@ -527,8 +527,25 @@ static void expire_notes(Session *s)
                 e = e->value < settled ? u64_map_take(&s->recent_rights, e) : u64_map_next(&s->recent_rights, e);
 }
 
+/* What they lack comes after a time that has not come yet, when somebody has set back the clock. */
+static int check_behind(Session *s)
+{
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < s->n_users; i++) {
+                User *u = s->users[i];
+                if (u->behind_since_wall <= s->now.wall)
+                        continue;
+                u->behind_since_wall = s->now.wall;
+                r = journal_user(s, u);
+        }
+        return r;
+}
+
 int presence_tick(Session *s)
 {
+        int behind = s->loading ? 0 : check_behind(s);
+        if (behind < 0)
+                return behind;
         forgive_gap(s);
         for (size_t i = 0; i < s->n_users;) {
                 User *u = s->users[i];

@@ -249,9 +249,23 @@ int session_forbidden(Session *s, User *u, const char *reason, bool honest)
 
 /* ---- calls ---- */
 
+/* What is to be looked for from a time on that has not come yet is looked for from now on. */
+static void clock_set_back(Session *s, uint64_t wall)
+{
+        s->last_wall = MIN(s->last_wall, wall);
+        for (size_t i = 0; i < s->n_users; i++) {
+                User *u = s->users[i];
+                u->doubt_wall = MIN(u->doubt_wall, wall);
+                for (int c = 0; c < _CHANNEL_MAX; c++)
+                        u->lost_doubt[c] = MIN(u->lost_doubt[c], wall);
+        }
+}
+
 void session_note_time(Session *s, SessionTime t)
 {
         uint64_t expected = s->now.wall + (t.now - s->now.now);
+        if (t.wall + USEC_PER_SEC < expected)
+                clock_set_back(s, t.wall);
         if (s->now.wall != 0 && t.wall > expected + USEC_PER_SEC) {
                 bool forgotten = t.now - s->set_on_at > DOUBT_MAX;
                 s->set_on = (forgotten ? 0 : s->set_on) + (t.wall - expected);

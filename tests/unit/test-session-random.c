@@ -11,7 +11,7 @@
 #include "test.h"
 
 typedef struct Course {
-        bool restarts, slow, leaves, checks, lines;
+        bool restarts, slow, leaves, checks, lines, clock;
 } Course;
 
 static unsigned next_uuid, n_value;
@@ -96,6 +96,10 @@ static void disturb(Sim *sim, SimClient *c, const Course *course)
                 c->backlog_limit = c->backlog_limit ? 0 : 1 + sim_random(sim, 4);
         } else if (course->lines && what >= 900 && what < 950) {
                 slow_line(c);
+        } else if (course->clock && what >= 960 && what < 970) {
+                /* Set on shortly before a restart it cannot be told from a time in which nothing was. */
+                sim->wall_offset += course->restarts ? 0 : sim_random(sim, 7200 * SIM_SEC);
+                sim->wall_offset -= sim_random(sim, 7200 * SIM_SEC);
         } else if (course->lines && what >= 980 && c->state == SIM_ACTIVE) {
                 sim_lose(c, CHANNEL_DATA);
         }
@@ -246,6 +250,17 @@ static void test_everything_and_slow_lines(void **state)
         run_courses(8001, &(Course){ .restarts = true, .slow = true, .leaves = true, .checks = true, .lines = true });
 }
 
+/* Somebody sets the clock. */
+static void test_clock(void **state)
+{
+        run_courses(9001, &(Course){ .slow = true, .leaves = true, .lines = true, .clock = true });
+}
+
+static void test_everything_and_the_clock(void **state)
+{
+        run_courses(10001, &(Course){ .restarts = true, .slow = true, .leaves = true, .lines = true, .clock = true });
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -258,6 +273,8 @@ int main(void)
                 cmocka_unit_test(test_everything_and_checks),
                 cmocka_unit_test(test_slow_lines),
                 cmocka_unit_test(test_everything_and_slow_lines),
+                cmocka_unit_test(test_clock),
+                cmocka_unit_test(test_everything_and_the_clock),
         };
         return cmocka_run_group_tests_name("session-random", tests, NULL, NULL);
 }
