@@ -75,8 +75,13 @@ static void act(SimClient *c)
 static void slow_line(SimClient *c)
 {
         SimQueue *line = &c->down[CHANNEL_DATA];
-        if (line->n > 0 && line->packets[line->n - 1].arrives > c->sim->now)
-                line->packets[line->n - 1].arrives += sim_random(c->sim, 5 * SIM_SEC);
+        uint64_t *last = line->n > 0 ? &line->packets[line->n - 1].arrives : NULL, *link = &c->links_at[CHANNEL_DATA];
+        if (!last || *last <= c->sim->now)
+                return;
+        *last += sim_random(c->sim, 5 * SIM_SEC);
+        /* It makes the next connection when it has read all of the one before. */
+        if (*link > c->sim->now)
+                *link = MAX(*link, *last);
 }
 
 static void disturb(Sim *sim, SimClient *c, const Course *course)
