@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "daemon/disk-guard.h"
 #include "daemon/manager-internal.h"
+#include "session/message.h"
 #include "store/snapshot.h"
 
 /* So much may wait for the disk, and to be checked, before clients are held back by TCP. The latter has room for a few of
@@ -43,6 +44,8 @@ static int on_message(void *userdata, Channel channel, const RoutingId *from, co
                         hold_reading(m);
                 return manager_check(m, MIN(k, 0));
         }
+        if (channel == CHANNEL_COMMAND && message_peek_type(frames, n_frames) == MESSAGE_DELETE)
+                session_set_overtaking(m->session, net_has_unfinished(m->net, from, CHANNEL_DATA));
         k = session_receive(m->session, manager_time(), channel, from, address, frames, n_frames, effects);
         if (k >= 0 && effects->bytes > TURN_BYTES_MAX)
                 k = manager_turn(m);

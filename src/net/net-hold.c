@@ -24,12 +24,24 @@
 #define UNREAD_MAX (8 * 1024 * 1024)
 #define UNREAD_USEC (100 * USEC_PER_MSEC) /* longer than from one look to the next */
 
-void net_hold(Net *n, const RoutingId *peer, Channel channel, uint64_t until)
+/* NULL: it is not known. */
+static Connection *find_connection(const Net *n, const RoutingId *peer, Channel channel)
 {
         const Peer *p = peer_table_find(&n->peers, peer);
         Connection *c = p ? connection_table_find(&n->connections, p->box[channel].fd) : NULL;
-        if (!c || c->channel != channel || c->serial == 0 || c->serial != p->box[channel].serial ||
-            until <= clock_monotonic_usec())
+        return c && c->channel == channel && c->serial != 0 && c->serial == p->box[channel].serial ? c : NULL;
+}
+
+bool net_has_unfinished(const Net *n, const RoutingId *peer, Channel channel)
+{
+        const Connection *c = find_connection(n, peer, channel);
+        return c && connection_bytes_received(c) > c->n_delivered;
+}
+
+void net_hold(Net *n, const RoutingId *peer, Channel channel, uint64_t until)
+{
+        Connection *c = find_connection(n, peer, channel);
+        if (!c || until <= clock_monotonic_usec())
                 return;
         if (c->held_until == 0)
                 connection_bound_window(c, SHUT_WINDOW);

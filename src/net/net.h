@@ -182,6 +182,10 @@ void net_resume_reading(Net *n, unsigned channels);
  * What has arrived already is still handed on. Nothing where its connection is not known. */
 void net_hold(Net *n, const RoutingId *peer, Channel channel, uint64_t until);
 
+/* Whether part of a message of the peer has come on this channel whose rest is still on its way. false as well where its
+ * connection is not known. */
+bool net_has_unfinished(const Net *n, const RoutingId *peer, Channel channel);
+
 /* For shutdown, after net_pause_reading(): hands everything queued for connected peers to the kernel, for at most
  * timeout_usec; runs without the loop, and calls no callback. Returns the number of bytes left over. */
 size_t net_flush(Net *n, uint64_t timeout_usec);

@@ -115,6 +115,11 @@ static int relay_may_create(Session *s, User *u, const MessageNode *node)
 {
         const Grave *g = grave_find(s, node->uuid->data, node->uuid->size);
         bool late = g && (g->closed > s->arrived || order_holds_delete(s, u, node->uuid->data, node->uuid->size));
+        if (early_delete_take(s, u, node->uuid->data, node->uuid->size) && !late) {
+                s->n_refused++;
+                u->n_refused++;
+                return 1;
+        }
         bool full = scene_n_nodes(s->scene) >= s->config.max_nodes;
         int r = late || full ? 0 : relay_check_dependencies(s, NULL, node->dependencies);
         if (r < 0 || (r == 0 && !late && !full))

@@ -310,8 +310,13 @@ int rights_remove(Session *s, User *u, Node *n, Frames *frames)
  * was refused or has been overtaken by this: it is gone there when the Delete comes back, and must not come here. */
 static int delete_unknown(Session *s, User *u, MessageText uuid, Frames *frames)
 {
-        early_right_forget(s, u, uuid.data, uuid.size);
         const Grave *g = grave_find(s, uuid.data, uuid.size);
+        early_right_forget(s, u, uuid.data, uuid.size);
+        if (s->overtakes && !g) {
+                int r = early_delete_note(s, u, uuid.data, uuid.size);
+                if (r < 0)
+                        return r;
+        }
         if (g && g->deleted_wall >= session_wall_before(s, DOUBT_WINDOW))
                 return 0;
         _cleanup_bytes_ Bytes *copy = bytes_new_copy(uuid.data, uuid.size);

@@ -227,6 +227,7 @@ struct Session {
         /* The call being executed. */
         SessionTime now;
         uint64_t set_on, set_on_at; /* by how much somebody has set on the clock of late; when last */
+        bool overtakes; /* see session_set_overtaking() */
         uint64_t arrived; /* when the message in hand did: its sender cannot have known what was sent since */
         EffectList *effects;
         ToldRights told;
@@ -496,6 +497,10 @@ int rights_remove(Session *s, User *u, Node *n, Frames *frames);
 int early_right_note(Session *s, User *u, const void *uuid, size_t size, const Bytes *owner);
 /* The author is about to make the node: what has been said of it, all of which is forgotten. */
 EarlyRight early_right_take(Session *s, const User *author, const void *uuid, size_t size);
+/* The user has deleted the node, which is still on its way. */
+int early_delete_note(Session *s, User *u, const void *uuid, size_t size);
+/* This is that node; its next one is not. */
+bool early_delete_take(const Session *s, User *u, const void *uuid, size_t size);
 /* The node is gone, for everybody or (not NULL) for one. */
 void early_right_forget(Session *s, User *author, const void *uuid, size_t size);
 

@@ -372,11 +372,18 @@ static int session_dispatch(Session *s, Channel channel, const RoutingId *from, 
         return session_take(s, channel, from, u, address, r, reason, &m, frames, n_frames);
 }
 
+void session_set_overtaking(Session *s, bool overtakes)
+{
+        s->overtakes = overtakes;
+}
+
 int session_receive(Session *s, SessionTime t, Channel channel, const RoutingId *from, const char *address,
                     Bytes *const *frames, size_t n_frames, EffectList *effects)
 {
         session_enter(s, t, effects);
-        return session_leave(s, session_dispatch(s, channel, from, address, frames, n_frames));
+        int r = session_leave(s, session_dispatch(s, channel, from, address, frames, n_frames));
+        s->overtakes = false;
+        return r;
 }
 
 int session_send_refused(Session *s, SessionTime t, const RoutingId *peer, SendClass class, uint64_t id,

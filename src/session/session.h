@@ -57,6 +57,10 @@ Scene *session_scene(Session *s);
 int session_receive(Session *s, SessionTime t, Channel channel, const RoutingId *from, const char *address,
                     Bytes *const *frames, size_t n_frames, EffectList *effects);
 
+/* To be said before a Delete is handed over, and good for that: part of the sender's data has come whose rest is still on
+ * its way, so that nodes that it has made and deleted since may come after this. */
+void session_set_overtaking(Session *s, bool overtakes);
+
 /* A message on its way into the session. What takes time with a large one is checking its pickles, which can be done on
  * another thread while the session goes on with what others send; what the same peer sends has to wait behind it. */
 typedef struct SessionIntake SessionIntake;

@@ -8,6 +8,7 @@ import time
 import tap  # first: it says which packages are missing
 import pytest
 
+from client import DATA
 from values import item, new_uuid
 from wire import COMMON
 
@@ -125,14 +126,19 @@ def test_commit_after_the_holder_has_left(make_session, fleet):
     assert session.admin.nodes[object_id].data["name"] == "free again"
 
 
-def test_lock_of_a_node_that_is_still_on_its_way(session, fleet, make_proxy):
-    """Blender selects what it has just appended: the Right is here at once, the node whenever the line has it through."""
+def join_over_slow_line(session, fleet, make_proxy):
     proxy = make_proxy(session.server)
     host, ports = proxy.address
     bert = fleet.client((host, ports), "bert").connect()
     bert.wait_state("active")
     session.users.append(bert)
     proxy.bandwidth = 125_000  # 1 Mbit/s
+    return bert
+
+
+def test_lock_of_a_node_that_is_still_on_its_way(session, fleet, make_proxy):
+    """Blender selects what it has just appended: the Right is here at once, the node whenever the line has it through."""
+    bert = join_over_slow_line(session, fleet, make_proxy)
     large, small = new_uuid(), new_uuid()
     start = time.monotonic()
     bert.push(large, {**item("large"), "pixels": bytes(1 << 20)})
@@ -141,6 +147,27 @@ def test_lock_of_a_node_that_is_still_on_its_way(session, fleet, make_proxy):
     fleet.wait_until(lambda: small in session.admin.nodes, timeout=30)
     assert time.monotonic() - start > 7
     fleet.wait_until(lambda: all(user.nodes[node].owner == "bert" for user in session.users for node in (large, small)))
+    session.check_same()
+
+
+def test_delete_of_a_node_that_is_still_on_its_way(session, fleet, make_proxy):
+    """It goes with the wrong file that has been appended, and comes to nobody; what has been made again does."""
+    bert = join_over_slow_line(session, fleet, make_proxy)
+    first, large, small, again = (new_uuid() for _ in range(4))
+    bert.push(first, item("first"))
+    bert.push(large, {**item("large"), "pixels": bytes(1 << 20)})
+    bert.push(small, item("small"))
+    bert.push(again, item("again"))
+    fleet.wait_until(lambda: first in session.admin.nodes)
+    for node in (large, small, again):
+        bert.delete(node)
+    fleet.wait_until(lambda: not {large, small, again} & set(bert.nodes))
+    bert.push(again, item("made again"))
+    session.admin.recorded = []
+    fleet.wait_until(lambda: again in session.admin.nodes, timeout=30)
+    seen = {frames[1].decode() for channel, frames in session.admin.recorded if channel == DATA}
+    assert seen == {again} and session.admin.nodes[again].data["name"] == "made again"
+    fleet.wait_until(lambda: again in bert.nodes)
     session.check_same()
 
 

@@ -313,6 +313,8 @@ static void server_receive(Sim *sim, SimClient *c, Channel channel)
         c->told[channel] = true;
         Frames *f = sim_queue_pop(&c->up[channel]);
         EffectList effects = {};
+        session_set_overtaking(sim->session, channel == CHANNEL_COMMAND && c->up[CHANNEL_DATA].n > 0 &&
+                                                     c->links_at[CHANNEL_DATA] <= sim->now);
         if (!check_begin(sim, c, channel, f, &effects))
                 assert_int_equal(session_receive(sim->session, sim_time(sim), channel, &c->id, c->address, f->frame,
                                                  f->n_frames, &effects), 0);

@@ -158,6 +158,46 @@ static void test_right_long_before_its_node(void **state)
         done(&t);
 }
 
+/* ---- and Deletes ---- */
+
+static void delete_ahead(Three *t, const char *uuid)
+{
+        sim_add_local(t->anna, uuid, "COMMON");
+        /* What is sent with it arrives later than the Delete. */
+        t->sim.delay_min = 30 * SIM_SEC;
+        sim_append(t->anna, "a", 1);
+        t->sim.delay_min = 0;
+        sim_delete(t->anna, uuid);
+        sim_run(&t->sim, 10 * SIM_SEC);
+        assert_null(sim_find_text(t->anna, uuid));
+}
+
+static void test_delete_long_before_its_node(void **state)
+{
+        Three t;
+        setup(&t);
+        delete_ahead(&t, "n");
+        sim_add_local(t.anna, "n", "COMMON");
+        sim_push_whole(t.anna, "n");
+        sim_append(t.anna, "n", 1);
+        sim_run(&t.sim, 40 * SIM_SEC);
+        assert_null(sim_find_text(t.bert, "n"));
+        /* It has been undone. */
+        sim_push_whole(t.anna, "n");
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_non_null(sim_find_text(t.bert, "n"));
+        assert_null(sim_compare(&t.sim));
+        /* Nothing was under way: it is not known what this is about, and what comes is taken. */
+        sim_add_local(t.anna, "other", "COMMON");
+        sim_delete(t.anna, "other");
+        sim_run(&t.sim, 10 * SIM_SEC);
+        sim_add_local(t.anna, "other", "COMMON");
+        sim_push_whole(t.anna, "other");
+        sim_run(&t.sim, 3 * SIM_SEC);
+        assert_non_null(sim_find_text(t.bert, "other"));
+        done(&t);
+}
+
 /* However many somebody else names that never come. */
 static void test_right_before_many_nodes(void **state)
 {
@@ -206,6 +246,7 @@ int main(void)
                 cmocka_unit_test(test_locks),
                 cmocka_unit_test(test_new_nodes_are_not_locked_for_others),
                 cmocka_unit_test(test_right_long_before_its_node),
+                cmocka_unit_test(test_delete_long_before_its_node),
                 cmocka_unit_test(test_right_before_many_nodes),
                 cmocka_unit_test(test_new_nodes_come_locked),
                 cmocka_unit_test(test_right_that_overtakes_a_new_node),
