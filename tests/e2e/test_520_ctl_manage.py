@@ -31,7 +31,8 @@ def test_status_of_an_empty_session(server):
 
 
 def test_status(session):
-    session.join("berta", "carl")
+    session.join("berta")
+    session.join("carl")
     answer = status(session.server)
     assert answer["state"] == "running" and answer["node_count"] == 9 and answer["user_count"] == 3
     assert {u["name"]: (u["admin"], u["status"]) for u in answer["users"]} == {
