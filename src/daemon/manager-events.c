@@ -16,6 +16,9 @@
 /* A turn with more than this to send ends early, so that the limits of outboxes see it before it has grown. */
 #define TURN_BYTES_MAX (16u << 20)
 
+/* A message that takes so long is worth a look at what it has cost. */
+#define WORK_MIN USEC_PER_MSEC
+
 static void hold_reading(Manager *m)
 {
         size_t held = executor_held_bytes(m->executor), incoming = intake_bytes(m->intake);
@@ -33,6 +36,19 @@ static void hold_reading(Manager *m)
 
 /* ---- network ---- */
 
+/* On a busy machine the time that has passed says little, and asking for the CPU time of each message would cost too much:
+ * so it is asked for when time has passed, and after each turn. */
+static int charge_work(Manager *m, const RoutingId *from, uint64_t since)
+{
+        uint64_t took = clock_monotonic_usec() - since;
+        if (took < WORK_MIN)
+                return 0;
+        uint64_t cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID), used = MIN(took, cpu - m->cpu_seen);
+        m->cpu_seen = cpu;
+        return used < WORK_MIN ? 0 : session_charge_work(m->session, manager_time(), from, used,
+                                                         executor_effects(m->executor));
+}
+
 static int on_message(void *userdata, Channel channel, const RoutingId *from, const char *address,
                       Bytes *const *frames, size_t n_frames)
 {
@@ -46,7 +62,10 @@ static int on_message(void *userdata, Channel channel, const RoutingId *from, co
         }
         if (channel == CHANNEL_COMMAND && message_peek_type(frames, n_frames) == MESSAGE_DELETE)
                 session_set_overtaking(m->session, net_has_unfinished(m->net, from, CHANNEL_DATA));
-        k = session_receive(m->session, manager_time(), channel, from, address, frames, n_frames, effects);
+        SessionTime now = manager_time();
+        k = session_receive(m->session, now, channel, from, address, frames, n_frames, effects);
+        if (k >= 0)
+                k = charge_work(m, from, now.now);
         if (k >= 0 && effects->bytes > TURN_BYTES_MAX)
                 k = manager_turn(m);
         return manager_check(m, k);
@@ -56,6 +75,7 @@ static int on_turn_end(void *userdata)
 {
         Manager *m = userdata;
         int k = manager_turn(m);
+        m->cpu_seen = clock_usec(CLOCK_THREAD_CPUTIME_ID);
         if (k >= 0)
                 k = disk_guard_check(m, false);
         if (k >= 0 && executor_effects(m->executor)->n_items > 0)

@@ -72,6 +72,7 @@ struct Manager {
         uint64_t idle_since; /* CLOCK_MONOTONIC; 0: somebody is there */
         bool own_password; /* none is configured: the admin password is the server's own */
         bool reading_held;   /* too much waits for the disk */
+        uint64_t cpu_seen;   /* CPU time of this thread before the message in hand, or not long before */
         bool disk_busy;      /* and so much that those who send most have to wait */
         struct {
                 uint64_t received, next_look; /* bytes: when the disk was looked at last, and after how many more again */

@@ -10,6 +10,13 @@
 #define BUSY_BYTES (16u << 20)
 #define BUSY_WAIT (250 * USEC_PER_MSEC)
 
+/* While others work, what a user has cost fades at a second in so many. What is over the first is waited for; whoever goes on
+ * has sent more than it can take back, and the second is the end. */
+#define WORK_FADE 2u
+#define WORK_BURST (1 * USEC_PER_SEC)
+#define WORK_MAX (5 * USEC_PER_SEC)
+#define WORK_PENALTY 5
+
 /* What comes after somebody was told to wait was on its way already, and prolongs it; not by every message. */
 #define HOLD_STEP (50 * USEC_PER_MSEC)
 
@@ -53,7 +60,15 @@ static BudgetRate rate_of(const Session *s, const User *u, bool transfer)
         return rate;
 }
 
-static int hold(Session *s, User *u, Channel channel, uint64_t wait)
+static const char *limit_of(const Session *s)
+{
+        return s->disk_rate > 0 ? "the almost full disk allows" :
+               s->disk_busy     ? "the disk takes it" :
+                                  "max_client_rate or max_client_messages allow";
+}
+
+/* limit: what it sends faster than. */
+static int hold(Session *s, User *u, Channel channel, uint64_t wait, const char *limit)
 {
         uint64_t now = s->now.now, until = now + wait, *held_until = &u->sends[channel].held_until;
         if (until < *held_until + HOLD_STEP)
@@ -73,10 +88,7 @@ static int hold(Session *s, User *u, Channel channel, uint64_t wait)
         u->held_told = now;
         return emit_log(s, LOG_LEVEL_WARNING, SESSION_EVENT_HELD, u, NULL,
                         "%s sends faster than %s and is held back; what it sends comes later, and nothing is lost.",
-                        (const char *)u->name->data,
-                        s->disk_rate > 0 ? "the almost full disk allows" :
-                        s->disk_busy     ? "the disk takes it" :
-                                           "max_client_rate or max_client_messages allow");
+                        (const char *)u->name->data, limit);
 }
 
 int charge_message(Session *s, User *u, Channel channel, Bytes *const *frames, size_t n_frames)
@@ -96,7 +108,28 @@ int charge_message(Session *s, User *u, Channel channel, Bytes *const *frames, s
         uint64_t wait = budget_charge(budget, &rate, s->now.now, bytes);
         if (s->disk_busy && !transfer && budget->bytes > BUSY_BYTES)
                 wait = MAX(wait, BUSY_WAIT);
-        return wait > 0 ? hold(s, u, channel, wait) : 0;
+        return wait > 0 ? hold(s, u, channel, wait, limit_of(s)) : 0;
+}
+
+int session_charge_work(Session *s, SessionTime t, const RoutingId *from, uint64_t usec, EffectList *effects)
+{
+        session_enter(s, t, effects);
+        User *u = session_find_user(s, from);
+        if (!u)
+                return session_leave(s, 0);
+        uint64_t faded = (t.now - u->worked_at) / WORK_FADE;
+        u->work = (u->work > faded ? u->work - faded : 0) + usec;
+        u->worked_at = t.now;
+        if (!others_work(s, u))
+                u->work = MIN(u->work, WORK_BURST);
+        int r = 0;
+        if (u->work > WORK_MAX) {
+                r = emit_penalty(s, u->address ?: "", WORK_PENALTY);
+                return session_leave(s, r < 0 ? r : login_kick(s, u, "what you send takes the server's time from all others"));
+        }
+        for (Channel c = 0; r == 0 && u->work > WORK_BURST && c < CHANNEL_TTL; c++)
+                r = hold(s, u, c, MIN((u->work - WORK_BURST) * WORK_FADE, BUDGET_WAIT_MAX), "it can be carried out");
+        return session_leave(s, r);
 }
 
 bool charge_holds(const Session *s, const User *u)

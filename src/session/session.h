@@ -57,6 +57,10 @@ Scene *session_scene(Session *s);
 int session_receive(Session *s, SessionTime t, Channel channel, const RoutingId *from, const char *address,
                     Bytes *const *frames, size_t n_frames, EffectList *effects);
 
+/* What carrying out a message has cost, CPU time in microseconds, where that is much. A small one can cost as much as the
+ * node it changes is large. Whoever takes more than half of the time is held back, and put out when that is not enough. */
+int session_charge_work(Session *s, SessionTime t, const RoutingId *from, uint64_t usec, EffectList *effects);
+
 /* To be said before a Delete is handed over, and good for that: part of the sender's data has come whose rest is still on
  * its way, so that nodes that it has made and deleted since may come after this. */
 void session_set_overtaking(Session *s, bool overtakes);

@@ -131,6 +131,63 @@ static void enter_with_scene(Three *t, int n_nodes)
         }
 }
 
+/* So many milliseconds of CPU for each of a client's messages, of which ten come each second. */
+static void work(Three *t, SimClient *c, uint64_t cost, unsigned seconds)
+{
+        for (unsigned i = 0; i < 10 * seconds && c->state == SIM_ACTIVE; i++) {
+                EffectList effects = {};
+                sim_append(c, "a", i);
+                sim_run(&t->sim, 100 * SIM_MSEC);
+                assert_int_equal(session_charge_work(t->sim.session, sim_time(&t->sim), &c->id, cost * SIM_MSEC, &effects), 0);
+                sim_execute(&t->sim, &effects);
+                effect_list_done(&effects);
+                if (i % 50 == 0)
+                        sim_append(t->bert, "b", i);
+        }
+}
+
+static void test_who_takes_all_the_time(void **state)
+{
+        Three t;
+        setup(&t);
+        set_rate(&t.sim, (BudgetRate){ 0 });
+        /* Less than half of it is anybody's. */
+        work(&t, t.anna, 45, 60);
+        assert_int_equal(held(&t.sim, t.anna), 0);
+        work(&t, t.anna, 90, 2);
+        assert_int_equal(held(&t.sim, t.anna), 0);
+        work(&t, t.anna, 90, 3);
+        assert_in_range(held(&t.sim, t.anna), 2 * SIM_SEC, 10 * SIM_SEC);
+        assert_int_equal(t.sim.n_logs[SESSION_EVENT_HELD], 1);
+        assert_int_equal(t.anna->state, SIM_ACTIVE);
+        work(&t, t.anna, 90, 6);
+        assert_int_equal(t.anna->state, SIM_ACTIVE);
+        work(&t, t.anna, 90, 4);
+        assert_int_equal(t.anna->state, SIM_OUT);
+        assert_string_equal(t.anna->reason, "told to disconnect");
+        assert_int_equal(t.bert->state, SIM_ACTIVE);
+        done(&t);
+}
+
+static void test_all_the_time_when_nobody_else_works(void **state)
+{
+        Three t;
+        setup(&t);
+        set_rate(&t.sim, (BudgetRate){ 0 });
+        sim_run(&t.sim, 20 * SIM_SEC);
+        for (unsigned i = 0; i < 600; i++) {
+                EffectList effects = {};
+                sim_append(t.anna, "a", i);
+                sim_run(&t.sim, 100 * SIM_MSEC);
+                assert_int_equal(session_charge_work(t.sim.session, sim_time(&t.sim), &t.anna->id, 99 * SIM_MSEC, &effects), 0);
+                sim_execute(&t.sim, &effects);
+                effect_list_done(&effects);
+        }
+        assert_int_equal(held(&t.sim, t.anna), 0);
+        assert_int_equal(t.anna->state, SIM_ACTIVE);
+        done(&t);
+}
+
 static void test_init_and_join_are_not_held_back(void **state)
 {
         Three t;
@@ -194,6 +251,8 @@ int main(void)
                 cmocka_unit_test(test_longest_wait),
                 cmocka_unit_test(test_flood_is_held_back_on_its_channel),
                 cmocka_unit_test(test_nobody_is_held_back_alone),
+                cmocka_unit_test(test_who_takes_all_the_time),
+                cmocka_unit_test(test_all_the_time_when_nobody_else_works),
                 cmocka_unit_test(test_init_and_join_are_not_held_back),
                 cmocka_unit_test(test_low_disk_slows_even_an_init),
                 cmocka_unit_test(test_busy_disk_holds_back_the_heaviest),
