@@ -124,7 +124,7 @@ void net_look_at(const Net *n, Connection *c);
 void net_cut_hoarder(Net *n, Connection *c, bool guilty);
 
 /* net-memory.c */
-/* Parts with users who make libzmq hold far more than they send; to be called ten times a second. */
+/* Parts with users who make libzmq hold far more than they send; to be called four times a second. */
 void net_check_memory(Net *n);
 
 /* net-send.c */

@@ -27,8 +27,8 @@
 #define SWEEP_ACCURACY 250000
 #define STRANGERS_INTERVAL 100000
 #define STRANGERS_ACCURACY 20000
-#define MEMORY_INTERVAL 100000
-#define MEMORY_ACCURACY 20000
+#define MEMORY_INTERVAL 250000
+#define MEMORY_ACCURACY 50000
 
 static void tell_delivered(Net *n, const RoutingId *id)
 {

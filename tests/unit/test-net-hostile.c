@@ -459,11 +459,11 @@ static int users_data_connection(Rig *rig, const User *u)
 /* A user may send large messages, but of small frames libzmq makes thirty times as much as of a large one. */
 static void test_small_frames_of_a_user(void **state)
 {
-        enum { LIMIT = 64 * 1024 * 1024 };
+        enum { LIMIT = 128 * 1024 * 1024 };
         Rig *rig = rig_new(NULL);
         User u = user_new(rig);
         int fd = users_data_connection(rig, &u);
-        static char empties[256 * 1024];
+        static char empties[128 * 1024];
         for (size_t i = 0; i < sizeof empties; i += 2)
                 empties[i] = 1;
         size_t sent = 0;
