@@ -154,6 +154,12 @@ uint64_t connection_bytes_received(const Connection *c)
         return info.tcpi_bytes_received;
 }
 
+uint64_t connection_bytes_held(const Connection *c)
+{
+        uint64_t received = connection_bytes_received(c);
+        return received > c->n_delivered ? received - c->n_delivered : 0;
+}
+
 uint64_t connection_bytes_unsent(const Connection *c)
 {
         int n = 0; /* asked without a duplicate, as above */

@@ -101,3 +101,6 @@ void connection_shut_down(Connection *c);
 
 /* Bytes the kernel has received on it so far; 0 when that cannot be told. */
 uint64_t connection_bytes_received(const Connection *c);
+
+/* Those of them that have not been handed on as whole messages. */
+uint64_t connection_bytes_held(const Connection *c);

@@ -35,7 +35,7 @@ static Connection *find_connection(const Net *n, const RoutingId *peer, Channel 
 bool net_has_unfinished(const Net *n, const RoutingId *peer, Channel channel)
 {
         const Connection *c = find_connection(n, peer, channel);
-        return c && connection_bytes_received(c) > c->n_delivered;
+        return c && connection_bytes_held(c) > 0;
 }
 
 void net_hold(Net *n, const RoutingId *peer, Channel channel, uint64_t until)
@@ -52,13 +52,11 @@ void net_hold(Net *n, const RoutingId *peer, Channel channel, uint64_t until)
 /* Holds back those with much unread on paused channels; true when there are paused channels. */
 static bool hold_unread(Net *n, uint64_t now)
 {
-        bool some = false;
-        for (int i = 0; i < _CHANNEL_MAX; i++)
-                some = some || n->channel[i].n_paused > 0;
+        bool some = net_is_paused(n);
         for (size_t i = 0; some && i < n->connections.n_slots; i++) {
                 Connection *c = n->connections.by_fd[i];
                 if (!c || c->state == CONNECTION_REFUSED || n->channel[c->channel].n_paused == 0 ||
-                    connection_bytes_received(c) < c->n_delivered + UNREAD_MAX)
+                    connection_bytes_held(c) < UNREAD_MAX)
                         continue;
                 c->unread_until = now + UNREAD_USEC;
                 connection_bound_window(c, SHUT_WINDOW);

@@ -19,7 +19,7 @@
 #include "net/net-private.h"
 
 #define EXCESS_MAX (UINT64_C(256) * 1024 * 1024)
-#define UNFINISHED_MIN (512 * 1024)
+#define SUSPECT_MIN (512 * 1024)
 #define NOTABLE_EXCESS (1024 * 1024) /* before it connections are not looked at */
 
 /* A zmq_msg_t for two bytes. */
@@ -64,21 +64,13 @@ static uint64_t look_at_all(Net *n, uint64_t *ret_users, Connection **ret_larges
                         continue;
                 net_look_at(n, c);
                 sum += c->held;
-                if (c->is_strangers || c->held < UNFINISHED_MIN)
+                if (c->is_strangers || c->held < SUSPECT_MIN)
                         continue;
                 *ret_users += c->held;
                 if (!*ret_largest || c->held > (*ret_largest)->held)
                         *ret_largest = c;
         }
         return sum;
-}
-
-static bool somebody_reads_nothing(const Net *n)
-{
-        for (int i = 0; i < _CHANNEL_MAX; i++)
-                if (n->channel[i].n_paused > 0)
-                        return true;
-        return false;
 }
 
 static uint64_t excess_after(const MemoryWatch *old, const MemoryWatch *w)
@@ -93,7 +85,7 @@ void net_check_memory(Net *n)
         MemoryWatch *w = &n->watch, old = *w;
         *w = (MemoryWatch){ .memory = anonymous_bytes(), .received = received_whole(n), .excess = old.excess };
         /* While somebody is not read from, whole messages lie about as well. */
-        if (old.memory == 0 || w->memory == 0 || somebody_reads_nothing(n))
+        if (old.memory == 0 || w->memory == 0 || net_is_paused(n))
                 return;
         w->excess = excess_after(&old, w);
         if (w->excess < NOTABLE_EXCESS)

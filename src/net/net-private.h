@@ -55,7 +55,8 @@ struct Net {
         ConnectionTable connections;
         AddressTable *addresses;
         PeerTable peers;
-        sd_event_source *zap_source, *wake_source, *retry_source, *sweep_source, *strangers_source, *memory_source, *hold_source, *post_source;
+        sd_event_source *zap_source, *wake_source, *post_source;
+        sd_event_source *retry_source, *sweep_source, *strangers_source, *memory_source, *hold_source;
         bool post_armed, retry_armed, sweep_armed, strangers_armed, memory_armed, hold_armed;
         SilentAddresses silent;
         MemoryWatch watch;
@@ -94,6 +95,8 @@ int net_channel_turn(NetChannel *c, bool even_if_paused, unsigned *ret_n_read);
 bool net_channel_has_input(NetChannel *c);
 /* Has the socket take note of connections made and lost since; it does so by itself only now and then. */
 void net_channel_catch_up(NetChannel *c);
+/* Whether some channel is not read from. */
+bool net_is_paused(const Net *n);
 
 /* net-presence.c */
 void net_monitor_drain(NetChannel *c);

@@ -75,6 +75,14 @@ void net_channel_catch_up(NetChannel *c)
         c->must_look = true;
 }
 
+bool net_is_paused(const Net *n)
+{
+        for (int i = 0; i < _CHANNEL_MAX; i++)
+                if (n->channel[i].n_paused > 0)
+                        return true;
+        return false;
+}
+
 /* Returns the number of messages, or -errno; *ret_drained: nothing is left. */
 static int read_messages(NetChannel *c, bool *ret_drained)
 {

@@ -99,8 +99,7 @@ static bool holds_too_much(const Net *n, const Connection *c)
 
 void net_look_at(const Net *n, Connection *c)
 {
-        uint64_t received = connection_bytes_received(c);
-        c->held = received > c->n_delivered ? received - c->n_delivered : 0;
+        c->held = connection_bytes_held(c);
         c->is_strangers = !may_be_users(n, c);
         c->was_users = c->was_users || !c->is_strangers;
 }
