@@ -134,10 +134,31 @@ static uint8_t *put_entry(uint8_t *p, const Value *uuid)
         return mempcpy(p, value_data(uuid), size);
 }
 
+/* All but the entries of a list of n. */
+static size_t frame_size(size_t n)
+{
+        return sizeof list_head + (n > 1) + (n > 0) + 1;
+}
+
+static uint8_t *put_begin(uint8_t *p, size_t n)
+{
+        p = mempcpy(p, list_head, sizeof list_head);
+        if (n > 1)
+                *p++ = OP_MARK;
+        return p;
+}
+
+static void put_end(uint8_t *p, size_t n)
+{
+        if (n > 0)
+                *p++ = n > 1 ? OP_APPENDS : OP_APPEND;
+        *p = OP_STOP;
+}
+
 static size_t list_size(const Value *list)
 {
         uint32_t n = value_list_length(list);
-        size_t size = sizeof list_head + (n > 1) + (n > 0) + 1;
+        size_t size = frame_size(n);
         for (uint32_t i = 0; i < n; i++) {
                 size_t text_size = value_size(value_list_get(list, i));
                 size += entry_head(text_size) + text_size;
@@ -152,14 +173,10 @@ static int list_write(const Value *list, size_t size, Bytes **ret)
         Bytes *pickle = bytes_new_uninitialised(size, &p);
         if (!pickle)
                 return -ENOMEM;
-        p = mempcpy(p, list_head, sizeof list_head);
-        if (n > 1)
-                *p++ = OP_MARK;
+        p = put_begin(p, n);
         for (uint32_t i = 0; i < n; i++)
                 p = put_entry(p, value_list_get(list, i));
-        if (n > 0)
-                *p++ = n > 1 ? OP_APPENDS : OP_APPEND;
-        *p = OP_STOP;
+        put_end(p, n);
         *ret = pickle;
         return 0;
 }
@@ -204,21 +221,17 @@ int dependencies_without(const Bytes *pickle, const void *uuid, size_t uuid_size
         if (!entries_find(&entries, uuid, uuid_size, &found))
                 return 1;
         size_t before = (size_t)(found.start - first), after = (size_t)(entries.end - found.end), n = 0;
+        /* It only matters whether there are more than one besides the one found. */
         for (Entries rest = { .p = first, .end = entries.end }; n <= 2 && entries_next(&rest, &other);)
                 n++;
-        bool mark = n > 2;
         uint8_t *p;
-        Bytes *left = bytes_new_uninitialised(sizeof list_head + mark + before + after + (n > 1) + 1, &p);
+        Bytes *left = bytes_new_uninitialised(frame_size(n - 1) + before + after, &p);
         if (!left)
                 return -ENOMEM;
-        p = mempcpy(p, list_head, sizeof list_head);
-        if (mark)
-                *p++ = OP_MARK;
+        p = put_begin(p, n - 1);
         p = mempcpy(p, first, before);
         p = mempcpy(p, found.end, after);
-        if (n > 1)
-                *p++ = mark ? OP_APPENDS : OP_APPEND;
-        *p = OP_STOP;
+        put_end(p, n - 1);
         *ret = left;
         return 0;
 }
