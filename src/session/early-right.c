@@ -70,8 +70,12 @@ bool early_delete_take(const Session *s, User *u, const void *uuid, size_t size)
         uint64_t hash = session_hash(s, uuid, size);
         for (size_t i = 0; i < ELEMENTSOF(u->early_rights); i++) {
                 const uint64_t *there = u64_map_find(&u->early_rights[i], hash);
-                if (there)
-                        return *there == WANTED_GONE && take(u, hash) == WANTED_GONE;
+                if (!there)
+                        continue;
+                if (*there != WANTED_GONE)
+                        return false;
+                (void)take(u, hash);
+                return true;
         }
         return false;
 }

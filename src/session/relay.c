@@ -110,27 +110,30 @@ static int relay_pass_on(Session *s, User *author, Node *n, Frames *frames, bool
 
 /* ---- Node ---- */
 
+/* It comes too late, as an honest client's may. */
+static void relay_count_late(Session *s, User *u)
+{
+        s->n_refused++;
+        u->n_refused++;
+}
+
 /* A Node for a uuid that is not there: may it be made? 1: no. */
 static int relay_may_create(Session *s, User *u, const MessageNode *node)
 {
         const Grave *g = grave_find(s, node->uuid->data, node->uuid->size);
         bool late = g && (g->closed > s->arrived || order_holds_delete(s, u, node->uuid->data, node->uuid->size));
-        if (early_delete_take(s, u, node->uuid->data, node->uuid->size) && !late) {
-                s->n_refused++;
-                u->n_refused++;
-                return 1;
-        }
-        bool full = scene_n_nodes(s->scene) >= s->config.max_nodes;
-        int r = late || full ? 0 : relay_check_dependencies(s, NULL, node->dependencies);
-        if (r < 0 || (r == 0 && !late && !full))
-                return r;
+        if (early_delete_take(s, u, node->uuid->data, node->uuid->size) && !late)
+                return relay_count_late(s, u), 1;
+        int r = 0;
         if (late) {
-                s->n_refused++;
-                u->n_refused++;
-                r = 0;
+                relay_count_late(s, u);
+        } else if (scene_n_nodes(s->scene) >= s->config.max_nodes) {
+                r = session_forbidden(s, u, "sent a new node, but there are as many as allowed (see max_nodes)", true);
         } else {
-                r = session_forbidden(s, u, full ? "sent a new node, but there are as many as allowed (see max_nodes)" :
-                                                   TOO_MANY_DEPENDENCIES, true);
+                r = relay_check_dependencies(s, NULL, node->dependencies);
+                if (r <= 0)
+                        return r;
+                r = session_forbidden(s, u, TOO_MANY_DEPENDENCIES, true);
         }
         /* It has the node, and nobody else may have it. */
         if (r == 0)
@@ -204,8 +207,7 @@ static int relay_commit(Session *s, User *u, const MessageNode *node, Bytes *con
         Node *n = scene_find(s->scene, node->uuid->data, node->uuid->size);
         if (!n) {
                 /* An ordinary race with a Delete, which the sender gets as everybody does. */
-                s->n_refused++;
-                u->n_refused++;
+                relay_count_late(s, u);
                 return 0;
         }
         int r = relay_may_change(s, u, node, n);
