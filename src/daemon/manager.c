@@ -16,11 +16,11 @@
 #include "daemon/notify.h"
 #include "store/snapshot.h"
 
-/* What has arrived by the time of SIGTERM is taken, and what is owed is sent, for at most so long. */
-/* While large messages come in: their senders would not send them to the next process. */
+/* After SIGTERM, while large messages come in: their senders would not send them to the next process. */
 #define STOP_WAIT_USEC (10 * USEC_PER_SEC)
 #define STOP_LOOK_USEC (20 * USEC_PER_MSEC)
 
+/* Then what has arrived is taken, and what is owed is sent, for at most so long. */
 #define STOP_DRAIN_USEC (200 * USEC_PER_MSEC)
 #define STOP_FLUSH_USEC (2 * USEC_PER_SEC)
 

@@ -107,8 +107,8 @@ typedef struct User {
         } untold[USER_UNTOLD_MAX];  /* metadata to be passed on then */
         size_t n_untold;
         uint64_t behind_since_wall;
-        uint64_t work, worked_at; /* CPU microseconds that it has cost and that have not faded then, see charge.c */
         Lag lag;             /* what is told of that */
+        uint64_t work, worked_at; /* CPU microseconds that it has cost and that have not faded then, see charge.c */
         uint64_t data_from;  /* it takes no data before */
         uint64_t knock_due;  /* when its lost data channel is tried */
         Pace *pace;          /* of what is sent to it, by a pointer since that is no change of the user */
