@@ -31,6 +31,14 @@ class Session:
         self.announced()
         return joined if len(joined) > 1 else joined[0]
 
+    def join_over(self, proxy, name, **options):
+        """Joins through the proxy."""
+        user = self.fleet.client(proxy.address, name, **options).connect()
+        user.wait_state("active")
+        self.users.append(user)
+        self.announced()
+        return user
+
     def announced(self):
         """Waits until every user is known to be active to all."""
         names = {u.name for u in self.users if u.state == "active"}

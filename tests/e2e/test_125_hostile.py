@@ -76,9 +76,7 @@ def test_neighbour_gets_the_address_banned(make_session, make_proxy, fleet):
     """A school behind one address: who is in the session comes back over a new connection, and nobody else comes in."""
     session = make_session(server_password="secret", timeout="10s")
     line = make_proxy(session.server, source="127.0.5.1")
-    bert = fleet.client(line.address, "bert", password="secret").connect()
-    bert.wait_state("active")
-    session.users.append(bert)
+    bert = session.join_over(line, "bert", password="secret")
     fleet.settle(session.admin, bert)
     eve = [fleet.client(line.address, f"eve {i}", password="guess", heartbeat=False).connect() for i in range(20)]
     session.server.wait_log("Banned 127.0.5.1", fleet=fleet)

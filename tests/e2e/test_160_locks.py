@@ -126,19 +126,16 @@ def test_commit_after_the_holder_has_left(make_session, fleet):
     assert session.admin.nodes[object_id].data["name"] == "free again"
 
 
-def join_over_slow_line(session, fleet, make_proxy):
+def join_over_slow_line(session, make_proxy):
     proxy = make_proxy(session.server)
-    host, ports = proxy.address
-    bert = fleet.client((host, ports), "bert").connect()
-    bert.wait_state("active")
-    session.users.append(bert)
+    bert = session.join_over(proxy, "bert")
     proxy.bandwidth = 125_000  # 1 Mbit/s
     return bert
 
 
 def test_lock_of_a_node_that_is_still_on_its_way(session, fleet, make_proxy):
     """Blender selects what it has just appended: the Right is here at once, the node whenever the line has it through."""
-    bert = join_over_slow_line(session, fleet, make_proxy)
+    bert = join_over_slow_line(session, make_proxy)
     large, small = new_uuid(), new_uuid()
     start = time.monotonic()
     bert.push(large, {**item("large"), "pixels": bytes(1 << 20)})
@@ -152,7 +149,7 @@ def test_lock_of_a_node_that_is_still_on_its_way(session, fleet, make_proxy):
 
 def test_delete_of_a_node_that_is_still_on_its_way(session, fleet, make_proxy):
     """It goes with the wrong file that has been appended, and comes to nobody; what has been made again does."""
-    bert = join_over_slow_line(session, fleet, make_proxy)
+    bert = join_over_slow_line(session, make_proxy)
     first, large, small, again = (new_uuid() for _ in range(4))
     bert.push(first, item("first"))
     bert.push(large, {**item("large"), "pixels": bytes(1 << 20)})

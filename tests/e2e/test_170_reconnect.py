@@ -22,15 +22,6 @@ RESTARTS = int(os.environ.get("E2E_RESTARTS", "10"))
 RATE = 20  # updates a second of each user
 
 
-def far(session, proxy, name, **options):
-    """Joins through the proxy."""
-    user = session.fleet.client(proxy.address, name, password="", **options).connect()
-    user.wait_state("active")
-    session.users.append(user)
-    session.announced()
-    return user
-
-
 def work(fleet, load, seconds, also=lambda: True):
     """Every user makes RATE edits a second for that long, and on while `also` is not true."""
     start = time.monotonic()
@@ -63,7 +54,7 @@ def with_own_nodes(fleet, session, users, rng):
 
 def test_cut_and_back(session, fleet, make_proxy, rng):
     proxy = make_proxy(session.server)
-    bert, carl = far(session, proxy, "bert"), session.join("carl")
+    bert, carl = session.join_over(proxy, "bert"), session.join("carl")
     users = [session.admin, bert, carl]
     load = with_own_nodes(fleet, session, users, rng)
     for _ in range(8):
@@ -80,7 +71,7 @@ def test_cut_and_back(session, fleet, make_proxy, rng):
 def test_viewer_who_is_cut_off_for_a_moment(session, fleet, make_proxy):
     """Somebody who only ever listens does not announce that the data channel is back."""
     proxy = make_proxy(session.server)
-    viewer = far(session, proxy, "viewer")
+    viewer = session.join_over(proxy, "viewer")
     for number in range(4):
         session.admin.edit(session.uuids[1], lambda d: d.update(name=f"before {number}"))
         proxy.cut()
@@ -92,7 +83,7 @@ def test_viewer_who_is_cut_off_for_a_moment(session, fleet, make_proxy):
 def test_deletes_and_rights_while_away(make_session, fleet, make_proxy):
     session = make_session(reconnect_grace="30s", timeout="30s")
     proxy = make_proxy(session.server)
-    bert, carl = far(session, proxy, "bert"), session.join("carl")
+    bert, carl = session.join_over(proxy, "bert"), session.join("carl")
     proxy.refuse()
     carl.delete(session.uuids[0])
     carl.lock(session.uuids[2])
@@ -111,7 +102,7 @@ def test_deletes_and_rights_while_away(make_session, fleet, make_proxy):
 def test_away_longer_than_the_grace_time(make_session, fleet, make_proxy):
     session = make_session(timeout="2s", reconnect_grace="1s")
     proxy = make_proxy(session.server)
-    bert, carl = far(session, proxy, "bert", timeout=4.0), session.join("carl")
+    bert, carl = session.join_over(proxy, "bert", timeout=4.0), session.join("carl")
     bert.lock(session.uuids[0])
     fleet.wait_until(lambda: carl.nodes[session.uuids[0]].owner == "bert")
     proxy.refuse()
@@ -130,7 +121,7 @@ def test_away_longer_than_the_grace_time(make_session, fleet, make_proxy):
 def test_distant_user(session, fleet, make_proxy, rng):
     """150 ms each way."""
     proxy = make_proxy(session.server, delay=0.15)
-    bert = far(session, proxy, "bert")
+    bert = session.join_over(proxy, "bert")
     load = with_own_nodes(fleet, session, [session.admin, bert], rng)
     work(fleet, load, 1.5)
     session.check_same()
@@ -164,7 +155,7 @@ def test_stop_amid_a_large_node(make_session, make_proxy, fleet, rng, is_first):
     """Its sender would not send it again, so a server that is told to stop takes the rest of it, and keeps everybody."""
     session = make_session(timeout="3s")
     line = make_proxy(session.server, bandwidth=2_000_000)
-    eve = far(session, line, "eve")
+    eve = session.join_over(line, "eve")
     if not is_first:
         eve.push(new_uuid(rng), item("small", rng))
         fleet.settle(session.admin, eve)
