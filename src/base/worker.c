@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -21,7 +22,8 @@ struct Worker {
         JobList queues[_WORKER_PRIORITY_MAX];
         JobList finished;
         WorkerJob *running;
-        WorkerJob *awaited; /* the owner, in worker_submit_and_wait(), takes its result itself */
+        WorkerJob *awaited;  /* atomic; the owner, in worker_submit_and_wait(), takes its result itself */
+        sem_t awaited_ended; /* posted then: waiting for it needs no mutex, which its poster may still hold */
         unsigned n_pending;
         bool threaded;
         bool closing; /* low jobs end with -ECANCELED instead of being queued again */
@@ -99,7 +101,8 @@ static void step_locked(Worker *w)
                 list_append(&w->queues[job->priority], job);
         else if (job == w->awaited) {
                 job->result = r;
-                w->awaited = NULL;
+                __atomic_store_n(&w->awaited, NULL, __ATOMIC_RELEASE);
+                (void)sem_post(&w->awaited_ended);
         } else
                 finish_locked(w, job, r);
 }
@@ -154,16 +157,13 @@ static int start_thread(Worker *w)
 static int worker_new_full(bool threaded, Worker **ret)
 {
         _cleanup_worker_ Worker *w = calloc(1, sizeof(Worker));
-        pthread_condattr_t attributes;
 
         if (!w)
                 return -ENOMEM;
         pthread_mutex_init(&w->mutex, NULL);
         pthread_cond_init(&w->wake, NULL);
-        pthread_condattr_init(&attributes);
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        pthread_cond_init(&w->ended, &attributes);
-        pthread_condattr_destroy(&attributes);
+        pthread_cond_init(&w->ended, NULL);
+        sem_init(&w->awaited_ended, 0, 0);
         w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (w->event_fd < 0)
                 return -errno;
@@ -214,6 +214,7 @@ Worker *worker_free(Worker *w)
         }
         if (w->event_fd >= 0)
                 close(w->event_fd);
+        sem_destroy(&w->awaited_ended);
         pthread_cond_destroy(&w->ended);
         pthread_cond_destroy(&w->wake);
         pthread_mutex_destroy(&w->mutex);
@@ -221,49 +222,75 @@ Worker *worker_free(Worker *w)
         return NULL;
 }
 
-void worker_submit(Worker *w, WorkerJob *job, WorkerPriority priority)
+/* The thread is woken when the mutex is free again, which is the first thing it wants. */
+static void submit(Worker *w, WorkerJob *job, WorkerPriority priority, bool awaited)
 {
         assert(priority < _WORKER_PRIORITY_MAX);
         pthread_mutex_lock(&w->mutex);
         job->priority = priority;
         list_append(&w->queues[priority], job);
-        w->n_pending++;
-        if (w->threaded)
-                pthread_cond_signal(&w->wake);
-        else if (!w->finished.first) {
+        if (awaited)
+                w->awaited = job;
+        else
+                w->n_pending++;
+        if (!w->threaded && !w->finished.first) {
                 ssize_t n = write(w->event_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
                 assert(n == sizeof(uint64_t));
         }
         pthread_mutex_unlock(&w->mutex);
+        if (w->threaded)
+                pthread_cond_signal(&w->wake);
+}
+
+void worker_submit(Worker *w, WorkerJob *job, WorkerPriority priority)
+{
+        submit(w, job, priority, false);
+}
+
+/* Returns whether the job had ended by then. */
+static bool stop_awaiting(Worker *w)
+{
+        bool ended;
+
+        pthread_mutex_lock(&w->mutex);
+        ended = !w->awaited;
+        if (!ended) {
+                w->awaited = NULL;
+                w->n_pending++;
+        }
+        pthread_mutex_unlock(&w->mutex);
+        return ended;
+}
+
+static void wait_for_semaphore(sem_t *semaphore)
+{
+        while (sem_wait(semaphore) < 0)
+                assert(errno == EINTR);
 }
 
 bool worker_submit_and_wait(Worker *w, WorkerJob *job, WorkerPriority priority, uint64_t usec, int *ret)
 {
         uint64_t until = clock_monotonic_usec() + usec;
         struct timespec deadline = { .tv_sec = (time_t)(until / 1000000), .tv_nsec = (long)(until % 1000000) * 1000 };
-        bool ended;
-        int r = 0;
+        int r;
 
         if (!w->threaded) {
                 while ((*ret = job->run(job)) == WORKER_AGAIN)
                         ;
                 return true;
         }
-        pthread_mutex_lock(&w->mutex);
-        job->priority = priority;
-        list_append(&w->queues[priority], job);
-        w->awaited = job;
-        pthread_cond_signal(&w->wake);
-        while (w->awaited && r == 0)
-                r = pthread_cond_timedwait(&w->ended, &w->mutex, &deadline);
-        ended = !w->awaited;
-        w->awaited = NULL;
-        if (!ended)
-                w->n_pending++;
-        pthread_mutex_unlock(&w->mutex);
-        if (ended)
-                *ret = job->result;
-        return ended;
+        submit(w, job, priority, true);
+        do
+                r = sem_clockwait(&w->awaited_ended, CLOCK_MONOTONIC, &deadline);
+        while (r < 0 && errno == EINTR);
+        if (r < 0) {
+                if (!stop_awaiting(w))
+                        return false;
+                wait_for_semaphore(&w->awaited_ended);
+        }
+        assert(!__atomic_load_n(&w->awaited, __ATOMIC_ACQUIRE));
+        *ret = job->result;
+        return true;
 }
 
 int worker_fd(const Worker *w)

@@ -164,6 +164,36 @@ static void test_wait(void **state)
         assert_int_equal(stuck.result, -EXDEV);
 }
 
+static int count_step(WorkerJob *job)
+{
+        CONTAINER_OF(job, TestJob, job)->n_run++;
+        return -EXDEV;
+}
+
+/* Jobs end just when the patience of who waits does: each is told of once, in one of the two ways. */
+static void test_wait_ends_with_job(void **state)
+{
+        _cleanup_worker_ Worker *w = NULL;
+
+        assert_int_equal(worker_new(&w), 0);
+        for (unsigned i = 0; i < 3000; i++) {
+                TestJob job = test_job(1);
+                int result = 0;
+
+                job.job.run = count_step;
+                done_counter = 0;
+                if (worker_submit_and_wait(w, &job.job, WORKER_URGENT, i % 40, &result)) {
+                        assert_int_equal(result, -EXDEV);
+                        assert_int_equal(worker_pending(w), 0);
+                } else {
+                        worker_drain(w, true);
+                        assert_int_equal(job.result, -EXDEV);
+                        assert_int_equal(done_counter, 1);
+                }
+                assert_int_equal(job.n_run, 1);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -172,6 +202,7 @@ int main(void)
                 cmocka_unit_test(test_free_finishes),
                 cmocka_unit_test(test_inline_fd),
                 cmocka_unit_test(test_wait),
+                cmocka_unit_test(test_wait_ends_with_job),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
