@@ -23,3 +23,10 @@ static inline uint64_t clock_realtime_usec(void)
 {
         return clock_usec(CLOCK_REALTIME);
 }
+
+/* When something is due again that is done every `interval`, and not later: at a multiple of it, so that all that is done at
+ * intervals which are multiples of each other takes one wake-up. */
+static inline uint64_t clock_next_beat(uint64_t last, uint64_t interval)
+{
+        return last - last % interval + interval;
+}

@@ -386,20 +386,27 @@ static bool is_sought(Session *s, const User *u)
         return false;
 }
 
+/* Everybody's PINGs go out together, and so their PONGs come: on the beat, be it earlier than after the interval. */
+static uint64_t ping_due(uint64_t sent, uint64_t interval, uint64_t beat)
+{
+        return clock_next_beat(sent + interval - beat, beat);
+}
+
 static int tick_ping(Session *s, User *u)
 {
         if (!u->has_ttl && !u->from_before && !is_sought(s, u))
                 return 0;
         bool seeking = !u->has_ttl && (s->loading || s->now.now - u->away_since < s->config.timeout_usec);
-        uint64_t interval = heartbeat_interval(&u->heartbeat, s->now.now, seeking ? PING_INTERVAL_AWAY : PING_INTERVAL);
-        if (u->ping_sent == 0 || s->now.now - u->ping_sent >= interval) {
+        uint64_t beat = seeking ? PING_INTERVAL_AWAY : PING_INTERVAL;
+        uint64_t interval = heartbeat_interval(&u->heartbeat, s->now.now, beat);
+        if (u->ping_sent == 0 || s->now.now >= ping_due(u->ping_sent, interval, beat)) {
                 int r = u->opened ? 0 : emit_open(s, u);
                 if (r == 0)
                         r = send_ping(s, u);
                 if (r < 0)
                         return r;
         }
-        session_need(s, u->ping_sent + interval);
+        session_need(s, ping_due(u->ping_sent, interval, beat));
         return 0;
 }
 
@@ -481,12 +488,12 @@ static int tick_guests(Session *s)
                 Guest *g = &s->guests[(s->first_guest + i) % GUESTS_MAX];
                 if (!g->has_ttl || g->left || g->until <= s->now.now)
                         continue;
-                if (s->now.now - g->ping_sent >= PING_INTERVAL) {
+                if (s->now.now >= clock_next_beat(g->ping_sent, PING_INTERVAL)) {
                         int r = ping_guest(s, g);
                         if (r < 0)
                                 return r;
                 }
-                session_need(s, g->ping_sent + PING_INTERVAL);
+                session_need(s, clock_next_beat(g->ping_sent, PING_INTERVAL));
         }
         return 0;
 }

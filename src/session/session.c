@@ -534,7 +534,7 @@ int session_tick(Session *s, SessionTime t, EffectList *effects, uint64_t *ret_n
         if (r == 0)
                 r = presence_tick(s);
         r = session_leave(s, r);
-        session_need(s, t.now + PING_INTERVAL);
+        session_need(s, clock_next_beat(t.now, PING_INTERVAL));
         s->next_tick = MAX(s->next_tick, t.now + USEC_PER_MSEC);
         if (r == 0)
                 *ret_next = s->next_tick;

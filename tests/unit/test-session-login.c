@@ -387,6 +387,31 @@ static void test_init_of_the_heartbeat_is_lost(void **state)
         sim_done(&sim);
 }
 
+/* Each heartbeat alone would wake up the server, twice. */
+static void test_pings_go_out_together(void **state)
+{
+        Sim sim;
+        SimClient *c[4];
+        setup(&sim, &c[0]);
+        sim.delay_min = sim.delay_max = 5 * SIM_MSEC;
+        for (size_t i = 1; i < ELEMENTSOF(c); i++) {
+                sim_run(&sim, 270 * SIM_MSEC);
+                char name[8];
+                snprintf(name, sizeof name, "c%zu", i);
+                c[i] = sim_client(&sim, name, false);
+                sim_login(c[i], NULL);
+        }
+        sim_run(&sim, SIM_SEC);
+        for (unsigned second = 0; second < 5; second++) {
+                uint64_t last = c[0]->last_ping;
+                sim_run(&sim, SIM_SEC);
+                assert_in_range(c[0]->last_ping, last + 1, last + SIM_SEC + 10 * SIM_MSEC);
+                for (size_t i = 1; i < ELEMENTSOF(c); i++)
+                        assert_int_equal(c[i]->last_ping, c[0]->last_ping);
+        }
+        sim_done(&sim);
+}
+
 /* ---- join ---- */
 
 static void test_join(void **state)
@@ -632,6 +657,7 @@ int main(void)
                 cmocka_unit_test(test_vanished_initiator),
                 cmocka_unit_test(test_init_out_of_order),
                 cmocka_unit_test(test_init_of_the_heartbeat_is_lost),
+                cmocka_unit_test(test_pings_go_out_together),
                 cmocka_unit_test(test_join),
                 cmocka_unit_test(test_join_while_others_edit),
                 cmocka_unit_test(test_get_of_what_is_not_there),
