@@ -210,7 +210,7 @@ static int on_keeper(sd_event_source *source, uint64_t usec, void *userdata)
                         return manager_check(m, k);
         } else if (worker_stalled_usec(m->worker) < STOP_EXTENSION_USEC)
                 notify_extend_timeout(STOP_EXTENSION_USEC);
-        int k = sd_event_source_set_time_relative(source, KEEPER_USEC);
+        int k = sd_event_source_set_time(source, clock_next_beat(clock_monotonic_usec(), KEEPER_USEC));
         return manager_check(m, k < 0 ? k : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT));
 }
 

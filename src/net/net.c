@@ -100,38 +100,49 @@ void net_arm_post(Net *n)
         sd_event_source_set_enabled(n->post_source, SD_EVENT_ONESHOT);
 }
 
-static void arm_timer(sd_event_source *source, bool *armed, uint64_t interval)
+static void arm_timer(sd_event_source *source, bool *armed, uint64_t when)
 {
-        if (*armed)
-                return;
         *armed = true;
-        sd_event_source_set_time(source, clock_monotonic_usec() + interval);
+        sd_event_source_set_time(source, when);
         sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static void arm_after(sd_event_source *source, bool *armed, uint64_t usec)
+{
+        if (!*armed)
+                arm_timer(source, armed, clock_monotonic_usec() + usec);
+}
+
+/* For what goes on as long as anybody is connected. */
+static void arm_beat(sd_event_source *source, bool *armed, uint64_t interval)
+{
+        if (!*armed)
+                arm_timer(source, armed, clock_next_beat(clock_monotonic_usec(), interval));
 }
 
 void net_arm_retry(Net *n)
 {
-        arm_timer(n->retry_source, &n->retry_armed, RETRY_INTERVAL);
+        arm_after(n->retry_source, &n->retry_armed, RETRY_INTERVAL);
 }
 
 void net_arm_sweep(Net *n)
 {
-        arm_timer(n->sweep_source, &n->sweep_armed, SWEEP_INTERVAL);
+        arm_beat(n->sweep_source, &n->sweep_armed, SWEEP_INTERVAL);
 }
 
 void net_arm_strangers(Net *n)
 {
-        arm_timer(n->strangers_source, &n->strangers_armed, STRANGERS_INTERVAL);
+        arm_after(n->strangers_source, &n->strangers_armed, STRANGERS_INTERVAL);
 }
 
 void net_arm_memory(Net *n)
 {
-        arm_timer(n->memory_source, &n->memory_armed, MEMORY_INTERVAL);
+        arm_beat(n->memory_source, &n->memory_armed, MEMORY_INTERVAL);
 }
 
 void net_arm_hold(Net *n)
 {
-        arm_timer(n->hold_source, &n->hold_armed, HOLD_INTERVAL);
+        arm_after(n->hold_source, &n->hold_armed, HOLD_INTERVAL);
 }
 
 static int run_turn(NetChannel *c)
