@@ -315,6 +315,9 @@ static int carry_out(Executor *e, Effect *effect)
         case EFFECT_HOLD:
                 net_hold(e->net, &effect->hold.peer, effect->hold.channel, effect->hold.until);
                 return 0;
+        case EFFECT_GATHER:
+                net_gather(e->net, &effect->gather.peer, effect->gather.channel, effect->gather.bytes);
+                return 0;
         case EFFECT_JOURNAL:
                 return 0; /* done before */
         }

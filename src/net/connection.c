@@ -143,6 +143,17 @@ void connection_bound_window(Connection *c, int bytes)
         close(fd);
 }
 
+void connection_set_low_water(Connection *c, size_t bytes)
+{
+        int fd = pin(c, true), low_water = (int)MAX(bytes, (size_t)1);
+        c->low_water = bytes;
+        if (fd < 0)
+                return;
+        /* Where it is refused, each message is taken by itself. */
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &low_water, sizeof low_water);
+        close(fd);
+}
+
 uint64_t connection_bytes_received(const Connection *c)
 {
         /* Asked often, so without a duplicate: when the descriptor still is that socket afterwards, it was asked. */

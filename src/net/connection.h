@@ -61,6 +61,8 @@ struct Connection {
         uint64_t held_until;  /* CLOCK_MONOTONIC; 0: it is not held back */
         uint64_t unread_until; /* the same for what nobody reads */
         uint64_t narrow_until;
+        size_t low_water;      /* bytes that are taken together; 0: whatever has come */
+        uint64_t gather_until; /* CLOCK_MONOTONIC */
         Connection *next_lost;
 };
 
@@ -95,6 +97,9 @@ bool connection_is_alive(const Connection *c);
 /* Bounds what the other side may send without being read (TCP_WINDOW_CLAMP, tcp(7)); what it was allowed before may still
  * come. Bytes; the kernel has a minimum of about a thousand. 0: as before it was bounded. */
 void connection_bound_window(Connection *c, int bytes);
+
+/* Has what comes announced only when so many bytes are there (SO_RCVLOWAT); 0: as soon as it is there. */
+void connection_set_low_water(Connection *c, size_t bytes);
 
 /* Ends the connection for both sides, and drops what has come and was not read; libzmq then finds it ended and closes it. */
 void connection_shut_down(Connection *c);

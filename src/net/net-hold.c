@@ -24,8 +24,7 @@
 #define UNREAD_MAX (8 * 1024 * 1024)
 #define UNREAD_USEC (100 * USEC_PER_MSEC) /* longer than from one look to the next */
 
-/* NULL: it is not known. */
-static Connection *find_connection(const Net *n, const RoutingId *peer, Channel channel)
+Connection *net_find_connection(const Net *n, const RoutingId *peer, Channel channel)
 {
         const Peer *p = peer_table_find(&n->peers, peer);
         Connection *c = p ? connection_table_find(&n->connections, p->box[channel].fd) : NULL;
@@ -34,13 +33,13 @@ static Connection *find_connection(const Net *n, const RoutingId *peer, Channel 
 
 bool net_has_unfinished(const Net *n, const RoutingId *peer, Channel channel)
 {
-        const Connection *c = find_connection(n, peer, channel);
+        const Connection *c = net_find_connection(n, peer, channel);
         return c && connection_bytes_held(c) > 0;
 }
 
 void net_hold(Net *n, const RoutingId *peer, Channel channel, uint64_t until)
 {
-        Connection *c = find_connection(n, peer, channel);
+        Connection *c = net_find_connection(n, peer, channel);
         if (!c || until <= clock_monotonic_usec())
                 return;
         if (c->held_until == 0)

@@ -140,10 +140,16 @@ void net_wake(Net *n);
 bool net_reap(Net *n, uint64_t now);
 bool net_needs_retry(const Net *n);
 
-/* net-hold.c: lets those go on whose time is over; true when some remain. */
+/* net-hold.c */
+/* The connection over which a peer has spoken on this channel; NULL: it is not known. */
+Connection *net_find_connection(const Net *n, const RoutingId *peer, Channel channel);
+/* Lets those go on whose time is over; true when some remain. */
 bool net_hold_check(Net *n);
 /* Reading has been paused: holds back those of whom much is unread, from time to time until it goes on. */
 void net_hold_unread(Net *n);
+
+/* net-gather.c: the same for those of whom several messages are taken together. */
+bool net_gather_check(Net *n);
 
 /* net-delivery.c */
 /* Bulk data has been handed to libzmq or to the outbox; true when that has made the outbox laden. */

@@ -261,7 +261,8 @@ static int on_hold(sd_event_source *s, uint64_t usec, void *userdata)
 {
         Net *n = userdata;
         n->hold_armed = false;
-        if (net_hold_check(n))
+        bool some = net_hold_check(n);
+        if (net_gather_check(n) || some)
                 net_arm_hold(n);
         return 0;
 }

@@ -182,6 +182,11 @@ void net_resume_reading(Net *n, unsigned channels);
  * What has arrived already is still handed on. Nothing where its connection is not known. */
 void net_hold(Net *n, const RoutingId *peer, Channel channel, uint64_t until);
 
+/* More is known to come from an open peer on this channel, and none of it is waited for: takes what comes when it is so many
+ * bytes, but no later than in some 40 ms. To be asked for again with what comes; 0 ends it. Nothing where its connection is
+ * not known. */
+void net_gather(Net *n, const RoutingId *peer, Channel channel, size_t bytes);
+
 /* Whether part of a message of the peer has come on this channel whose rest is still on its way. false as well where its
  * connection is not known. */
 bool net_has_unfinished(const Net *n, const RoutingId *peer, Channel channel);

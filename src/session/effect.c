@@ -30,6 +30,7 @@ static void effect_done(Effect *e)
         case EFFECT_OPEN:
         case EFFECT_CLOSE:
         case EFFECT_HOLD:
+        case EFFECT_GATHER:
                 break;
         }
 }

@@ -26,6 +26,8 @@ typedef enum EffectKind {
         EFFECT_LOG,
         EFFECT_PENALTY, /* malformed traffic or a failed login: count it against the peer's address */
         EFFECT_HOLD,    /* the peer sends more than it may: take nothing more from it on this channel for a while */
+        EFFECT_GATHER,  /* more will come from the peer on this channel, and none of it is waited for: take several messages
+                         * together for a while; or no longer */
 } EffectKind;
 
 /* How an outbox treats a message when its receiver is slow. */
@@ -118,6 +120,11 @@ typedef struct Effect {
                         Channel channel;
                         uint64_t until; /* CLOCK_MONOTONIC, microseconds */
                 } hold;
+                struct {
+                        RoutingId peer;
+                        Channel channel;
+                        size_t bytes; /* 0: no longer */
+                } gather;
         };
 } Effect;
 

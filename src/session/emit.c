@@ -83,6 +83,17 @@ int emit_close(Session *s, const RoutingId *id)
         return 0;
 }
 
+int emit_gather(Session *s, const User *u, Channel channel, size_t bytes)
+{
+        Effect *e = effect_list_push(s->effects, EFFECT_GATHER);
+        if (!e)
+                return -ENOMEM;
+        e->gather.peer = u->id;
+        e->gather.channel = channel;
+        e->gather.bytes = bytes;
+        return 0;
+}
+
 static int copy_text(const char *text, char **ret)
 {
         *ret = text ? strdup(text) : NULL;

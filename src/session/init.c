@@ -11,6 +11,10 @@
 /* A client that was told DONE ignores its data channel until it has seen that, so data waits for so long. */
 #define DONE_SETTLE (1 * USEC_PER_SEC)
 
+/* While so many nodes are still to come, some of them are taken together. */
+#define GATHER_NODES 64u
+#define GATHER_BYTES (8u << 10)
+
 static void staged_release(StagedNode *staged)
 {
         staged->uuid = bytes_unref(staged->uuid);
@@ -376,7 +380,9 @@ static int init_set(Session *s, User *u, Message *m)
                 r = init_drop(s, u, "it is larger than allowed (see max_pending_init)");
                 return r < 0 ? r : init_reject(s, u);
         }
-        return init->n_received == init->n_nodes ? init_decide(s, u) : 0;
+        bool many = init->n_nodes - init->n_received >= GATHER_NODES;
+        r = emit_gather(s, u, CHANNEL_COMMAND, many ? GATHER_BYTES : 0);
+        return r == 0 && init->n_received == init->n_nodes ? init_decide(s, u) : r;
 }
 
 int init_message(Session *s, User *u, Message *m)

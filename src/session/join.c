@@ -31,6 +31,10 @@
  * sends, and a packet. */
 #define AHEAD_PART 8u
 
+/* With so many nodes ahead as many questions are still to come, and some of them are taken together. */
+#define GATHER_NODES 64u
+#define GATHER_BYTES (2u << 10)
+
 static Value *step(const char *state)
 {
         return answer_set(value_dict_new(), "STATE", value_string_new(state));
@@ -375,7 +379,11 @@ static int join_get(Session *s, User *u, const Message *m)
                 if (r < 0)
                         return r;
         }
-        return c->is_disordered ? join_answer(s, u, scene_find(s->scene, m->uuid.data, m->uuid.size)) : join_send(s, u);
+        if (c->is_disordered)
+                return join_answer(s, u, scene_find(s->scene, m->uuid.data, m->uuid.size));
+        int r = join_send(s, u);
+        bool many = c->n_sent >= c->n_asked + GATHER_NODES;
+        return r < 0 ? r : emit_gather(s, u, CHANNEL_COMMAND, many ? GATHER_BYTES : 0);
 }
 
 static int join_encoded(Session *s, User *u, Node *n, bool failed)

@@ -245,6 +245,7 @@ int emit_command_all(Session *s, MessageType type, const User *except, Value *da
 int emit_frames_all(Session *s, const User *except, SendClass class, Frames *frames);
 int emit_open(Session *s, User *u);
 int emit_close(Session *s, const RoutingId *id);
+int emit_gather(Session *s, const User *u, Channel channel, size_t bytes);
 /* What a message tells in fields of its own; NULL or 0: nothing. */
 typedef struct LogDetails {
         const char *user;    /* when it is none who is logged in */

@@ -254,6 +254,10 @@ void sim_execute(Sim *sim, EffectList *effects)
                         if ((c = client_by_id(sim, &e->hold.peer)))
                                 c->held_until[e->hold.channel] = e->hold.until;
                         break;
+                case EFFECT_GATHER:
+                        if ((c = client_by_id(sim, &e->gather.peer)))
+                                c->gathered[e->gather.channel] = e->gather.bytes;
+                        break;
                 }
         }
         effect_list_clear(effects);

@@ -72,6 +72,7 @@ typedef struct SimClient {
         bool laden;          /* and what of its data has arrived, as told last until then */
         uint64_t delivered_until;
         uint64_t held_until[_CHANNEL_MAX];
+        size_t gathered[_CHANNEL_MAX]; /* bytes that the server takes together, as told last */
         size_t n_tables, n_data, n_rights, n_deletes, n_removed, n_catalogs;
         char last_answer[64]; /* text of the last Auth or ServerSnapshot */
 } SimClient;

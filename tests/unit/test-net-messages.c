@@ -407,6 +407,71 @@ static void test_error_ends_the_loop(void **state)
         rig_free(rig);
 }
 
+/* ---- several messages together ---- */
+
+#define GATHERED 2048
+
+/* Asked for again and again, so that it does not end by itself; false: the machine was too busy for that. */
+static bool gather_for(Rig *rig, const RoutingId *id, uint64_t usec)
+{
+        uint64_t last = rig_now(), end = last + usec, longest = 0;
+        while (last < end) {
+                net_gather(rig->net, id, CHANNEL_COMMAND, GATHERED);
+                rig_step(rig, 1000);
+                longest = MAX(longest, rig_now() - last);
+                last = rig_now();
+        }
+        return longest < 15000;
+}
+
+static bool gathers(Rig *rig, const RoutingId *id)
+{
+        net_gather(rig->net, id, CHANNEL_COMMAND, GATHERED);
+        return true;
+}
+
+static void test_messages_are_taken_together(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(7), other = rig_id(8);
+        void *s = rig_client(rig, CHANNEL_COMMAND, &id), *t = rig_client(rig, CHANNEL_COMMAND, &other);
+        /* Nothing for strangers. */
+        net_gather(rig->net, &id, CHANNEL_COMMAND, GATHERED);
+        client_say(s, "hello");
+        rig_until(rig, rig->n_messages == 1);
+        assert_int_equal(net_open_peer(rig->net, &id), 0);
+
+        gather_for(rig, &id, 1000);
+        client_say(s, "small");
+        assert_true(!gather_for(rig, &id, 200000) || rig->n_messages == 1);
+        /* Nobody else waits for that. */
+        client_say(t, "of another");
+        rig_until(rig, gathers(rig, &id) && rig->n_messages >= 2);
+
+        char large[GATHERED + 1];
+        memset(large, 'x', GATHERED);
+        large[GATHERED] = '\0';
+        client_say(s, large);
+        rig_until(rig, gathers(rig, &id) && rig->n_messages == 4);
+
+        client_say(s, "no longer");
+        assert_true(!gather_for(rig, &id, 50000) || rig->n_messages == 4);
+        net_gather(rig->net, &id, CHANNEL_COMMAND, 0);
+        rig_until(rig, rig->n_messages == 5);
+
+        /* It ends by itself. */
+        gather_for(rig, &id, 1000);
+        client_say(s, "late");
+        rig_until(rig, rig->n_messages == 6);
+
+        /* The end of the connection does not wait. */
+        gather_for(rig, &id, 1000);
+        zmq_close(s);
+        rig_until(rig, gathers(rig, &id) && rig->n_lost[CHANNEL_COMMAND] == 1);
+        zmq_close(t);
+        rig_free(rig);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -416,6 +481,7 @@ int main(void)
                 cmocka_unit_test(test_order_is_kept_across_turns),
                 cmocka_unit_test(test_turns_are_fair),
                 cmocka_unit_test(test_turns_are_short),
+                cmocka_unit_test(test_messages_are_taken_together),
                 cmocka_unit_test(test_pause_and_resume),
                 cmocka_unit_test(test_pause_from_inside_holds_at_once),
                 cmocka_unit_test(test_answer_to_stranger),

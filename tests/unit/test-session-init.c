@@ -84,6 +84,35 @@ static void test_large_init_keeps_nobody_waiting(void **state)
         sim_done(&sim);
 }
 
+/* As long as much is still to come, from both the one who fills it and one who joins; to the last message of either nothing is
+ * added. */
+static void test_messages_of_a_large_scene_are_taken_together(void **state)
+{
+        Sim sim;
+        SimClient *host;
+        begin_large_init(&sim, &host);
+        size_t most = 0;
+        for (int i = 0; i < 5000 && host->state != SIM_ACTIVE; i++) {
+                sim_run(&sim, SIM_MSEC);
+                most = MAX(most, host->gathered[CHANNEL_COMMAND]);
+        }
+        assert_int_equal(host->state, SIM_ACTIVE);
+        assert_true(most > 0);
+        assert_int_equal(host->gathered[CHANNEL_COMMAND], 0);
+
+        SimClient *c = sim_client(&sim, "c", false);
+        sim_login(c, NULL);
+        most = 0;
+        for (int i = 0; i < 60000 && c->state != SIM_ACTIVE; i++) {
+                sim_run(&sim, SIM_MSEC);
+                most = MAX(most, c->gathered[CHANNEL_COMMAND]);
+        }
+        assert_int_equal(c->state, SIM_ACTIVE);
+        assert_true(most > 0);
+        assert_int_equal(c->gathered[CHANNEL_COMMAND], 0);
+        sim_done(&sim);
+}
+
 static void test_initiator_leaves_when_all_is_there(void **state)
 {
         Sim sim;
@@ -229,6 +258,7 @@ int main(void)
                 cmocka_unit_test(test_init_bounds),
                 cmocka_unit_test(test_init_counts_everything),
                 cmocka_unit_test(test_large_init_keeps_nobody_waiting),
+                cmocka_unit_test(test_messages_of_a_large_scene_are_taken_together),
                 cmocka_unit_test(test_initiator_leaves_when_all_is_there),
                 cmocka_unit_test(test_kill_when_all_is_there),
                 cmocka_unit_test(test_kill_before_done_has_arrived),
