@@ -64,6 +64,8 @@ struct Manager {
         size_t n_peers, n_peers_allocated;
         uint64_t loaded_sequence; /* everything up to here is in the snapshot that was loaded */
         uint64_t tick_at;    /* CLOCK_MONOTONIC for which tick_timer is set; 0: it is not */
+        uint64_t sync_at;    /* the same of sync_timer */
+        bool sync_in_gap;    /* it has been set for earlier */
         uint64_t scrubbed_at; /* CLOCK_REALTIME of the last scrub; of the start if there was none */
         WorkerJob trim;
         bool trimming;

@@ -13,6 +13,10 @@
 #include "store/maintain.h"
 
 #define KEEPER_USEC USEC_PER_SEC
+/* What comes at a steady rate comes when an interval ends that it began, and a sync takes processors and the disk for
+ * milliseconds. So one that is due soon is begun in the gap behind a message. */
+#define SYNC_EARLY_PART 8u
+#define SYNC_GAP_USEC (2 * USEC_PER_MSEC)
 /* While a long save makes progress, systemd is asked for this much more time. */
 #define STOP_EXTENSION_USEC (30 * USEC_PER_SEC)
 /* The session goes on while a disk hangs, so that alone is no reason to be killed; but a disk thread that has not
@@ -44,17 +48,23 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 
 int manager_arm_sync(Manager *m)
 {
-        int enabled;
-        int k = sd_event_source_get_enabled(m->sync_timer, &enabled);
-        if (k < 0 || enabled != SD_EVENT_OFF)
-                return MIN(k, 0);
-        k = sd_event_source_set_time_relative(m->sync_timer, m->config->sync_interval);
+        uint64_t now = clock_monotonic_usec(), early = m->config->sync_interval / SYNC_EARLY_PART;
+        if (m->sync_at == 0)
+                m->sync_at = now + m->config->sync_interval;
+        else if (!m->sync_in_gap && now + early >= m->sync_at) {
+                m->sync_in_gap = true;
+                m->sync_at = MIN(m->sync_at, now + SYNC_GAP_USEC);
+        } else
+                return 0;
+        int k = sd_event_source_set_time(m->sync_timer, m->sync_at);
         return k < 0 ? k : sd_event_source_set_enabled(m->sync_timer, SD_EVENT_ONESHOT);
 }
 
 static int on_sync(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Manager *m = userdata;
+        m->sync_at = 0;
+        m->sync_in_gap = false;
         store_sync_begin(m->store);
         /* Again until it is true: a sync that was begun is not one that has ended well. */
         if (store_durable_sequence(m->store) < store_sequence(m->store))
