@@ -59,8 +59,8 @@ static int serve(const Options *options, Config *config)
 }
 
 /* A burst of updates needs what the one before has used. Given back to the kernel at once, which glibc does beyond the size
- * of a few payloads, its pages would have to be cleared again: a tenth of the time that an update takes. What is free after
- * a save is given back by the manager. */
+ * of a few payloads, its pages would have to be cleared again: a tenth of the time that an update takes. What is free
+ * when a burst is over is given back by the trimmer. */
 static void keep_memory(void)
 {
         mallopt(M_MMAP_THRESHOLD, HEAP_PAYLOAD_MAX);

@@ -212,7 +212,10 @@ static void on_written(void *userdata)
 
 static void on_durable(void *userdata, uint64_t sequence)
 {
-        on_written(userdata);
+        Manager *m = userdata;
+        on_written(m);
+        if (m->trimmer)
+                trimmer_run_when_quiet(m->trimmer);
 }
 
 static void on_degraded(void *userdata, StoreLevel level, const char *reason)

@@ -15,6 +15,7 @@
 #include "daemon/report.h"
 #include "daemon/restore.h"
 #include "daemon/saver.h"
+#include "daemon/trimmer.h"
 #include "daemon/turns.h"
 
 typedef struct ManagerControl ManagerControl;
@@ -43,6 +44,7 @@ struct Manager {
         Intake *intake;
         Saver *saver;
         Restore *restore;
+        Trimmer *trimmer;
         Net *net;
         ManagerControl *control; /* NULL: nobody can ask */
 
@@ -67,10 +69,6 @@ struct Manager {
         uint64_t sync_at;    /* the same of sync_timer */
         bool sync_in_gap;    /* it has been set for earlier */
         uint64_t scrubbed_at; /* CLOCK_REALTIME of the last scrub; of the start if there was none */
-        WorkerJob trim;
-        bool trimming;
-        bool has_trimmed;
-        uint64_t received_trimmed; /* bytes of payload until the last time */
         uint64_t idle_since; /* CLOCK_MONOTONIC; 0: somebody is there */
         bool own_password; /* none is configured: the admin password is the server's own */
         bool reading_held;   /* too much waits for the disk */

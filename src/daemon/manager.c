@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,9 +22,6 @@
 /* Then what has arrived is taken, and what is owed is sent, for at most so long. */
 #define STOP_DRAIN_USEC (200 * USEC_PER_MSEC)
 #define STOP_FLUSH_USEC (2 * USEC_PER_SEC)
-
-/* For fewer there is nothing to gain. */
-#define TRIM_BYTES_MIN (UINT64_C(1) << 20)
 
 int manager_check(Manager *m, int k)
 {
@@ -107,37 +103,11 @@ int manager_stop(Manager *m)
         return !m->stop_timer && net_is_receiving(m->net) ? wait_for_messages(m) : begin_leaving(m);
 }
 
-static int trim_run(WorkerJob *job)
-{
-        (void)malloc_trim(0);
-        return 0;
-}
-
-static void trim_done(WorkerJob *job, int result)
-{
-        CONTAINER_OF(job, Manager, trim)->trimming = false;
-}
-
-/* What loading, filling or changing a session has used for a while lies below what stays, so the allocator keeps it
- * unless it is asked. Not asked often: it stops for all that is free, a millisecond for some ten thousand pieces. */
-static void trim_memory(Manager *m)
-{
-        StoreStats stats;
-        store_get_stats(m->store, &stats);
-        if (m->trimming || (m->has_trimmed && stats.received_bytes < m->received_trimmed + TRIM_BYTES_MIN))
-                return;
-        m->has_trimmed = true;
-        m->received_trimmed = stats.received_bytes;
-        m->trimming = true;
-        m->trim = (WorkerJob){ .run = trim_run, .done = trim_done };
-        worker_submit(m->worker, &m->trim, WORKER_LOW);
-}
-
 static void on_save_finished(void *userdata, int error)
 {
         Manager *m = userdata;
         manager_control_saved(m, error);
-        trim_memory(m);
+        trimmer_run(m->trimmer);
         if (m->state == MANAGER_STOPPING && !saver_busy(m->saver))
                 leave(m, error == -EBUSY ? 0 : error);
 }
@@ -195,7 +165,7 @@ static int begin_serving(Manager *m, const RestoreResult *result)
                   "Serving session \"%s\" on ports %u, %u and %u", m->config->session_name,
                   net_port(m->net, CHANNEL_COMMAND), net_port(m->net, CHANNEL_DATA), net_port(m->net, CHANNEL_TTL));
         notify_ready(text);
-        trim_memory(m);
+        trimmer_run(m->trimmer);
         return 0;
 }
 
@@ -407,7 +377,9 @@ int manager_new(Manager **ret, const ManagerParameters *parameters)
         k = find_admin_password(m);
         if (k < 0)
                 return k;
-        k = open_session(m);
+        k = trimmer_new(&m->trimmer, m->event, m->worker, m->store);
+        if (k >= 0)
+                k = open_session(m);
         if (k < 0)
                 return log_error_errno(k, "Cannot start the session");
         k = open_net(m, parameters->sockets);
@@ -450,6 +422,7 @@ Manager *manager_free(Manager *m)
         worker_free(m->checker);
         worker_free(m->writer);
         worker_free(m->worker);
+        trimmer_free(m->trimmer);
         intake_free(m->intake);
         executor_free(m->executor);
         session_free(m->session);

@@ -203,6 +203,7 @@ static void note_success(Store *s, StoreSnapshot *sn)
         if (sn->all)
                 s->snapshot_wants_all = false;
         s->stats.snapshot_bytes = sn->manifest_bytes + sn->writer.written_bytes;
+        s->stats.saved_bytes += s->stats.snapshot_bytes;
         journal_snapshot_complete(s, sn->sequence);
         for (size_t i = 0; i < sn->n_materialise && sn->materialised; i++)
                 sn->materialised(sn->userdata, sn->materialise[i].userdata, &sn->materialise[i].blob);

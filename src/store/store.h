@@ -266,6 +266,7 @@ typedef struct StoreStats {
         uint64_t log_bytes;        /* size of all segments */
         uint64_t n_snapshots;
         uint64_t snapshot_bytes;   /* written for the last snapshot: manifest and payloads */
+        uint64_t saved_bytes;      /* the same of all since open */
         uint64_t last_snapshot_usec; /* realtime; 0: none */
         uint64_t n_failures;       /* writes and syncs that failed */
         uint64_t reclaimed_bytes;
