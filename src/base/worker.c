@@ -67,22 +67,24 @@ static WorkerJob *take_most_urgent(Worker *w)
         return NULL;
 }
 
+static void tell_owner(Worker *w)
+{
+        ssize_t n = write(w->event_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+
+        assert(n == sizeof(uint64_t)); /* a counter that is reset by each dispatch cannot overflow */
+}
+
 static void finish_locked(Worker *w, WorkerJob *job, int result)
 {
-        bool was_empty = !w->finished.first;
-
         job->result = result;
         list_append(&w->finished, job);
-        if (was_empty) {
-                ssize_t n = write(w->event_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-                assert(n == sizeof(uint64_t)); /* a counter that is reset by each dispatch cannot overflow */
-        }
 }
 
 /* Runs one step of the most urgent job; called and returns with the mutex held. */
 static void step_locked(Worker *w)
 {
         WorkerJob *job = take_most_urgent(w);
+        bool was_empty;
         int r;
 
         w->running = job;
@@ -95,6 +97,7 @@ static void step_locked(Worker *w)
         __atomic_store_n(&w->last_progress_usec, 0, __ATOMIC_RELAXED);
         __atomic_add_fetch(&w->progress, 1, __ATOMIC_RELAXED);
         w->running = NULL;
+        was_empty = !w->finished.first;
         if (r == WORKER_AGAIN && w->closing && job->priority == WORKER_LOW)
                 finish_locked(w, job, -ECANCELED);
         else if (r == WORKER_AGAIN)
@@ -105,6 +108,13 @@ static void step_locked(Worker *w)
                 (void)sem_post(&w->awaited_ended);
         } else
                 finish_locked(w, job, r);
+        if (was_empty && w->finished.first) {
+                /* It wakes up at once, and should not have to wait for the mutex then. If it has come by itself meanwhile,
+                 * it finds nothing. */
+                pthread_mutex_unlock(&w->mutex);
+                tell_owner(w);
+                pthread_mutex_lock(&w->mutex);
+        }
 }
 
 static void *thread_main(void *userdata)
@@ -233,10 +243,8 @@ static void submit(Worker *w, WorkerJob *job, WorkerPriority priority, bool awai
                 w->awaited = job;
         else
                 w->n_pending++;
-        if (!w->threaded && !w->finished.first) {
-                ssize_t n = write(w->event_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-                assert(n == sizeof(uint64_t));
-        }
+        if (!w->threaded && !w->finished.first)
+                tell_owner(w);
         pthread_mutex_unlock(&w->mutex);
         if (w->threaded)
                 pthread_cond_signal(&w->wake);
@@ -308,8 +316,7 @@ static void dispatch_inline_locked(Worker *w)
                 }
         for (unsigned i = 0; i < _WORKER_PRIORITY_MAX; i++)
                 if (w->queues[i].first) {
-                        ssize_t n = write(w->event_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-                        assert(n == sizeof(uint64_t));
+                        tell_owner(w);
                         break;
                 }
 }
