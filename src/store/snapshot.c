@@ -252,8 +252,8 @@ static void begin_writing(StoreSnapshot *sn)
         worker_submit(sn->store->worker, &sn->job, WORKER_NORMAL);
 }
 
-/* A manifest may only point to what is durable. */
-static void wait_for_journal(StoreSnapshot *sn)
+/* A manifest may only point to what is durable. 1: all is; 0: it has to be waited for; or a negative errno. */
+static int commit_journal(StoreSnapshot *sn)
 {
         Store *s = sn->store;
         int r;
@@ -261,17 +261,24 @@ static void wait_for_journal(StoreSnapshot *sn)
         sn->step = "Writing the journal";
         r = store_commit(s);
         /* A slow disk is waited for, whoever else does not: what is under way has not failed. */
-        if (r > 0 && (!s->journal.write || s->journal.refusing)) {
-                finish(sn, s->journal.error ?: -EIO);
-                return;
-        }
+        if (r > 0 && (!s->journal.write || s->journal.refusing))
+                return s->journal.error ?: -EIO;
         sn->wait_sequence = s->journal.valid;
-        if (s->journal.durable >= sn->wait_sequence) {
+        return s->journal.durable >= sn->wait_sequence;
+}
+
+static void wait_for_journal(StoreSnapshot *sn)
+{
+        int r = commit_journal(sn);
+
+        if (r < 0)
+                finish(sn, r);
+        else if (r > 0)
                 begin_writing(sn);
-                return;
+        else {
+                sn->waiting = true;
+                store_sync_begin(sn->store);
         }
-        sn->waiting = true;
-        store_sync_begin(s);
 }
 
 void store_snapshot_durable(Store *s, int result)
@@ -311,6 +318,10 @@ void store_snapshot_submit(StoreSnapshot *sn, StoreMaterialisedFunc materialised
         store_lock(s);
         sn->number = s->snapshots.next_number++;
         store_unlock(s);
+        if (sn->n_materialise == 0 && commit_journal(sn) > 0) {
+                begin_writing(sn);
+                return;
+        }
         sn->step = "Writing payloads";
         sn->job = (WorkerJob){ .run = snapshot_materialise_run, .done = materialise_done };
         worker_submit(s->worker, &sn->job, WORKER_NORMAL);
