@@ -12,6 +12,10 @@
 /* Room that an entry usually takes, with a dependency or two. */
 #define ENTRY_SIZE_USUAL 192
 
+/* Room for so many changed nodes to begin with: the allocator has that at hand, and for a few nodes pages of their own
+ * would be the dearest part of the work. */
+#define CHANGED_USUAL 256u
+
 static StoreSnapshot *snapshot_release(StoreSnapshot *sn)
 {
         for (size_t i = 0; i < sn->n_materialise; i++)
@@ -49,6 +53,7 @@ bool store_snapshot_wants_all(const Store *s)
 
 int store_snapshot_begin(Store *s, const StoreSnapshotParameters *parameters, bool all, StoreSnapshot **ret)
 {
+        size_t n_usual = all ? parameters->node_count : MIN(parameters->node_count, CHANGED_USUAL);
         StoreSnapshot *sn;
 
         assert(s->worker && !(s->flags & STORE_OPEN_READ_ONLY));
@@ -77,9 +82,9 @@ int store_snapshot_begin(Store *s, const StoreSnapshotParameters *parameters, bo
         };
         content_writer_init(&sn->writer, s);
         /* Pages that are not used cost nothing; moving many megabytes to where there is more room would hold up the loop. */
-        sn->entries_allocated = parameters->node_count * ENTRY_SIZE_USUAL + 4096;
+        sn->entries_allocated = n_usual * ENTRY_SIZE_USUAL + 4096;
         sn->entries = pages_new(sn->entries_allocated);
-        sn->n_times_allocated = parameters->node_count + 64;
+        sn->n_times_allocated = n_usual + 64;
         sn->times = pages_new(sn->n_times_allocated * sizeof(*sn->times));
         if (!sn->reason || !sn->user || !sn->entries || !sn->times) {
                 snapshot_release(sn);
