@@ -199,8 +199,9 @@ static int sync_and_close(Io *io, int fd)
         return r < 0 ? r : c;
 }
 
-int io_write_files_atomic(Io *io, int dirfd, const char *const *names, size_t n_names, const struct iovec *iov, int n_iov,
-                          mode_t mode)
+/* As io_replace_file(), the same bytes under several names. */
+static int replace_files(Io *io, int dirfd, const char *const *names, size_t n_names, const struct iovec *iov, int n_iov,
+                         mode_t mode)
 {
         char temporary[IO_NAMES_MAX][NAME_MAX];
         int fds[IO_NAMES_MAX], r = 0;
@@ -222,11 +223,22 @@ int io_write_files_atomic(Io *io, int dirfd, const char *const *names, size_t n_
         }
         for (; n_renamed < n_names && r >= 0; n_renamed += r >= 0)
                 r = io->renameat(io, dirfd, temporary[n_renamed], dirfd, names[n_renamed]);
-        if (r >= 0)
-                return io->fsync(io, dirfd);
         for (size_t i = n_renamed; i < n_written; i++)
                 (void)io->unlinkat(io, dirfd, temporary[i]);
         return r;
+}
+
+int io_replace_file(Io *io, int dirfd, const char *name, const struct iovec *iov, int n_iov, mode_t mode)
+{
+        return replace_files(io, dirfd, &name, 1, iov, n_iov, mode);
+}
+
+int io_write_files_atomic(Io *io, int dirfd, const char *const *names, size_t n_names, const struct iovec *iov, int n_iov,
+                          mode_t mode)
+{
+        int r = replace_files(io, dirfd, names, n_names, iov, n_iov, mode);
+
+        return r < 0 ? r : io->fsync(io, dirfd);
 }
 
 int io_write_file_atomic(Io *io, int dirfd, const char *name, const struct iovec *iov, int n_iov, mode_t mode)

@@ -47,11 +47,14 @@ int io_pwrite_all(Io *io, int fd, const void *data, size_t size, off_t offset);
 /* Reads exactly size bytes: 0, -EUCLEAN when the file is shorter, negative errno. */
 int io_pread_all(Io *io, int fd, void *buffer, size_t size, off_t offset);
 
-/* Writes a file so that it is either the old or the new one whatever happens: temporary name, fsync, rename,
- * fsync of the folder. */
+/* Writes a file so that it is either the old or the new one whatever happens, and never less: temporary name, fsync,
+ * rename. Which of them it is after a loss of power is open for a while. */
+int io_replace_file(Io *io, int dirfd, const char *name, const struct iovec *iov, int n_iov, mode_t mode);
+
+/* The same, and when it returns it is the new one for good: fsync of the folder. */
 int io_write_file_atomic(Io *io, int dirfd, const char *name, const struct iovec *iov, int n_iov, mode_t mode);
 
-/* The same bytes under several names, which appear in this order. */
+/* The same bytes under several names, which appear in this order; also for good. */
 #define IO_NAMES_MAX 2u
 int io_write_files_atomic(Io *io, int dirfd, const char *const *names, size_t n_names, const struct iovec *iov, int n_iov,
                           mode_t mode);

@@ -29,7 +29,7 @@ int json_file_write(Store *s, const char *name, struct json_object *o)
                 { .iov_base = (void *)text, .iov_len = text ? strlen(text) : 0 },
                 { .iov_base = (void *)"\n", .iov_len = 1 },
         };
-        int r = text ? io_write_file_atomic(s->io, s->dirfd, name, iov, ELEMENTSOF(iov), 0640) : -ENOMEM;
+        int r = text ? io_replace_file(s->io, s->dirfd, name, iov, ELEMENTSOF(iov), 0640) : -ENOMEM;
 
         json_object_put(o);
         return r;

@@ -8,7 +8,7 @@
 struct json_object;
 
 /* Puts the object into a file of the store's folder, in place of what it held; takes the object over, and NULL for no
- * memory. In the worker. Returns 0 or -errno. */
+ * memory. After a loss of power it may hold that again. In the worker. Returns 0 or -errno. */
 int json_file_write(Store *s, const char *name, struct json_object *o);
 
 /* The object in such a file, the caller's to put; NULL when there is none or it holds none. */

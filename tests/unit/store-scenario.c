@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <json.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define KIND_NODE 1
 #define KIND_DELETE 3
@@ -492,6 +494,22 @@ static const char *go_on(StoreOptions *options, Store **s)
         return last == 77 ? NULL : "what was appended after recovery is missing";
 }
 
+/* Nothing depends on it, and it may be an older one, but whoever reads it should find it whole. */
+static const char *check_metadata(const char *path)
+{
+        char file[128];
+        struct json_object *o;
+
+        snprintf(file, sizeof(file), "%s/session_metadata.json", path);
+        if (access(file, F_OK) < 0)
+                return NULL;
+        o = json_object_from_file(file);
+        if (!json_object_get_string(json_object_object_get(o, "snapshot")))
+                return "session_metadata.json is not whole";
+        json_object_put(o);
+        return NULL;
+}
+
 const char *scenario_check(const Scenario *sc, const char *path, uint64_t at_least, unsigned n_written)
 {
         _cleanup_worker_ Worker *worker = NULL;
@@ -501,6 +519,9 @@ const char *scenario_check(const Scenario *sc, const char *path, uint64_t at_lea
 
         if (worker_new_inline(&worker) < 0)
                 return "no memory";
+        wrong = check_metadata(path);
+        if (wrong)
+                return wrong;
         options.path = path;
         options.io = NULL;
         options.worker = worker;
