@@ -43,26 +43,30 @@ static bool is_large(size_t size)
         return size >= RECEIVE_BUFFER_SIZE;
 }
 
+typedef struct Received {
+        zmq_msg_t message;
+        size_t size;
+} Received;
+
 /* Takes what is large out of the messages, and copies the rest. */
-static int packet_new(zmq_msg_t *messages, size_t n, Bytes **ret)
+static int packet_new(Received *received, size_t n, Bytes **ret)
 {
-        size_t sizes[FRAMES_MAX], room = sizeof(Packet) + n * sizeof(Bytes);
-        for (size_t i = 0; i < n; i++) {
-                sizes[i] = zmq_msg_size(&messages[i]);
-                room += is_large(sizes[i]) ? sizeof(LargeFrame) : sizes[i];
-        }
+        size_t room = sizeof(Packet) + n * sizeof(Bytes);
+        for (size_t i = 0; i < n; i++)
+                room += is_large(received[i].size) ? sizeof(LargeFrame) : received[i].size;
         Packet *p = malloc(room);
         if (!p)
                 return -ENOMEM;
         p->n_ref = (uint32_t)n;
         LargeFrame *large = (LargeFrame *)&p->frame[n];
         for (size_t i = 0; i < n; i++) {
-                if (!is_large(sizes[i]))
+                if (!is_large(received[i].size))
                         continue;
                 large->packet = p;
                 zmq_msg_init(&large->message);
-                zmq_msg_move(&large->message, &messages[i]);
-                bytes_init_embedded(&p->frame[i], zmq_msg_data(&large->message), sizes[i], large_frame_free, large);
+                zmq_msg_move(&large->message, &received[i].message);
+                bytes_init_embedded(&p->frame[i], zmq_msg_data(&large->message), received[i].size, large_frame_free,
+                                    large);
                 ret[i] = &p->frame[i];
                 large++;
         }
@@ -70,8 +74,8 @@ static int packet_new(zmq_msg_t *messages, size_t n, Bytes **ret)
         for (size_t i = 0; i < n; i++) {
                 if (ret[i])
                         continue;
-                bytes_init_embedded(&p->frame[i], data, sizes[i], packet_unref, p);
-                data = mempcpy(data, zmq_msg_data(&messages[i]), sizes[i]);
+                bytes_init_embedded(&p->frame[i], data, received[i].size, packet_unref, p);
+                data = mempcpy(data, zmq_msg_data(&received[i].message), received[i].size);
                 ret[i] = &p->frame[i];
         }
         return 0;
@@ -87,41 +91,40 @@ static int receive(zmq_msg_t *m, void *socket)
 }
 
 /* A message arrives whole: once its first frame is there the others are, too. Those beyond FRAMES_MAX are dropped. */
-static int receive_rest(Inbound *in, void *socket, zmq_msg_t messages[static FRAMES_MAX], size_t *n_kept)
+static int receive_rest(Inbound *in, void *socket, Received received[static FRAMES_MAX], size_t *n_kept)
 {
         bool more = zmq_msg_more(&in->head);
         while (more) {
-                zmq_msg_t m;
-                zmq_msg_init(&m);
-                int r = receive(&m, socket);
+                Received beyond, *f = *n_kept < FRAMES_MAX ? &received[*n_kept] : &beyond;
+                zmq_msg_init(&f->message);
+                int r = receive(&f->message, socket);
                 if (r < 0) {
-                        zmq_msg_close(&m);
+                        zmq_msg_close(&f->message);
                         return r;
                 }
-                more = zmq_msg_more(&m);
-                in->size += zmq_msg_size(&m);
-                in->wire_size += zmq_msg_size(&m) + (zmq_msg_size(&m) > UINT8_MAX ? LONG_HEADER : SHORT_HEADER);
-                if (in->n_frames == 0)
-                        zmq_msg_copy(&in->first, &m);
-                if (*n_kept < FRAMES_MAX) {
-                        zmq_msg_init(&messages[*n_kept]);
-                        zmq_msg_move(&messages[(*n_kept)++], &m);
-                }
-                in->n_frames++;
-                zmq_msg_close(&m);
+                more = zmq_msg_more(&f->message);
+                f->size = zmq_msg_size(&f->message);
+                in->size += f->size;
+                in->wire_size += f->size + (f->size > UINT8_MAX ? LONG_HEADER : SHORT_HEADER);
+                if (in->n_frames++ == 0)
+                        zmq_msg_copy(&in->first, &f->message);
+                if (f == &beyond)
+                        zmq_msg_close(&f->message);
+                else
+                        (*n_kept)++;
         }
         return 0;
 }
 
 static int read_frames(Inbound *in, void *socket)
 {
-        zmq_msg_t messages[FRAMES_MAX];
+        Received received[FRAMES_MAX];
         size_t n = 0;
-        int r = receive_rest(in, socket, messages, &n);
+        int r = receive_rest(in, socket, received, &n);
         if (r == 0 && n > 0)
-                r = packet_new(messages, n, in->frames);
+                r = packet_new(received, n, in->frames);
         for (size_t i = 0; i < n; i++)
-                zmq_msg_close(&messages[i]);
+                zmq_msg_close(&received[i].message);
         return r;
 }
 

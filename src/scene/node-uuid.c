@@ -17,21 +17,25 @@ static const uint8_t digit_plus_one[UINT8_MAX + 1] = {
         ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
 };
 
-/* For every message, so without a branch for each digit. */
+/* For every message, so without a branch for each digit, and with the places known. */
 static bool uuid_pack(const char *text, size_t size, uint8_t ret[static NODE_UUID_PACKED])
 {
         const uint8_t *p = (const uint8_t *)text;
-        bool proper = true;
+        uint8_t seen = 0; /* of all digits; what is none has a high bit */
+        bool dashes = true;
         if (size != UUID_TEXT_SIZE)
                 return false;
+#pragma GCC unroll 4
         for (size_t i = 0; i < ELEMENTSOF(dash_places); i++)
-                proper &= p[dash_places[i]] == '-';
+                dashes &= p[dash_places[i]] == '-';
+#pragma GCC unroll 16
         for (size_t i = 0; i < NODE_UUID_PACKED; i++) {
-                unsigned high = digit_plus_one[p[byte_places[i]]], low = digit_plus_one[p[byte_places[i] + 1]];
-                proper &= high > 0 && low > 0;
-                ret[i] = (uint8_t)((high - 1) << 4 | (low - 1));
+                uint8_t high = (uint8_t)(digit_plus_one[p[byte_places[i]]] - 1);
+                uint8_t low = (uint8_t)(digit_plus_one[p[byte_places[i] + 1]] - 1);
+                seen |= high | low;
+                ret[i] = (uint8_t)(high << 4 | low);
         }
-        return proper;
+        return dashes && seen < 16;
 }
 
 static void uuid_unpack(const uint8_t packed[static NODE_UUID_PACKED], char ret[static UUID_TEXT_SIZE])
