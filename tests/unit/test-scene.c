@@ -252,6 +252,27 @@ static void test_without(void **state)
         }
 }
 
+/* A proper uuid is kept in sixteen bytes, anything that is almost one as it is: none becomes another. */
+static void test_uuids_come_back(void **state)
+{
+        static const char proper[] = "0189abef-cd01-4567-89ab-0fedcba98765";
+        _cleanup_scene_ Scene *s = make_scene(1 << 20);
+        size_t n = 1;
+        put(s, proper, "COMMON", NULL, 0);
+        for (size_t place = 0; place < sizeof proper - 1; place++)
+                for (int c = 1; c <= UINT8_MAX; c++) {
+                        char uuid[sizeof proper];
+                        memcpy(uuid, proper, sizeof uuid);
+                        uuid[place] = (char)c;
+                        if (strcmp(uuid, proper) == 0)
+                                continue;
+                        put(s, uuid, "COMMON", NULL, 0);
+                        assert_int_equal(scene_n_nodes(s), ++n);
+                        assert_string_equal(node_uuid(scene_find(s, uuid, strlen(uuid))).text, uuid);
+                }
+        assert_string_equal(node_uuid(scene_find(s, proper, strlen(proper))).text, proper);
+}
+
 /* However it came, a list is kept with every uuid in full. */
 static void test_without_memo(void **state)
 {
@@ -529,6 +550,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_table),
+                cmocka_unit_test(test_uuids_come_back),
                 cmocka_unit_test(test_whole_node_keeps_its_owner),
                 cmocka_unit_test(test_owners),
                 cmocka_unit_test(test_removal_from_dependencies),
