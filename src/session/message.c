@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <endian.h>
 #include <errno.h>
 
 #include "pickle/reader.h"
@@ -186,6 +187,81 @@ static int parse_data_channel(Message *m, const MessageLimits *limits, Bytes *co
         }
 }
 
+/* ---- a node of an init, as Python writes it ---- */
+
+#define NODE_FRAMES 5u
+
+/* What is left to be walked over. */
+typedef struct Cursor {
+        const uint8_t *p, *end;
+} Cursor;
+
+static bool skip(Cursor *c, const char *opcodes)
+{
+        size_t n = strlen(opcodes);
+        if ((size_t)(c->end - c->p) < n || memcmp(c->p, opcodes, n) != 0)
+                return false;
+        c->p += n;
+        return true;
+}
+
+/* Python puts nearly everything into the memo. */
+static bool skip_memoised(Cursor *c, const char *opcodes)
+{
+        if (!skip(c, opcodes))
+                return false;
+        (void)skip(c, "\x94");
+        return true;
+}
+
+static bool take_number(Cursor *c, size_t size, uint64_t *ret)
+{
+        uint64_t number = 0;
+        if ((size_t)(c->end - c->p) < size)
+                return false;
+        memcpy(&number, c->p, size);
+        *ret = le64toh(number);
+        c->p += size;
+        return true;
+}
+
+/* One frame with all the rest, or none. */
+static bool skip_head(Cursor *c)
+{
+        uint64_t size;
+        if (!skip(c, "\x80\x04"))
+                return false;
+        return !skip(c, "\x95") || (take_number(c, 8, &size) && size == (uint64_t)(c->end - c->p));
+}
+
+static bool take_bytes(Cursor *c, MessageText *ret)
+{
+        uint64_t size;
+        bool is_short = skip(c, "C");
+        if ((!is_short && !skip(c, "B")) || !take_number(c, is_short ? 1 : 4, &size) || (uint64_t)(c->end - c->p) < size)
+                return false;
+        *ret = (MessageText){ .data = c->p, .size = size };
+        c->p += size;
+        (void)skip(c, "\x94");
+        return true;
+}
+
+/* Finds the frames of {'STATE': 'SET', 'DATA': [frame, ...]} where they stand. There are thousands of those in an init, and
+ * values made of all that is in one would take longer than to look at the node. False: it is something else, or written in
+ * another way (Python does that from 64 KiB on), and has to be read. */
+static bool find_set_frames(const Bytes *pickle, MessageText ret[static NODE_FRAMES])
+{
+        Cursor c = { .p = pickle->data, .end = pickle->data + pickle->size };
+        if (!skip_head(&c) || !skip_memoised(&c, "}") || !skip(&c, "(") || !skip_memoised(&c, "\x8c\x05STATE") ||
+            !skip_memoised(&c, "\x8c\x03SET") || !skip_memoised(&c, "\x8c\x04" "DATA") || !skip_memoised(&c, "]") ||
+            !skip(&c, "("))
+                return false;
+        for (size_t i = 0; i < NODE_FRAMES; i++)
+                if (!take_bytes(&c, &ret[i]))
+                        return false;
+        return skip(&c, "eu.") && c.p == c.end;
+}
+
 /* ---- commands ---- */
 
 static int parse_auth(Message *m, const MessageLimits *limits)
@@ -236,46 +312,59 @@ static bool value_is_uuid_list(const Value *v)
         return true;
 }
 
-static int parse_init_set(Message *m, const MessageLimits *limits, const Bytes *pickle, const char **ret_reason)
+/* A slice keeps all of the message: only the payload, which is most of it. */
+static Bytes *frame_new(Bytes *pickle, const MessageText *frame, bool is_payload)
 {
-        const Value *data = value_dict_get_string(m->data, "DATA");
-        if (!data || !value_is_list(data) || value_list_length(data) != 5)
-                return 1;
-        Bytes *frames[5] = {};
+        if (is_payload && frame->size >= VALUE_SLICE_MIN && frame->data >= pickle->data &&
+            frame->data < pickle->data + pickle->size)
+                return bytes_new_slice(pickle, (size_t)(frame->data - pickle->data), frame->size);
+        return bytes_new_copy(frame->data, frame->size);
+}
+
+static int parse_set_frames(Message *m, const MessageLimits *limits, Bytes *pickle,
+                            const MessageText found[static NODE_FRAMES], const char **ret_reason)
+{
+        m->step = MESSAGE_STEP_SET;
+        Bytes *frames[NODE_FRAMES] = {};
         size_t size = 0;
         int r = 0;
-        for (uint32_t i = 0; i < 5 && r == 0; i++) {
-                const Value *frame = value_list_get(data, i);
-                if (value_type(frame) != VALUE_BYTES) {
-                        r = 1;
-                        continue;
-                }
-                /* A slice keeps all of the message: only the payload, which is most of it. */
-                frames[i] = i == 4 ? value_to_bytes(frame) : bytes_new_copy(value_data(frame), value_size(frame));
+        for (size_t i = 0; i < NODE_FRAMES && r == 0; i++) {
+                frames[i] = frame_new(pickle, &found[i], i + 1 == NODE_FRAMES);
                 if (!frames[i])
                         r = -ENOMEM;
-                size += value_size(frame);
+                size += found[i].size;
         }
-        if (r == 0 && pickle->size > size + COMMAND_REST_SIZE)
-                r = 1;
-        if (r == 0 && message_peek_type(frames, 1) != MESSAGE_NODE)
+        if (r == 0 && (pickle->size > size + COMMAND_REST_SIZE || message_peek_type(frames, 1) != MESSAGE_NODE))
                 r = 1;
         if (r == 0)
                 r = parse_node(&m->node, limits, frames, ret_reason);
-        for (size_t i = 0; i < ELEMENTSOF(frames); i++)
+        for (size_t i = 0; i < NODE_FRAMES; i++)
                 bytes_unref(frames[i]);
         return r;
 }
 
-static int parse_server_snapshot(Message *m, const MessageLimits *limits, const Bytes *pickle, const char **ret_reason)
+static int parse_init_set(Message *m, const MessageLimits *limits, Bytes *pickle, const char **ret_reason)
+{
+        const Value *data = value_dict_get_string(m->data, "DATA");
+        if (!data || !value_is_list(data) || value_list_length(data) != NODE_FRAMES)
+                return 1;
+        MessageText found[NODE_FRAMES];
+        for (uint32_t i = 0; i < NODE_FRAMES; i++) {
+                const Value *frame = value_list_get(data, i);
+                if (value_type(frame) != VALUE_BYTES)
+                        return 1;
+                found[i] = value_text(frame);
+        }
+        return parse_set_frames(m, limits, pickle, found, ret_reason);
+}
+
+static int parse_server_snapshot(Message *m, const MessageLimits *limits, Bytes *pickle, const char **ret_reason)
 {
         const Value *state = value_dict_get_string(m->data, "STATE");
         if (!state)
                 return 1;
-        if (value_is_string_equal(state, "SET")) {
-                m->step = MESSAGE_STEP_SET;
+        if (value_is_string_equal(state, "SET"))
                 return parse_init_set(m, limits, pickle, ret_reason);
-        }
         if (value_is_string_equal(state, "END")) {
                 m->step = MESSAGE_STEP_END;
                 return 0;
@@ -320,7 +409,7 @@ static bool is_in_proportion(const Bytes *pickle, size_t n_uuids)
         return pickle->size <= COMMAND_REST_SIZE + n_uuids * COMMAND_UUID_SIZE;
 }
 
-static int parse_command_data(Message *m, const MessageLimits *limits, const Bytes *pickle, const char **ret_reason)
+static int parse_command_data(Message *m, const MessageLimits *limits, Bytes *pickle, const char **ret_reason)
 {
         switch (m->type) {
         case MESSAGE_AUTH:
@@ -369,6 +458,12 @@ static int parse_command_channel(Message *m, const MessageLimits *limits, Bytes 
         if (m->type != MESSAGE_AUTH && !message_text_is_clean(frames[1]->data, frames[1]->size, limits->max_name))
                 return 1;
         m->owner = frames[1];
+        MessageText found[NODE_FRAMES];
+        if (m->type == MESSAGE_SERVER_SNAPSHOT && frames[2]->size <= limits->pickle.max_size &&
+            find_set_frames(frames[2], found)) {
+                *ret_reason = "is no step of an init";
+                return parse_set_frames(m, limits, frames[2], found, ret_reason);
+        }
         *ret_reason = "holds no harmless pickle";
         int r = pickle_read(frames[2], PICKLE_PROFILE_DATA, &limits->pickle, &m->data, NULL);
         if (r != 0)

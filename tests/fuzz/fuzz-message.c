@@ -5,6 +5,9 @@
  * endian, and as many bytes. What is taken must keep what message.h promises.
  */
 
+#include <string.h>
+
+#include "pickle/reader.h"
 #include "scene/dependencies.h"
 #include "scene/scene.h"
 #include "session/message.h"
@@ -17,6 +20,24 @@ static void check_node(const MessageNode *node)
         int r = dependencies_read(node->dependencies, NULL);
         assert(r == 0);
         (void)r;
+}
+
+/* However its frames have been found, the general reader finds the same. */
+static void check_set(const Message *m, Bytes *pickle)
+{
+        Value *v = NULL;
+        int r = pickle_read(pickle, PICKLE_PROFILE_DATA, &pickle_limits_default, &v, NULL);
+        assert(r == 0);
+        (void)r;
+        const Bytes *const frames[] = { m->node.uuid, m->node.owner, m->node.dependencies, m->node.payload };
+        const Value *data = value_dict_get_string(v, "DATA");
+        assert(value_is_string_equal(value_dict_get_string(v, "STATE"), "SET") && value_list_length(data) == 5);
+        for (uint32_t i = 0; i < ELEMENTSOF(frames); i++) {
+                const Value *frame = value_list_get(data, i + 1);
+                assert(value_size(frame) == frames[i]->size &&
+                       memcmp(value_data(frame), frames[i]->data, frames[i]->size) == 0);
+        }
+        value_unref(v);
 }
 
 static void check(const Message *m, bool guest)
@@ -52,6 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(r == 0 || (r == 1 && reason && !m.data && !m.node.uuid));
         if (r == 0) {
                 check(&m, guest);
+                if (m.step == MESSAGE_STEP_SET)
+                        check_set(&m, frames[2]);
                 message_done(&m);
         }
         for (size_t i = 0; i < n; i++)

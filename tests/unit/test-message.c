@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <endian.h>
+
 #include "pickle/writer.h"
 #include "session/message.h"
 #include "test.h"
@@ -222,6 +224,60 @@ static void test_server_snapshot(void **state)
         REFUSED(CHANNEL_COMMAND, false, type(8), text("server"), step("SET", NULL, NULL));
 }
 
+#define PUT(p, literal) mempcpy(p, literal, sizeof(literal) - 1)
+
+/* As Python writes it: in a frame, with a memo. The parts that a mistake may be in. */
+static size_t python_set(uint8_t *p, const char *uuid, const char *last)
+{
+        uint8_t *start = p;
+        p = PUT(p, "\x80\x04\x95");
+        uint8_t *size = p;
+        p += 8;
+        uint8_t *frame = p;
+        p = PUT(p, "}\x94(\x8c\x05STATE\x94\x8c\x03SET\x94\x8c\x04" "DATA\x94]\x94(");
+        p = PUT(p, "C\x05\x80\x04K\x02.\x94" "B\x01\0\0\0");
+        *p++ = (uint8_t)*uuid;
+        p = PUT(p, "\x94" "C\x06" "COMMON\x94" "C\x04\x80\x04].\x94" "C\x04\x80\x04}.");
+        p = mempcpy(p, last, strlen(last));
+        uint64_t n = htole64((uint64_t)(p - frame));
+        memcpy(size, &n, sizeof n);
+        return (size_t)(p - start);
+}
+
+static void test_server_snapshot_of_python(void **state)
+{
+        Message m;
+        uint8_t p[256];
+        size_t n = python_set(p, "u", "\x94" "eu.");
+        assert_int_equal(PARSE(&m, CHANNEL_COMMAND, false, type(8), text("server"), raw(p, n)), 0);
+        assert_int_equal(m.step, MESSAGE_STEP_SET);
+        assert_true(bytes_equal_string(m.node.uuid, "u"));
+        assert_true(bytes_equal_string(m.node.owner, "COMMON"));
+        assert_true(bytes_equal_string(m.node.dependencies, "\x80\x04]."));
+        assert_true(bytes_equal_string(m.node.payload, "\x80\x04}."));
+        message_done(&m);
+
+        for (size_t i = 0; i < n; i++)
+                REFUSED(CHANNEL_COMMAND, false, type(8), text("server"), raw(p, i));
+        /* Written otherwise it is read otherwise: a sixth frame, a key twice, and in the end the same again. */
+        n = python_set(p, "u", "\x94" "C\x01x\x94" "eu.");
+        REFUSED(CHANNEL_COMMAND, false, type(8), text("server"), raw(p, n));
+        n = python_set(p, "u", "\x94" "e\x8c\x05STATE\x8c\x03" "ENDu.");
+        assert_int_equal(PARSE(&m, CHANNEL_COMMAND, false, type(8), text("server"), raw(p, n)), 0);
+        assert_int_equal(m.step, MESSAGE_STEP_END);
+        message_done(&m);
+        n = python_set(p, "u", "\x94" "e\x8c\x01x\x8c\x01yu.");
+        assert_int_equal(PARSE(&m, CHANNEL_COMMAND, false, type(8), text("server"), raw(p, n)), 0);
+        assert_true(bytes_equal_string(m.node.uuid, "u"));
+        message_done(&m);
+        /* What is in the frames is looked at all the same, and how long the pickle says that it is. */
+        n = python_set(p, "\n", "\x94" "eu.");
+        REFUSED(CHANNEL_COMMAND, false, type(8), text("server"), raw(p, n));
+        n = python_set(p, "u", "\x94" "eu.");
+        p[3]++;
+        REFUSED(CHANNEL_COMMAND, false, type(8), text("server"), raw(p, n));
+}
+
 static void test_right_delete_kick(void **state)
 {
         Message m;
@@ -262,6 +318,7 @@ int main(void)
                 cmocka_unit_test(test_auth),
                 cmocka_unit_test(test_snapshot),
                 cmocka_unit_test(test_server_snapshot),
+                cmocka_unit_test(test_server_snapshot_of_python),
                 cmocka_unit_test(test_right_delete_kick),
                 cmocka_unit_test(test_text),
         };
