@@ -8,7 +8,7 @@ import sys
 
 from .figure import Figure, exponent
 from .load import Load
-from .server import OURS, RAW, REFERENCE, Failed, Subject
+from .server import JOURNALLING, OURS, RAW, REFERENCE, Failed, Subject
 
 
 class Bench:
@@ -19,7 +19,9 @@ class Bench:
         self.daemon = self.built("scenekeepd")
         self._load = self.built("tests/bench/bench-load")
         self._ctl = self.built("scenekeepctl")
-        self.raw = Subject(RAW, [self.built("tests/bench/bench-forwarder"), "127.0.0.1", "%PORT%"])
+        forwarder = [self.built("tests/bench/bench-forwarder"), "127.0.0.1", "%PORT%"]
+        self.raw = Subject(RAW, forwarder)
+        self.journalling = Subject(JOURNALLING, [*forwarder, "%DATA%"])
         self.ours = Subject(OURS, [self.daemon, "--port", "%PORT%", "--listen", "127.0.0.1", "--data-dir", "%DATA%",
                                    "--admin-password", "%ADMIN%"])
         reference = os.environ.get("BENCH_REFERENCE")
@@ -46,7 +48,12 @@ class Bench:
 
     @property
     def all(self):
-        return [self.raw, self.ours] + ([self.reference] if self.reference else [])
+        return [self.raw, *self.servers]
+
+    @property
+    def with_limits(self):
+        """Everything, and the limit for whoever writes what it hears before passing it on."""
+        return [self.raw, self.journalling, *self.servers]
 
     @property
     def servers(self):

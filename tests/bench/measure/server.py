@@ -14,7 +14,7 @@ import time
 from .usage import Usage, anonymous_bytes
 
 ADMIN = "bench"
-RAW, OURS, REFERENCE = "raw forwarder", "scenekeepd", "reference"
+RAW, JOURNALLING, OURS, REFERENCE = "raw forwarder", "journalling forwarder", "scenekeepd", "reference"
 START_TIMEOUT = 60
 REST_SECONDS = 1.5  # the sync comes a second after the first change, and memory is given back after that
 
@@ -45,7 +45,7 @@ class Subject:
 
     def __init__(self, name, command):
         self.name, self.command = name, command
-        self.raw = name == RAW
+        self.raw = name in (RAW, JOURNALLING)
 
     def start(self):
         return Server(self)
