@@ -103,6 +103,14 @@ int manager_stop(Manager *m)
         return !m->stop_timer && net_is_receiving(m->net) ? wait_for_messages(m) : begin_leaving(m);
 }
 
+static size_t unsent_bytes(void *userdata)
+{
+        Manager *m = userdata;
+        NetStatus status;
+        net_get_status(m->net, &status);
+        return status.queued + status.in_flight;
+}
+
 static void on_save_finished(void *userdata, int error)
 {
         Manager *m = userdata;
@@ -377,7 +385,7 @@ int manager_new(Manager **ret, const ManagerParameters *parameters)
         k = find_admin_password(m);
         if (k < 0)
                 return k;
-        k = trimmer_new(&m->trimmer, m->event, m->worker, m->store);
+        k = trimmer_new(&m->trimmer, m->event, m->worker, m->store, unsent_bytes, m);
         if (k >= 0)
                 k = open_session(m);
         if (k < 0)

@@ -16,6 +16,8 @@
 struct Trimmer {
         Worker *worker;
         Store *store;
+        TrimmerUnsentFunc unsent;
+        void *userdata;
         sd_event_source *quiet_timer;
         uint64_t n_records; /* when it was set */
         WorkerJob job;
@@ -46,23 +48,36 @@ static void trim_done(WorkerJob *job, int result)
         CONTAINER_OF(job, Trimmer, job)->under_way = false;
 }
 
+static void set_quiet_timer(Trimmer *t)
+{
+        /* Should it fail, the next save does it. */
+        if (sd_event_source_set_time_relative(t->quiet_timer, QUIET_USEC) >= 0)
+                (void)sd_event_source_set_enabled(t->quiet_timer, SD_EVENT_ONESHOT);
+}
+
 static int on_quiet(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Trimmer *t = userdata;
         StoreStats stats;
         store_get_stats(t->store, &stats);
-        if (stats.n_records == t->n_records)
+        if (stats.n_records != t->n_records || !is_worth_it(t, &stats))
+                return 0;
+        if (t->unsent(t->userdata) < TRIM_BYTES_MIN)
                 trimmer_run(t);
+        else
+                set_quiet_timer(t);
         return 0;
 }
 
-int trimmer_new(Trimmer **ret, sd_event *event, Worker *worker, Store *store)
+int trimmer_new(Trimmer **ret, sd_event *event, Worker *worker, Store *store, TrimmerUnsentFunc unsent, void *userdata)
 {
         _cleanup_(trimmer_freep) Trimmer *t = calloc(1, sizeof *t);
         if (!t)
                 return -ENOMEM;
         t->worker = worker;
         t->store = store;
+        t->unsent = unsent;
+        t->userdata = userdata;
         int k = sd_event_add_time(event, &t->quiet_timer, CLOCK_MONOTONIC, 0, QUIET_USEC / 10, on_quiet, t);
         if (k >= 0)
                 k = sd_event_source_set_enabled(t->quiet_timer, SD_EVENT_OFF);
@@ -102,7 +117,5 @@ void trimmer_run_when_quiet(Trimmer *t)
         if (!is_worth_it(t, &stats))
                 return;
         t->n_records = stats.n_records;
-        /* Should it fail, the next save does it. */
-        if (sd_event_source_set_time_relative(t->quiet_timer, QUIET_USEC) >= 0)
-                (void)sd_event_source_set_enabled(t->quiet_timer, SD_EVENT_ONESHOT);
+        set_quiet_timer(t);
 }

@@ -18,8 +18,11 @@
 
 typedef struct Trimmer Trimmer;
 
+/* How many bytes of what came in are still to be sent to somebody: they are freed when they have been. */
+typedef size_t (*TrimmerUnsentFunc)(void *userdata);
+
 /* What it is given is borrowed and must outlive it, but the worker, whose jobs know it. Returns 0 or -errno. */
-int trimmer_new(Trimmer **ret, sd_event *event, Worker *worker, Store *store);
+int trimmer_new(Trimmer **ret, sd_event *event, Worker *worker, Store *store, TrimmerUnsentFunc unsent, void *userdata);
 Trimmer *trimmer_free(Trimmer *t);
 DEFINE_CLEANUP(Trimmer *, trimmer_free)
 
@@ -27,6 +30,6 @@ DEFINE_CLEANUP(Trimmer *, trimmer_free)
  * since the last time. */
 void trimmer_run(Trimmer *t);
 
-/* The same in a moment, unless more comes in until then. To be called whenever something has become durable: before that,
+/* The same in a moment, or when most has been sent, unless more comes in until then. To be called whenever something has become durable: before that,
  * it is still held. */
 void trimmer_run_when_quiet(Trimmer *t);

@@ -22,7 +22,13 @@ typedef struct TrimFixture {
         Fixture store;
         sd_event *event;
         Trimmer *trimmer;
+        size_t unsent;
 } TrimFixture;
+
+static size_t unsent(void *userdata)
+{
+        return ((TrimFixture *)userdata)->unsent;
+}
 
 static int set_up(void **state)
 {
@@ -31,7 +37,7 @@ static int set_up(void **state)
         fixture_init(&f->store, false);
         fixture_open(&f->store);
         assert_true(sd_event_new(&f->event) >= 0);
-        assert_int_equal(trimmer_new(&f->trimmer, f->event, f->store.worker, f->store.store), 0);
+        assert_int_equal(trimmer_new(&f->trimmer, f->event, f->store.worker, f->store.store, unsent, f), 0);
         n_trims = 0;
         *state = f;
         return 0;
@@ -137,6 +143,24 @@ static void not_within_a_burst(void **state)
         assert_int_equal(trims(f), 2);
 }
 
+static void not_before_it_is_sent(void **state)
+{
+        TrimFixture *f = *state;
+
+        trimmer_run(f->trimmer);
+        assert_int_equal(trims(f), 1);
+        receive(f, 2);
+        fixture_sync(&f->store);
+        f->unsent = 2 * PAYLOAD_SIZE;
+        trimmer_run_when_quiet(f->trimmer);
+        wait_for_timer(f);
+        wait_for_timer(f);
+        assert_int_equal(trims(f), 1);
+        f->unsent = 100;
+        wait_for_timer(f);
+        assert_int_equal(trims(f), 2);
+}
+
 /* What is used until then is still to come to its end. */
 static void not_before_the_session_is_loaded(void **state)
 {
@@ -182,6 +206,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(not_for_little, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(after_a_burst, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(not_within_a_burst, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(not_before_it_is_sent, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(not_before_the_session_is_loaded, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(for_what_a_save_has_made, set_up, tear_down),
         };
