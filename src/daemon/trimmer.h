@@ -30,6 +30,6 @@ DEFINE_CLEANUP(Trimmer *, trimmer_free)
  * since the last time. */
 void trimmer_run(Trimmer *t);
 
-/* The same in a moment, or when most has been sent, unless more comes in until then. To be called whenever something has become durable: before that,
- * it is still held. */
+/* The same in a moment, or when most has been sent, unless more comes in until then. To be called whenever something has
+ * become durable: before that, it is still held. */
 void trimmer_run_when_quiet(Trimmer *t);
