@@ -87,7 +87,7 @@ static bool check(Connection *c, uint64_t now)
         }
         c->narrow_until = 0;
         connection_bound_window(c, 0);
-        return false;
+        return c->window != 0; /* there was no descriptor for that */
 }
 
 bool net_hold_check(Net *n)
