@@ -146,9 +146,9 @@ void connection_bound_window(Connection *c, int bytes)
 void connection_set_low_water(Connection *c, size_t bytes)
 {
         int fd = pin(c, true), low_water = (int)MAX(bytes, (size_t)1);
-        c->low_water = bytes;
         if (fd < 0)
                 return;
+        c->low_water = bytes;
         /* Where it is refused, each message is taken by itself. */
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &low_water, sizeof low_water);
         close(fd);

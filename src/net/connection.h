@@ -98,7 +98,8 @@ bool connection_is_alive(const Connection *c);
  * come. Bytes; the kernel has a minimum of about a thousand. 0: as before it was bounded. */
 void connection_bound_window(Connection *c, int bytes);
 
-/* Has what comes announced only when so many bytes are there (SO_RCVLOWAT); 0: as soon as it is there. */
+/* Has what comes announced only when so many bytes are there (SO_RCVLOWAT); 0: as soon as it is there. Takes a descriptor for
+ * a moment: where none is free, c->low_water stays as it is. */
 void connection_set_low_water(Connection *c, size_t bytes);
 
 /* Ends the connection for both sides, and drops what has come and was not read; libzmq then finds it ended and closes it. */

@@ -27,18 +27,27 @@ void net_gather(Net *n, const RoutingId *peer, Channel channel, size_t bytes)
                 net_arm_hold(n);
 }
 
-bool net_gather_check(Net *n)
+/* True when some remain, be it for want of a descriptor. */
+static bool end_those_until(Net *n, uint64_t now)
 {
-        uint64_t now = clock_monotonic_usec();
         bool some = false;
         for (size_t i = 0; i < n->connections.n_slots; i++) {
                 Connection *c = n->connections.by_fd[i];
                 if (!c || c->low_water == 0)
                         continue;
-                if (c->gather_until > now)
-                        some = true;
-                else
+                if (c->gather_until <= now)
                         connection_set_low_water(c, 0);
+                some = some || c->low_water != 0;
         }
         return some;
+}
+
+bool net_gather_check(Net *n)
+{
+        return end_those_until(n, clock_monotonic_usec());
+}
+
+void net_gather_end(Net *n)
+{
+        (void)end_those_until(n, UINT64_MAX);
 }

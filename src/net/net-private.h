@@ -148,8 +148,11 @@ bool net_hold_check(Net *n);
 /* Reading has been paused: holds back those of whom much is unread, from time to time until it goes on. */
 void net_hold_unread(Net *n);
 
-/* net-gather.c: the same for those of whom several messages are taken together. */
+/* net-gather.c */
+/* The same for those of whom several messages are taken together. */
 bool net_gather_check(Net *n);
+/* Takes at once what has come from all of them. */
+void net_gather_end(Net *n);
 
 /* net-delivery.c */
 /* Bulk data has been handed to libzmq or to the outbox; true when that has made the outbox laden. */

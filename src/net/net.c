@@ -474,6 +474,7 @@ int net_drain(Net *n, uint64_t timeout_usec)
                                 quiet_since = clock_monotonic_usec();
                 }
                 net_leave(n);
+                net_gather_end(n);
                 /* What the kernel holds needs a moment to pass through the I/O thread. */
                 uint64_t now = clock_monotonic_usec();
                 if (now >= deadline || now - quiet_since > 10 * 1000)

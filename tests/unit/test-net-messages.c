@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <netinet/in.h>
@@ -472,6 +473,56 @@ static void test_messages_are_taken_together(void **state)
         rig_free(rig);
 }
 
+static int gather_again(Rig *rig, Channel channel, const RoutingId *from, Bytes *const *frames, size_t n_frames)
+{
+        net_gather(rig->net, from, channel, GATHERED);
+        return 0;
+}
+
+/* Has said "hello", and is known. */
+static void *open_client(Rig *rig, const RoutingId *id)
+{
+        void *s = rig_client(rig, CHANNEL_COMMAND, id);
+        client_say(s, "hello");
+        rig_until(rig, rig->n_messages == 1);
+        assert_int_equal(net_open_peer(rig->net, id), 0);
+        return s;
+}
+
+/* Who leaves takes what has come, be it still being gathered: nobody sends it again. */
+static void test_drain_takes_what_is_gathered(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(7);
+        void *s = open_client(rig, &id);
+        rig->on_message = gather_again;
+        gathers(rig, &id);
+        client_say(s, "small");
+        rig_until(rig, gathers(rig, &id) && (net_has_unfinished(rig->net, &id, CHANNEL_COMMAND) || rig->n_messages == 2));
+        assert_int_equal(net_drain(rig->net, 200000), 0);
+        assert_int_equal(rig->n_messages, 2);
+        zmq_close(s);
+        rig_free(rig);
+}
+
+/* What could not be taken back for want of a descriptor is taken back later. */
+static void test_gathering_ends_when_descriptors_are_there_again(void **state)
+{
+        Rig *rig = rig_new(NULL);
+        RoutingId id = rig_id(7);
+        void *s = open_client(rig, &id);
+        struct rlimit limit;
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        gathers(rig, &id);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 3, limit.rlim_max }), 0);
+        rig_for(rig, 100000);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        client_say(s, "small");
+        rig_until(rig, rig->n_messages == 2);
+        zmq_close(s);
+        rig_free(rig);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -482,6 +533,8 @@ int main(void)
                 cmocka_unit_test(test_turns_are_fair),
                 cmocka_unit_test(test_turns_are_short),
                 cmocka_unit_test(test_messages_are_taken_together),
+                cmocka_unit_test(test_drain_takes_what_is_gathered),
+                cmocka_unit_test(test_gathering_ends_when_descriptors_are_there_again),
                 cmocka_unit_test(test_pause_and_resume),
                 cmocka_unit_test(test_pause_from_inside_holds_at_once),
                 cmocka_unit_test(test_answer_to_stranger),
