@@ -83,14 +83,17 @@ int emit_close(Session *s, const RoutingId *id)
         return 0;
 }
 
-int emit_gather(Session *s, const User *u, Channel channel, size_t bytes)
+/* For fewer it is not worth it. */
+#define GATHER_COMMANDS 64u
+
+int emit_gather(Session *s, const User *u, size_t n_coming, size_t bytes)
 {
         Effect *e = effect_list_push(s->effects, EFFECT_GATHER);
         if (!e)
                 return -ENOMEM;
         e->gather.peer = u->id;
-        e->gather.channel = channel;
-        e->gather.bytes = bytes;
+        e->gather.channel = CHANNEL_COMMAND;
+        e->gather.bytes = n_coming >= GATHER_COMMANDS ? bytes : 0;
         return 0;
 }
 

@@ -11,8 +11,7 @@
 /* A client that was told DONE ignores its data channel until it has seen that, so data waits for so long. */
 #define DONE_SETTLE (1 * USEC_PER_SEC)
 
-/* While so many nodes are still to come, some of them are taken together. */
-#define GATHER_NODES 64u
+/* While many nodes are still to come, some of them are taken together. */
 #define GATHER_BYTES (8u << 10)
 
 static void staged_release(StagedNode *staged)
@@ -380,8 +379,7 @@ static int init_set(Session *s, User *u, Message *m)
                 r = init_drop(s, u, "it is larger than allowed (see max_pending_init)");
                 return r < 0 ? r : init_reject(s, u);
         }
-        bool many = init->n_nodes - init->n_received >= GATHER_NODES;
-        r = emit_gather(s, u, CHANNEL_COMMAND, many ? GATHER_BYTES : 0);
+        r = emit_gather(s, u, init->n_nodes - init->n_received, GATHER_BYTES);
         return r == 0 && init->n_received == init->n_nodes ? init_decide(s, u) : r;
 }
 

@@ -31,8 +31,7 @@
  * sends, and a packet. */
 #define AHEAD_PART 8u
 
-/* With so many nodes ahead as many questions are still to come, and some of them are taken together. */
-#define GATHER_NODES 64u
+/* With many nodes ahead as many questions are still to come, and some of them are taken together. */
 #define GATHER_BYTES (2u << 10)
 
 static Value *step(const char *state)
@@ -382,8 +381,8 @@ static int join_get(Session *s, User *u, const Message *m)
         if (c->is_disordered)
                 return join_answer(s, u, scene_find(s->scene, m->uuid.data, m->uuid.size));
         int r = join_send(s, u);
-        bool many = c->n_sent >= c->n_asked + GATHER_NODES;
-        return r < 0 ? r : emit_gather(s, u, CHANNEL_COMMAND, many ? GATHER_BYTES : 0);
+        size_t n_ahead = MAX(c->n_sent, c->n_asked) - c->n_asked;
+        return r < 0 ? r : emit_gather(s, u, n_ahead, GATHER_BYTES);
 }
 
 static int join_encoded(Session *s, User *u, Node *n, bool failed)

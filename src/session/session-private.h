@@ -245,7 +245,9 @@ int emit_command_all(Session *s, MessageType type, const User *except, Value *da
 int emit_frames_all(Session *s, const User *except, SendClass class, Frames *frames);
 int emit_open(Session *s, User *u);
 int emit_close(Session *s, const RoutingId *id);
-int emit_gather(Session *s, const User *u, Channel channel, size_t bytes);
+/* So many commands more are known to come from the user, none of which is waited for: while they are many, takes so many bytes
+ * of them together. */
+int emit_gather(Session *s, const User *u, size_t n_coming, size_t bytes);
 /* What a message tells in fields of its own; NULL or 0: nothing. */
 typedef struct LogDetails {
         const char *user;    /* when it is none who is logged in */
