@@ -31,8 +31,16 @@ typedef struct Members {
         bool unhashable;
 } Members;
 
+/* Most are numbers and text, which say nothing. */
+static inline bool is_leaf(Tag tag)
+{
+        return (tag.flags & (TAG_HASHABLE | TAG_RECORD)) == TAG_HASHABLE && tag.depth == 0;
+}
+
 static inline void look_at(const Scan *s, Tag tag, Members *m)
 {
+        if (is_leaf(tag))
+                return;
         unsigned depth = depth_of(s, tag);
         if (depth > m->depth)
                 m->depth = depth;

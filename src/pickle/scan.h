@@ -51,7 +51,7 @@ typedef struct Record {
         bool unhashable_members;
 } Record;
 
-#define INLINE_ENTRIES 64
+#define INLINE_ENTRIES 128
 #define INLINE_MARKS 16
 
 typedef struct Scan {
