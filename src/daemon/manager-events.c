@@ -38,14 +38,15 @@ static void hold_reading(Manager *m)
 
 /* On a busy machine the time that has passed says little, and asking for the CPU time of each message would cost too much:
  * so it is asked for when time has passed, and after each turn. */
-static int charge_work(Manager *m, const RoutingId *from, uint64_t since)
+static int charge_work(Manager *m, const RoutingId *from, SessionTime since)
 {
-        uint64_t took = clock_monotonic_usec() - since;
+        uint64_t now = clock_monotonic_usec(), took = now - since.now;
+        m->message_done = (SessionTime){ .now = now, .wall = since.wall + took };
         if (took < WORK_MIN)
                 return 0;
         uint64_t cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID), used = MIN(took, cpu - m->cpu_seen);
         m->cpu_seen = cpu;
-        return used < WORK_MIN ? 0 : session_charge_work(m->session, manager_time(), from, used,
+        return used < WORK_MIN ? 0 : session_charge_work(m->session, manager_time(m), from, used,
                                                          executor_effects(m->executor));
 }
 
@@ -62,18 +63,22 @@ static int on_message(void *userdata, Channel channel, const RoutingId *from, co
         }
         if (channel == CHANNEL_COMMAND && message_peek_type(frames, n_frames) == MESSAGE_DELETE)
                 session_set_overtaking(m->session, net_has_unfinished(m->net, from, CHANNEL_DATA));
-        SessionTime now = manager_time();
+        /* The next is taken as soon as one is done: one look at the clocks between them is enough. */
+        SessionTime now = m->message_done.now > 0 ? m->message_done : manager_time(m);
         k = session_receive(m->session, now, channel, from, address, frames, n_frames, effects);
         if (k >= 0)
-                k = charge_work(m, from, now.now);
-        if (k >= 0 && effects->bytes > TURN_BYTES_MAX)
+                k = charge_work(m, from, now);
+        if (k >= 0 && effects->bytes > TURN_BYTES_MAX) {
                 k = manager_turn(m);
+                m->message_done = (SessionTime){};
+        }
         return manager_check(m, k);
 }
 
 static int on_turn_end(void *userdata)
 {
         Manager *m = userdata;
+        m->message_done = (SessionTime){};
         int k = manager_turn(m);
         m->cpu_seen = clock_usec(CLOCK_THREAD_CPUTIME_ID);
         if (k >= 0)
@@ -86,14 +91,14 @@ static int on_turn_end(void *userdata)
 static void on_peer_lost(void *userdata, Channel channel, const RoutingId *peer)
 {
         Manager *m = userdata;
-        int k = session_peer_lost(m->session, manager_time(), channel, peer, executor_effects(m->executor));
+        int k = session_peer_lost(m->session, manager_time(m), channel, peer, executor_effects(m->executor));
         manager_check(m, k < 0 ? k : manager_turn(m));
 }
 
 static void on_peer_connected(void *userdata, Channel channel, const RoutingId *peer)
 {
         Manager *m = userdata;
-        int k = session_peer_found(m->session, manager_time(), channel, peer, executor_effects(m->executor));
+        int k = session_peer_found(m->session, manager_time(m), channel, peer, executor_effects(m->executor));
         manager_check(m, k < 0 ? k : manager_turn(m));
 }
 
@@ -112,7 +117,7 @@ static void on_banned(void *userdata, const char *address)
 static void on_overflow(void *userdata, const RoutingId *peer)
 {
         Manager *m = userdata;
-        int k = session_disconnect(m->session, manager_time(), peer,
+        int k = session_disconnect(m->session, manager_time(m), peer,
                                    "your connection is too slow for this session",
                                    executor_effects(m->executor));
         manager_check(m, k < 0 ? k : manager_turn(m));
@@ -121,14 +126,14 @@ static void on_overflow(void *userdata, const RoutingId *peer)
 static void on_drained(void *userdata, const RoutingId *peer)
 {
         Manager *m = userdata;
-        int k = session_outbox_drained(m->session, manager_time(), peer, executor_effects(m->executor));
+        int k = session_outbox_drained(m->session, manager_time(m), peer, executor_effects(m->executor));
         manager_check(m, k < 0 ? k : manager_turn(m));
 }
 
 static void on_delivered(void *userdata, const RoutingId *peer, uint64_t until, bool all)
 {
         Manager *m = userdata;
-        session_delivered(m->session, manager_time(), peer, until, all);
+        session_delivered(m->session, manager_time(m), peer, until, all);
         manager_check(m, manager_arm_tick(m));
 }
 

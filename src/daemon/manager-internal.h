@@ -72,6 +72,7 @@ struct Manager {
         uint64_t idle_since; /* CLOCK_MONOTONIC; 0: somebody is there */
         bool own_password; /* none is configured: the admin password is the server's own */
         bool reading_held;   /* too much waits for the disk */
+        SessionTime message_done; /* when the last message of this turn was done; 0: there was none */
         uint64_t cpu_seen;   /* CPU time of this thread before the message in hand, or not long before */
         bool disk_busy;      /* and so much that those who send most have to wait */
         struct {
@@ -81,8 +82,10 @@ struct Manager {
         } guard; /* see disk-guard.h */
 };
 
-static inline SessionTime manager_time(void)
+/* What is told now must not be told again as if it were later. */
+static inline SessionTime manager_time(Manager *m)
 {
+        m->message_done = (SessionTime){};
         return (SessionTime){ .now = clock_monotonic_usec(), .wall = clock_realtime_usec() };
 }
 
