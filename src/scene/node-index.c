@@ -10,7 +10,7 @@
 #define NODE_INDEX_IS_FULL(n, size) ((uint64_t)(n) * 20 > (uint64_t)(size) * 17)
 
 /* Kept whole with the entry, so that growing does not have to look at the nodes. */
-static uint32_t node_index_hash(const Scene *s, const void *uuid, size_t uuid_size)
+uint32_t node_index_hash(const Scene *s, const void *uuid, size_t uuid_size)
 {
         SipHash h;
         uint64_t digest[2];
@@ -30,18 +30,15 @@ static uint32_t node_index_next(uint32_t i, uint32_t size)
         return i + 1 < size ? i + 1 : 0;
 }
 
-uint32_t node_index_find(const Scene *s, const void *uuid, size_t uuid_size)
+uint32_t node_index_find(const Scene *s, const NodeKey *key)
 {
         if (s->n_nodes == 0)
                 return NODE_NONE;
-        uint32_t hash = node_index_hash(s, uuid, uuid_size);
-        NodeKey key;
-        node_key_init(&key, uuid, uuid_size);
-        for (uint32_t i = node_index_home(hash, s->index_size);; i = node_index_next(i, s->index_size)) {
+        for (uint32_t i = node_index_home(key->hash, s->index_size);; i = node_index_next(i, s->index_size)) {
                 const NodeIndexEntry *e = &s->index[i];
                 if (e->slot == NODE_NONE)
                         return NODE_NONE;
-                if (e->hash == hash && node_has_key(scene_slot(s, e->slot), &key))
+                if (e->hash == key->hash && node_has_key(scene_slot(s, e->slot), key))
                         return e->slot;
         }
 }
@@ -88,9 +85,8 @@ int scene_reserve(Scene *s, size_t n_more)
         return node_index_reserve(s, n_more);
 }
 
-void node_index_add(Scene *s, const Node *n)
+void node_index_add(Scene *s, const Node *n, uint32_t hash)
 {
-        uint32_t hash = node_index_hash(s, node_uuid(n).text, node_uuid_size(n));
         node_index_insert(s->index, s->index_size, (NodeIndexEntry){ .hash = hash, .slot = n->slot });
 }
 

@@ -66,13 +66,15 @@ size_t node_uuid_size(const Node *n)
         return n->uuid_is_packed ? UUID_TEXT_SIZE : strlen(n->uuid_text);
 }
 
-int node_set_uuid(Node *n, const void *text, size_t size)
+int node_set_uuid(Node *n, const NodeKey *key)
 {
-        assert(size > 0 && size <= SCENE_UUID_MAX);
-        n->uuid_is_packed = uuid_pack(text, size, n->uuid_packed);
-        if (n->uuid_is_packed)
+        assert(key->size > 0 && key->size <= SCENE_UUID_MAX);
+        n->uuid_is_packed = key->is_packed;
+        if (key->is_packed) {
+                memcpy(n->uuid_packed, key->packed, sizeof n->uuid_packed);
                 return 0;
-        n->uuid_text = strndup(text, size);
+        }
+        n->uuid_text = strndup(key->text, key->size);
         return n->uuid_text ? 0 : -ENOMEM;
 }
 
@@ -82,9 +84,9 @@ void node_uuid_done(Node *n)
                 free(n->uuid_text);
 }
 
-void node_key_init(NodeKey *key, const void *text, size_t size)
+void node_key_init(const Scene *s, NodeKey *key, const void *text, size_t size)
 {
-        *key = (NodeKey){ .text = text, .size = size };
+        *key = (NodeKey){ .text = text, .size = size, .hash = node_index_hash(s, text, size) };
         key->is_packed = uuid_pack(text, size, key->packed);
 }
 

@@ -124,25 +124,27 @@ static inline Node *scene_slot(const Scene *s, uint32_t slot)
 
 /* ---- node-uuid.c ---- */
 
-/* A uuid to look for. */
+/* A uuid to look for, or of a new node. */
 typedef struct NodeKey {
         const void *text;
         size_t size;
+        uint32_t hash; /* of the index */
         bool is_packed;
         uint8_t packed[NODE_UUID_PACKED];
 } NodeKey;
 
-void node_key_init(NodeKey *key, const void *text, size_t size);
+void node_key_init(const Scene *s, NodeKey *key, const void *text, size_t size);
 bool node_has_key(const Node *n, const NodeKey *key);
-int node_set_uuid(Node *n, const void *text, size_t size); /* 0 or -ENOMEM */
+int node_set_uuid(Node *n, const NodeKey *key); /* 0 or -ENOMEM */
 void node_uuid_done(Node *n);
 
 /* ---- node-index.c ---- */
 
-uint32_t node_index_find(const Scene *s, const void *uuid, size_t uuid_size); /* NODE_NONE */
+uint32_t node_index_hash(const Scene *s, const void *uuid, size_t uuid_size);
+uint32_t node_index_find(const Scene *s, const NodeKey *key); /* NODE_NONE */
 /* Room for so many more. 0 or -ENOMEM. */
 int node_index_reserve(Scene *s, size_t n_more);
-void node_index_add(Scene *s, const Node *n);
+void node_index_add(Scene *s, const Node *n, uint32_t hash);
 void node_index_remove(Scene *s, const Node *n);
 void node_index_done(Scene *s);
 

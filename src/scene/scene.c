@@ -141,7 +141,9 @@ uint64_t scene_cache_bytes(const Scene *s)
 
 Node *scene_find(const Scene *s, const void *uuid, size_t uuid_size)
 {
-        return scene_slot(s, node_index_find(s, uuid, uuid_size));
+        NodeKey key;
+        node_key_init(s, &key, uuid, uuid_size);
+        return scene_slot(s, node_index_find(s, &key));
 }
 
 Node *scene_find_id(const Scene *s, uint64_t id)
@@ -282,7 +284,7 @@ static int scene_take_slot(Scene *s, Node **ret)
         return 0;
 }
 
-static int scene_add(Scene *s, const void *uuid, size_t uuid_size, Bytes *owner, Node **ret)
+static int scene_add(Scene *s, const NodeKey *key, Bytes *owner, Node **ret)
 {
         uint32_t owner_index;
         int r = scene_owner_index(s, owner, &owner_index);
@@ -297,7 +299,7 @@ static int scene_add(Scene *s, const void *uuid, size_t uuid_size, Bytes *owner,
                 return r;
         uint32_t slot = n->slot;
         *n = (Node){ .slot = slot, .region = REGION_NONE };
-        r = node_set_uuid(n, uuid, uuid_size);
+        r = node_set_uuid(n, key);
         if (r < 0) {
                 n->next = s->free_slot;
                 s->free_slot = slot;
@@ -312,7 +314,7 @@ static int scene_add(Scene *s, const void *uuid, size_t uuid_size, Bytes *owner,
                 s->first = slot;
         s->last = slot;
         scene_owner_link(s, n, owner_index);
-        node_index_add(s, n);
+        node_index_add(s, n, key->hash);
         s->n_nodes++;
         scene_note_created(s, n);
         *ret = n;
@@ -344,11 +346,13 @@ int scene_put(Scene *s, const void *uuid, size_t uuid_size, Bytes *owner, Bytes 
         int r = scene_copy_dependencies(s, dependencies, &copy, &signature);
         if (r < 0)
                 return r;
-        Node *n = scene_find(s, uuid, uuid_size);
+        NodeKey key;
+        node_key_init(s, &key, uuid, uuid_size);
+        Node *n = scene_slot(s, node_index_find(s, &key));
         if (n) {
                 scene_snapshot_before_change(s, n);
         } else {
-                r = scene_add(s, uuid, uuid_size, owner, &n);
+                r = scene_add(s, &key, owner, &n);
                 if (r < 0)
                         return r;
         }
