@@ -49,6 +49,19 @@ static int u64_map_resize(U64Map *m, uint32_t size)
         return 0;
 }
 
+static bool u64_map_is_full(size_t n, uint32_t size)
+{
+        return n >= size / 4 * 3;
+}
+
+int u64_map_reserve(U64Map *m, size_t n)
+{
+        uint32_t before = m->entries ? m->mask + 1 : 0, size = MAX(before, U64_MAP_SIZE_MIN);
+        while (u64_map_is_full(n, size) && size <= UINT32_MAX / 2)
+                size *= 2;
+        return size > before ? u64_map_resize(m, size) : 0;
+}
+
 int u64_map_set(U64Map *m, uint64_t key, uint64_t value)
 {
         assert(key != 0);
@@ -57,11 +70,9 @@ int u64_map_set(U64Map *m, uint64_t key, uint64_t value)
                 *there = value;
                 return 1;
         }
-        if (!m->entries || m->n >= (m->mask + 1) / 4 * 3) {
-                int r = u64_map_resize(m, m->entries ? (m->mask + 1) * 2 : U64_MAP_SIZE_MIN);
-                if (r < 0)
-                        return r;
-        }
+        int r = u64_map_reserve(m, m->n);
+        if (r < 0)
+                return r;
         m->entries[u64_map_slot(m, key)] = (U64MapEntry){ .key = key, .value = value };
         m->n++;
         return 0;

@@ -28,6 +28,9 @@ void u64_map_done(U64Map *m);
 /* NULL when there is none. The pointer is valid until the map changes. */
 uint64_t *u64_map_find(const U64Map *m, uint64_t key);
 
+/* Room for n entries, so that setting them moves nothing. 0 or -ENOMEM. */
+int u64_map_reserve(U64Map *m, size_t n);
+
 /* Sets the value, new or not. 0, or 1 when the key was there; -ENOMEM. */
 int u64_map_set(U64Map *m, uint64_t key, uint64_t value);
 

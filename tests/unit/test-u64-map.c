@@ -31,6 +31,23 @@ static void test_take_while_walking(void **state)
         }
 }
 
+static void test_reserve(void **state)
+{
+        for (uint64_t n = 0; n < 200; n++) {
+                U64Map m = {};
+                assert_int_equal(u64_map_reserve(&m, n), 0);
+                const U64MapEntry *entries = m.entries;
+                fill(&m, n);
+                assert_ptr_equal(m.entries, entries);
+                assert_int_equal(u64_map_reserve(&m, n / 2), 0);
+                assert_ptr_equal(m.entries, entries);
+                assert_int_equal(u64_map_reserve(&m, 2 * n + 100), 0);
+                for (uint64_t key = 1; key <= n; key++)
+                        assert_int_equal(*u64_map_find(&m, key), key % 3);
+                u64_map_done(&m);
+        }
+}
+
 static double seconds(void)
 {
         struct timespec t;
@@ -54,6 +71,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_take_while_walking),
+                cmocka_unit_test(test_reserve),
                 cmocka_unit_test(test_take_all_of_many),
         };
         return cmocka_run_group_tests_name("u64-map", tests, NULL, NULL);
