@@ -76,6 +76,24 @@ void bytes_init_embedded(Bytes *b, const void *data, size_t size, BytesFreeFunc 
         };
 }
 
+BytesBlock *bytes_block_new(size_t n, size_t room_size, void **ret_room)
+{
+        size_t size = sizeof(BytesBlock) + n * sizeof(Bytes);
+        BytesBlock *block = room_size <= SIZE_MAX - size ? malloc(size + room_size) : NULL;
+        if (!block)
+                return NULL;
+        block->n_ref = (uint32_t)n;
+        *ret_room = &block->item[n];
+        return block;
+}
+
+void bytes_block_unref(void *block)
+{
+        BytesBlock *b = block;
+        if (__atomic_sub_fetch(&b->n_ref, 1, __ATOMIC_ACQ_REL) == 0)
+                free(b);
+}
+
 static void slice_free(void *parent)
 {
         bytes_unref(parent);

@@ -44,6 +44,17 @@ Bytes *bytes_parent(const Bytes *b, size_t *ret_offset);
  * is called, and the memory of *b itself is its business. */
 void bytes_init_embedded(Bytes *b, const void *data, size_t size, BytesFreeFunc free_func, void *userdata);
 
+/* Several of those in one allocation with what they are to hold. Each has to be made by bytes_init_embedded(), so that
+ * bytes_block_unref(block) is called once for it; the memory goes with the last. */
+typedef struct BytesBlock {
+        uint32_t n_ref;
+        Bytes item[];
+} BytesBlock;
+
+/* n of them, and behind them *ret_room of room_size bytes, aligned as a Bytes is. NULL when memory is short. */
+BytesBlock *bytes_block_new(size_t n, size_t room_size, void **ret_room);
+void bytes_block_unref(void *block);
+
 /* A buffer of the given size in one allocation with its header; *ret_data may be written until the
  * Bytes is shared. */
 Bytes *bytes_new_uninitialised(size_t size, uint8_t **ret_data);

@@ -12,30 +12,16 @@
 #define SHORT_HEADER 2
 #define LONG_HEADER 9
 
-/* The frames of one message, in one allocation with all that is small: it goes with the last of them. Behind the frames
- * stand the large ones, then the data of the others. */
-typedef struct Packet {
-        uint32_t n_ref; /* frames that somebody holds */
-        Bytes frame[];
-} Packet;
-
 typedef struct LargeFrame {
         zmq_msg_t message;
-        Packet *packet;
+        BytesBlock *packet;
 } LargeFrame;
-
-static void packet_unref(void *packet)
-{
-        Packet *p = packet;
-        if (__atomic_sub_fetch(&p->n_ref, 1, __ATOMIC_ACQ_REL) == 0)
-                free(p);
-}
 
 static void large_frame_free(void *userdata)
 {
         LargeFrame *f = userdata;
         zmq_msg_close(&f->message);
-        packet_unref(f->packet);
+        bytes_block_unref(f->packet);
 }
 
 static bool is_large(size_t size)
@@ -48,35 +34,36 @@ typedef struct Received {
         size_t size;
 } Received;
 
-/* Takes what is large out of the messages, and copies the rest. */
+/* The frames of one message, in one allocation with all that is small: takes what is large out of the messages, and copies
+ * the rest. Behind the frames stand the large ones, then the data of the others. */
 static int packet_new(Received *received, size_t n, Bytes **ret)
 {
-        size_t room = sizeof(Packet) + n * sizeof(Bytes);
+        size_t size = 0;
         for (size_t i = 0; i < n; i++)
-                room += is_large(received[i].size) ? sizeof(LargeFrame) : received[i].size;
-        Packet *p = malloc(room);
+                size += is_large(received[i].size) ? sizeof(LargeFrame) : received[i].size;
+        void *room;
+        BytesBlock *p = bytes_block_new(n, size, &room);
         if (!p)
                 return -ENOMEM;
-        p->n_ref = (uint32_t)n;
-        LargeFrame *large = (LargeFrame *)&p->frame[n];
+        LargeFrame *large = room;
         for (size_t i = 0; i < n; i++) {
                 if (!is_large(received[i].size))
                         continue;
                 large->packet = p;
                 zmq_msg_init(&large->message);
                 zmq_msg_move(&large->message, &received[i].message);
-                bytes_init_embedded(&p->frame[i], zmq_msg_data(&large->message), received[i].size, large_frame_free,
+                bytes_init_embedded(&p->item[i], zmq_msg_data(&large->message), received[i].size, large_frame_free,
                                     large);
-                ret[i] = &p->frame[i];
+                ret[i] = &p->item[i];
                 large++;
         }
         uint8_t *data = (uint8_t *)large;
         for (size_t i = 0; i < n; i++) {
                 if (ret[i])
                         continue;
-                bytes_init_embedded(&p->frame[i], data, received[i].size, packet_unref, p);
+                bytes_init_embedded(&p->item[i], data, received[i].size, bytes_block_unref, p);
                 data = mempcpy(data, zmq_msg_data(&received[i].message), received[i].size);
-                ret[i] = &p->frame[i];
+                ret[i] = &p->item[i];
         }
         return 0;
 }

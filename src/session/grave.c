@@ -80,7 +80,8 @@ int grave_dig(Session *s, const void *uuid, size_t size, uint64_t closed)
 
 void grave_remove(Session *s, const void *uuid, size_t size)
 {
-        u64_map_remove(&s->grave_by_uuid, session_hash(s, uuid, size));
+        if (s->grave_by_uuid.n > 0)
+                u64_map_remove(&s->grave_by_uuid, session_hash(s, uuid, size));
 }
 
 void grave_keep_closed(Session *s, const void *uuid, size_t size, uint64_t until)

@@ -11,8 +11,9 @@
 /* A client that was told DONE ignores its data channel until it has seen that, so data waits for so long. */
 #define DONE_SETTLE (1 * USEC_PER_SEC)
 
-/* While many nodes are still to come, some of them are taken together. */
+/* While many nodes are still to come, some of them are taken together. It is asked for again with every so many. */
 #define GATHER_BYTES (8u << 10)
+#define GATHER_EVERY 8u
 
 static void staged_release(StagedNode *staged)
 {
@@ -31,6 +32,7 @@ Init *init_free(Init *init)
         free(init->nodes);
         value_unref(init->uuids);
         u64_map_done(&init->by_uuid);
+        bytes_unref(init->dependencies);
         bytes_unref(init->author);
         free(init);
         return NULL;
@@ -42,17 +44,22 @@ Init *init_free(Init *init)
  * list that announced it. */
 #define STAGED_OVERHEAD (sizeof(StagedNode) + 32 + 4 * (sizeof(Bytes) + 16) + 64)
 
+static int init_reserve(Init *init, size_t n)
+{
+        StagedNode *nodes = reallocarray(init->nodes, n, sizeof *nodes);
+        if (!nodes)
+                return -ENOMEM;
+        init->nodes = nodes;
+        init->n_allocated = n;
+        return u64_map_reserve(&init->by_uuid, n);
+}
+
 static int init_add(Session *s, Init *init, const void *uuid, size_t size)
 {
-        if (init->n_nodes == init->n_allocated) {
-                size_t n_allocated = init->n_allocated * 2 + 64;
-                StagedNode *nodes = reallocarray(init->nodes, n_allocated, sizeof *nodes);
-                if (!nodes)
-                        return -ENOMEM;
-                init->nodes = nodes;
-                init->n_allocated = n_allocated;
-        }
-        int r = u64_map_set(&init->by_uuid, session_hash(s, uuid, size), init->n_nodes);
+        int r = init->n_nodes < init->n_allocated ? 0 : init_reserve(init, init->n_allocated * 2 + 64);
+        if (r < 0)
+                return r;
+        r = u64_map_set(&init->by_uuid, session_hash(s, uuid, size), init->n_nodes);
         if (r < 0)
                 return r;
         StagedNode *staged = &init->nodes[init->n_nodes];
@@ -75,8 +82,27 @@ static size_t staged_bytes(const Bytes *owner, const Bytes *dependencies, const 
         return owner->size + dependencies->size + payload->size;
 }
 
-static void staged_set(Init *init, StagedNode *staged, const MessageNode *node)
+/* The texts of a node are in one piece with those that nobody keeps, and the same in most of them. */
+static int share_texts(Init *init, const MessageNode *node, Bytes **ret_owner)
 {
+        if (!init->dependencies || !bytes_equal(init->dependencies, node->dependencies)) {
+                Bytes *copy = bytes_new_copy(node->dependencies->data, node->dependencies->size);
+                if (!copy)
+                        return -ENOMEM;
+                bytes_unref(init->dependencies);
+                init->dependencies = copy;
+        }
+        *ret_owner = bytes_equal(node->owner, init->author) ? bytes_ref(init->author) :
+                                                              bytes_new_copy(node->owner->data, node->owner->size);
+        return *ret_owner ? 0 : -ENOMEM;
+}
+
+static int staged_set(Init *init, StagedNode *staged, const MessageNode *node)
+{
+        Bytes *owner;
+        int r = share_texts(init, node, &owner);
+        if (r < 0)
+                return r;
         if (staged->payload)
                 init->bytes -= staged_bytes(staged->owner, staged->dependencies, staged->payload);
         else
@@ -84,12 +110,13 @@ static void staged_set(Init *init, StagedNode *staged, const MessageNode *node)
         bytes_unref(staged->owner);
         bytes_unref(staged->dependencies);
         bytes_unref(staged->payload);
-        staged->owner = bytes_ref(node->owner);
-        staged->dependencies = bytes_ref(node->dependencies);
+        staged->owner = owner;
+        staged->dependencies = bytes_ref(init->dependencies);
         staged->payload = bytes_ref(node->payload);
         staged->has_location = false;
         staged->version++;
         init->bytes += staged_bytes(node->owner, node->dependencies, node->payload);
+        return 0;
 }
 
 void init_stored(Init *init, size_t index, uint64_t version, const StoreLocation *location, Bytes *mapped)
@@ -126,7 +153,9 @@ int init_replay_node(Session *s, Init *init, const MessageNode *node, const Stor
                         return r;
                 staged = &init->nodes[init->n_nodes - 1];
         }
-        staged_set(init, staged, node);
+        int r = staged_set(init, staged, node);
+        if (r < 0)
+                return r;
         if (location) {
                 staged->location = *location;
                 staged->has_location = true;
@@ -271,6 +300,9 @@ static int init_begin(Session *s, User *u, const Message *m)
         s->init = init_new(u->name, u->serial);
         if (!s->init)
                 return -ENOMEM;
+        int r = init_reserve(s->init, n);
+        if (r < 0)
+                return r;
         s->init->phase = INIT_ANNOUNCED;
         s->init->uuids = value_ref(m->uuids);
         u->initiating = true;
@@ -370,17 +402,20 @@ static int init_set(Session *s, User *u, Message *m)
         StagedNode *staged = init_find(s, init, m->node.uuid->data, m->node.uuid->size);
         if (!staged)
                 return session_forbidden(s, u, "sent a node that its init has not announced", false);
-        staged_set(init, staged, &m->node);
-        int r = journal_node(s, u, &m->node, m->node.owner, STAGED_ID((uint64_t)(staged - init->nodes)),
-                             staged->version);
+        int r = staged_set(init, staged, &m->node);
+        if (r == 0)
+                r = journal_node(s, u, &m->node, m->node.owner, STAGED_ID((uint64_t)(staged - init->nodes)),
+                                 staged->version);
         if (r < 0)
                 return r;
         if (init->bytes > s->config.max_init_bytes) {
                 r = init_drop(s, u, "it is larger than allowed (see max_pending_init)");
                 return r < 0 ? r : init_reject(s, u);
         }
-        r = emit_gather(s, u, init->n_nodes - init->n_received, GATHER_BYTES);
-        return r == 0 && init->n_received == init->n_nodes ? init_decide(s, u) : r;
+        size_t n_coming = init->n_nodes - init->n_received;
+        if (n_coming % GATHER_EVERY == 0)
+                r = emit_gather(s, u, n_coming, GATHER_BYTES);
+        return r == 0 && n_coming == 0 ? init_decide(s, u) : r;
 }
 
 int init_message(Session *s, User *u, Message *m)

@@ -312,33 +312,54 @@ static bool value_is_uuid_list(const Value *v)
         return true;
 }
 
-/* A slice keeps all of the message: only the payload, which is most of it. */
-static Bytes *frame_new(Bytes *pickle, const MessageText *frame, bool is_payload)
+/* A slice keeps all of the message: only where the payload is most of it. */
+static Bytes *payload_new(Bytes *pickle, const MessageText *payload)
 {
-        if (is_payload && frame->size >= VALUE_SLICE_MIN && frame->data >= pickle->data &&
-            frame->data < pickle->data + pickle->size)
-                return bytes_new_slice(pickle, (size_t)(frame->data - pickle->data), frame->size);
-        return bytes_new_copy(frame->data, frame->size);
+        if (payload->size >= VALUE_SLICE_MIN && payload->data >= pickle->data &&
+            payload->data < pickle->data + pickle->size)
+                return bytes_new_slice(pickle, (size_t)(payload->data - pickle->data), payload->size);
+        return bytes_new_copy(payload->data, payload->size);
+}
+
+/* What is short, in one allocation. */
+static int short_frames_new(const MessageText *found, size_t n, Bytes **ret)
+{
+        size_t size = 0;
+        for (size_t i = 0; i < n; i++)
+                size += found[i].size;
+        void *room;
+        BytesBlock *block = bytes_block_new(n, size, &room);
+        if (!block)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                bytes_init_embedded(&block->item[i], room, found[i].size, bytes_block_unref, block);
+                room = mempcpy(room, found[i].data, found[i].size);
+                ret[i] = &block->item[i];
+        }
+        return 0;
+}
+
+static bool are_set_frames_of_node(const Bytes *pickle, const MessageText found[static NODE_FRAMES])
+{
+        Bytes type, *first = &type;
+        size_t size = 0;
+        for (size_t i = 0; i < NODE_FRAMES; i++)
+                size += found[i].size;
+        bytes_init_embedded(&type, found[0].data, found[0].size, NULL, NULL);
+        return pickle->size <= size + COMMAND_REST_SIZE && message_peek_type(&first, 1) == MESSAGE_NODE;
 }
 
 static int parse_set_frames(Message *m, const MessageLimits *limits, Bytes *pickle,
                             const MessageText found[static NODE_FRAMES], const char **ret_reason)
 {
         m->step = MESSAGE_STEP_SET;
-        Bytes *frames[NODE_FRAMES] = {};
-        size_t size = 0;
-        int r = 0;
-        for (size_t i = 0; i < NODE_FRAMES && r == 0; i++) {
-                frames[i] = frame_new(pickle, &found[i], i + 1 == NODE_FRAMES);
-                if (!frames[i])
-                        r = -ENOMEM;
-                size += found[i].size;
-        }
-        if (r == 0 && (pickle->size > size + COMMAND_REST_SIZE || message_peek_type(frames, 1) != MESSAGE_NODE))
-                r = 1;
+        if (!are_set_frames_of_node(pickle, found))
+                return 1;
+        Bytes *frames[NODE_FRAMES] = { [NODE_FRAMES - 1] = payload_new(pickle, &found[NODE_FRAMES - 1]) };
+        int r = frames[NODE_FRAMES - 1] ? short_frames_new(&found[1], NODE_FRAMES - 2, &frames[1]) : -ENOMEM;
         if (r == 0)
                 r = parse_node(&m->node, limits, frames, ret_reason);
-        for (size_t i = 0; i < NODE_FRAMES; i++)
+        for (size_t i = 1; i < NODE_FRAMES; i++)
                 bytes_unref(frames[i]);
         return r;
 }

@@ -139,6 +139,7 @@ typedef struct Init {
         StagedNode *nodes;
         size_t n_nodes, n_allocated, n_received;
         U64Map by_uuid; /* keyed hash -> index */
+        Bytes *dependencies; /* of the node that came last */
         size_t bytes; /* of everything that is held for it */
 } Init;
 

@@ -70,6 +70,22 @@ static void test_embedded_leaves_its_memory_alone(void **state)
         assert_int_equal(g.n_freed, 2);
 }
 
+/* That the memory goes with the last of them, and not before, a sanitizer sees. */
+static void test_block_stays_for_the_last(void **state)
+{
+        void *room;
+        BytesBlock *block = bytes_block_new(3, 6, &room);
+        memcpy(room, "abcdef", 6);
+        for (size_t i = 0; i < 3; i++)
+                bytes_init_embedded(&block->item[i], (uint8_t *)room + 2 * i, 2, bytes_block_unref, block);
+        Bytes *last = bytes_ref(&block->item[1]);
+        for (size_t i = 0; i < 3; i++)
+                bytes_unref(&block->item[i]);
+        assert_true(bytes_equal_string(last, "cd"));
+        bytes_unref(last);
+        assert_null(bytes_block_new(1, SIZE_MAX, &room));
+}
+
 static void test_empty_has_data(void **state)
 {
         _cleanup_bytes_ Bytes *b = bytes_new_copy(NULL, 0);
@@ -86,6 +102,7 @@ int main(void)
                 cmocka_unit_test(test_copy_is_independent),
                 cmocka_unit_test(test_pages),
                 cmocka_unit_test(test_embedded_leaves_its_memory_alone),
+                cmocka_unit_test(test_block_stays_for_the_last),
                 cmocka_unit_test(test_empty_has_data),
         };
         return cmocka_run_group_tests_name("bytes", tests, NULL, NULL);
