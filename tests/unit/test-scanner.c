@@ -319,6 +319,34 @@ static void test_default_depth(void **state)
         check(text, 402, PICKLE_PROFILE_DATA, &pickle_limits_default, NULL, PICKLE_LIMIT, 400);
 }
 
+/* Many more of each than have a place in the Scan itself. */
+#define MANY 1000u
+
+static void test_arrays_grow(void **state)
+{
+        char text[8 * MANY], *p = text;
+        *p++ = '(';
+        memset(p, ']', MANY);
+        p += MANY;
+        for (unsigned i = 0; i < MANY - 1; i++)
+                *p++ = i % 150 < 149 ? 'a' : '0';
+        *p++ = '.';
+        assert_int_equal(pickle_scan(text, (size_t)(p - text), PICKLE_PROFILE_DATA, &pickle_limits_default, NULL), 0);
+
+        p = text;
+        for (unsigned i = 0; i < MANY; i++) {
+                *p++ = ']';
+                *p++ = '\x94';
+        }
+        for (unsigned i = 0; i < MANY; i++) {
+                uint32_t number = htole32(i);
+                *p++ = 'j';
+                p = mempcpy(p, &number, sizeof number);
+        }
+        *p++ = '.';
+        assert_int_equal(pickle_scan(text, (size_t)(p - text), PICKLE_PROFILE_DATA, &pickle_limits_default, NULL), 0);
+}
+
 /* Every beginning of a pickle is refused, at or before its end. */
 static void test_truncation_at_every_length(void **state)
 {
@@ -363,6 +391,7 @@ int main(void)
                 cmocka_unit_test(test_plain_calls),
                 cmocka_unit_test(test_limits),
                 cmocka_unit_test(test_default_depth),
+                cmocka_unit_test(test_arrays_grow),
                 cmocka_unit_test(test_truncation_at_every_length),
                 cmocka_unit_test(test_every_error_has_a_name),
         };
