@@ -48,7 +48,7 @@ int control_say(void *userdata, ControlCall *call, json_object *arguments)
 
         if (!is_serving(m, call))
                 return 0;
-        k = session_say(m->session, manager_time(m), text ?: "", executor_effects(m->executor));
+        k = session_say(m->session, manager_time(), text ?: "", executor_effects(m->executor));
         if (k == 1) {
                 control_refuse(call, CONTROL_ERROR_REFUSED, "no chat is kept here: chat_history is 0 in the configuration");
                 return 0;
@@ -79,7 +79,7 @@ int control_task_put(void *userdata, ControlCall *call, json_object *arguments)
         if (!is_serving(m, call))
                 return 0;
         k = json_object_is_type(task, json_type_object)
-                    ? session_put_task(m->session, manager_time(m), task, executor_effects(m->executor), &id)
+                    ? session_put_task(m->session, manager_time(), task, executor_effects(m->executor), &id)
                     : 2;
         if (k == 1) {
                 control_refuse(call, CONTROL_ERROR_REFUSED, "no more tasks fit: remove some (scenekeepctl tasks rm)");
@@ -100,7 +100,7 @@ int control_task_remove(void *userdata, ControlCall *call, json_object *argument
 
         if (!is_serving(m, call))
                 return 0;
-        k = id ? session_delete_task(m->session, manager_time(m), id, executor_effects(m->executor)) : 1;
+        k = id ? session_delete_task(m->session, manager_time(), id, executor_effects(m->executor)) : 1;
         if (k == 1) {
                 control_refuse(call, CONTROL_ERROR_NOT_FOUND, "there is no task %s: see `scenekeepctl tasks`", id ?: "");
                 return 0;

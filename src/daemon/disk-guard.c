@@ -31,7 +31,7 @@ static int let_go(Manager *m, const SessionHeaviest *heaviest, uint64_t n_free)
                   " MiB are free) and is disconnected; what it has sent is kept. Free space, or lower min_free_space",
                   heaviest->name, heaviest->address, heaviest->bytes / MIB, n_free / MIB);
         RoutingId peer = heaviest->id;
-        return session_disconnect(m->session, manager_time(m), &peer, REASON, executor_effects(m->executor));
+        return session_disconnect(m->session, manager_time(), &peer, REASON, executor_effects(m->executor));
 }
 
 static void warn(const Manager *m, uint64_t n_free)
@@ -73,7 +73,7 @@ int disk_guard_check(Manager *m, bool now)
                 warn(m, n_free);
         m->guard.is_low = n_free < least;
         SessionHeaviest heaviest;
-        if (n_free >= least / 2 || !session_heaviest(m->session, manager_time(m), &heaviest) ||
+        if (n_free >= least / 2 || !session_heaviest(m->session, manager_time(), &heaviest) ||
             !is_to_blame(&heaviest, n_free))
                 return 0;
         /* What somebody has sent who is gone when it has been checked would be lost. */

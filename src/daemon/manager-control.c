@@ -66,7 +66,7 @@ static int on_kick(void *userdata, ControlCall *call, json_object *arguments)
 
         if (!name)
                 return refuse_without(call, "user");
-        k = session_kick(m->session, manager_time(m), name, control_text(arguments, "reason") ?: "kicked by the operator",
+        k = session_kick(m->session, manager_time(), name, control_text(arguments, "reason") ?: "kicked by the operator",
                          executor_effects(m->executor));
         if (k == 1)
                 return refuse_user(call, name);
@@ -111,7 +111,7 @@ static int kick_network(ManagerControl *c, const Address *address, size_t *ret_n
                 name = strdup(u.name);
                 if (!name)
                         return -ENOMEM;
-                k = session_kick(m->session, manager_time(m), name, "banned by the operator", executor_effects(m->executor));
+                k = session_kick(m->session, manager_time(), name, "banned by the operator", executor_effects(m->executor));
                 if (k == 0) {
                         ++*ret_n;
                         i = 0; /* the list is another now */
@@ -155,7 +155,7 @@ static int on_ban(void *userdata, ControlCall *call, json_object *arguments)
         manager_keep_bans(m);
         /* Whoever shares the address of a user may stay until they leave. */
         if (is_user)
-                k = run_turn(c, session_kick(m->session, manager_time(m), who, "banned by the operator",
+                k = run_turn(c, session_kick(m->session, manager_time(), who, "banned by the operator",
                                              executor_effects(m->executor)));
         else
                 k = kick_network(c, &address, &n);
@@ -211,7 +211,7 @@ static int set_owner(ManagerControl *c, ControlCall *call, const char *uuid, con
                 return refuse_without(call, "uuid");
         if (!owner)
                 return refuse_without(call, "user");
-        k = session_set_owner(m->session, manager_time(m), uuid, strlen(uuid), owner, executor_effects(m->executor));
+        k = session_set_owner(m->session, manager_time(), uuid, strlen(uuid), owner, executor_effects(m->executor));
         if (k == 1) {
                 control_refuse(call, CONTROL_ERROR_NOT_FOUND, "there is no node %s", uuid);
                 return 0;
@@ -442,7 +442,7 @@ void manager_control_open(Manager *m)
                 k = asprintf(&path, "%s/" CONTROL_SOCKET_NAME, m->config->data_dir);
         if (c && k >= 0) {
                 c->manager = m;
-                c->started_wall = manager_time(m).wall;
+                c->started_wall = manager_time().wall;
                 k = control_server_new(&c->server, m->event, path, control_verbs, c);
         } else {
                 k = -ENOMEM;

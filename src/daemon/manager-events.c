@@ -46,7 +46,7 @@ static int charge_work(Manager *m, const RoutingId *from, SessionTime since)
                 return 0;
         uint64_t cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID), used = MIN(took, cpu - m->cpu_seen);
         m->cpu_seen = cpu;
-        return used < WORK_MIN ? 0 : session_charge_work(m->session, manager_time(m), from, used,
+        return used < WORK_MIN ? 0 : session_charge_work(m->session, manager_time(), from, used,
                                                          executor_effects(m->executor));
 }
 
@@ -57,6 +57,7 @@ static int on_message(void *userdata, Channel channel, const RoutingId *from, co
         EffectList *effects = executor_effects(m->executor);
         int k = intake_message(m->intake, channel, from, address, frames, n_frames);
         if (k != 0) {
+                m->message_done = (SessionTime){};
                 if (k > 0)
                         hold_reading(m);
                 return manager_check(m, MIN(k, 0));
@@ -64,7 +65,7 @@ static int on_message(void *userdata, Channel channel, const RoutingId *from, co
         if (channel == CHANNEL_COMMAND && message_peek_type(frames, n_frames) == MESSAGE_DELETE)
                 session_set_overtaking(m->session, net_has_unfinished(m->net, from, CHANNEL_DATA));
         /* The next is taken as soon as one is done: one look at the clocks between them is enough. */
-        SessionTime now = m->message_done.now > 0 ? m->message_done : manager_time(m);
+        SessionTime now = m->message_done.now > 0 ? m->message_done : manager_time();
         k = session_receive(m->session, now, channel, from, address, frames, n_frames, effects);
         if (k >= 0)
                 k = charge_work(m, from, now);
@@ -91,14 +92,14 @@ static int on_turn_end(void *userdata)
 static void on_peer_lost(void *userdata, Channel channel, const RoutingId *peer)
 {
         Manager *m = userdata;
-        int k = session_peer_lost(m->session, manager_time(m), channel, peer, executor_effects(m->executor));
+        int k = session_peer_lost(m->session, manager_time(), channel, peer, executor_effects(m->executor));
         manager_check(m, k < 0 ? k : manager_turn(m));
 }
 
 static void on_peer_connected(void *userdata, Channel channel, const RoutingId *peer)
 {
         Manager *m = userdata;
-        int k = session_peer_found(m->session, manager_time(m), channel, peer, executor_effects(m->executor));
+        int k = session_peer_found(m->session, manager_time(), channel, peer, executor_effects(m->executor));
         manager_check(m, k < 0 ? k : manager_turn(m));
 }
 
@@ -117,7 +118,7 @@ static void on_banned(void *userdata, const char *address)
 static void on_overflow(void *userdata, const RoutingId *peer)
 {
         Manager *m = userdata;
-        int k = session_disconnect(m->session, manager_time(m), peer,
+        int k = session_disconnect(m->session, manager_time(), peer,
                                    "your connection is too slow for this session",
                                    executor_effects(m->executor));
         manager_check(m, k < 0 ? k : manager_turn(m));
@@ -126,14 +127,14 @@ static void on_overflow(void *userdata, const RoutingId *peer)
 static void on_drained(void *userdata, const RoutingId *peer)
 {
         Manager *m = userdata;
-        int k = session_outbox_drained(m->session, manager_time(m), peer, executor_effects(m->executor));
+        int k = session_outbox_drained(m->session, manager_time(), peer, executor_effects(m->executor));
         manager_check(m, k < 0 ? k : manager_turn(m));
 }
 
 static void on_delivered(void *userdata, const RoutingId *peer, uint64_t until, bool all)
 {
         Manager *m = userdata;
-        session_delivered(m->session, manager_time(m), peer, until, all);
+        session_delivered(m->session, manager_time(), peer, until, all);
         manager_check(m, manager_arm_tick(m));
 }
 

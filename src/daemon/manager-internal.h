@@ -82,10 +82,8 @@ struct Manager {
         } guard; /* see disk-guard.h */
 };
 
-/* What is told now must not be told again as if it were later. */
-static inline SessionTime manager_time(Manager *m)
+static inline SessionTime manager_time(void)
 {
-        m->message_done = (SessionTime){};
         return (SessionTime){ .now = clock_monotonic_usec(), .wall = clock_realtime_usec() };
 }
 

@@ -80,7 +80,7 @@ static void finish(Rewind *w)
 {
         Manager *m = w->control->manager;
         json_object *o = json_object_new_object();
-        int k = session_put_done(m->session, manager_time(m), executor_effects(m->executor));
+        int k = session_put_done(m->session, manager_time(), executor_effects(m->executor));
 
         if (manager_check(m, k < 0 ? k : manager_turn(m)) < 0) {
                 json_object_put(o);
@@ -137,7 +137,7 @@ static int put_node(Rewind *w, Node *old, size_t *bytes)
         Node *living = scene_find(now, node_uuid(old).text, node_uuid_size(old));
         _cleanup_bytes_ Bytes *payload = NULL, *verified = NULL;
         StoreLocation location;
-        SessionTime t = manager_time(m);
+        SessionTime t = manager_time();
         int k = is_same(then, old, now, living, &payload);
 
         if (k == 1)
@@ -163,7 +163,7 @@ static int import_slice(Rewind *w)
 {
         Manager *m = w->control->manager;
         PickleLimits limits = pickle_limits_default;
-        SessionTime t = manager_time(m);
+        SessionTime t = manager_time();
         size_t bytes = 0;
         int k = 1;
 
@@ -226,7 +226,7 @@ static int delete_slice(Rewind *w)
                 next = scene_next(now, n);
                 if (scene_find(then, node_uuid(n).text, node_uuid_size(n)))
                         continue;
-                k = session_delete(m->session, manager_time(m), node_uuid(n).text, node_uuid_size(n),
+                k = session_delete(m->session, manager_time(), node_uuid(n).text, node_uuid_size(n),
                                    executor_effects(m->executor));
                 if (k < 0)
                         return k;

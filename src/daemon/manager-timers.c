@@ -42,7 +42,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
         uint64_t next;
         m->tick_at = 0;
         session_sends_wait(m->session, executor_is_holding(m->executor));
-        int k = session_tick(m->session, manager_time(m), executor_effects(m->executor), &next);
+        int k = session_tick(m->session, manager_time(), executor_effects(m->executor), &next);
         return manager_check(m, k < 0 ? k : manager_turn(m));
 }
 
@@ -201,7 +201,7 @@ static int begin_scrub_when_due(Manager *m, SessionTime t)
 static int on_keeper(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Manager *m = userdata;
-        SessionTime t = manager_time(m);
+        SessionTime t = manager_time();
         char status[1024];
         store_watch(m->store);
         if (m->state == MANAGER_SERVING) {

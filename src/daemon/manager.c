@@ -141,7 +141,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 
 static int begin_serving(Manager *m, const RestoreResult *result)
 {
-        SessionTime t = manager_time(m);
+        SessionTime t = manager_time();
         int k = session_load_done(m->session, t, executor_effects(m->executor));
         if (k >= 0 && result->saved > 0)
                 k = saver_note_saved(m->saver, result->snapshot, result->saved, result->save_reason);

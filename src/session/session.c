@@ -261,8 +261,10 @@ static void clock_set_back(Session *s, uint64_t wall)
         }
 }
 
+/* Some are told of what has taken a moment to come here: time does not go back for that. */
 void session_note_time(Session *s, SessionTime t)
 {
+        t.now = MAX(t.now, s->now.now);
         uint64_t expected = s->now.wall + (t.now - s->now.now);
         if (t.wall + USEC_PER_SEC < expected)
                 clock_set_back(s, t.wall);
@@ -284,7 +286,7 @@ uint64_t session_wall_before(const Session *s, uint64_t usec)
 void session_enter(Session *s, SessionTime t, EffectList *effects)
 {
         session_note_time(s, t);
-        s->arrived = t.now;
+        s->arrived = s->now.now;
         s->effects = effects;
 }
 

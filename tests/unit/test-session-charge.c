@@ -87,6 +87,22 @@ static void test_flood_is_held_back_on_its_channel(void **state)
         done(&t);
 }
 
+/* What is told of an earlier time than has been seen comes at the latter. */
+static void test_time_goes_forwards_only(void **state)
+{
+        Three t;
+        setup(&t);
+        set_rate(&t.sim, (BudgetRate){ .messages = 20 });
+        sim_set(t.bert, "b", "x", 1);
+        sim_run(&t.sim, SIM_SEC);
+        t.sim.now -= 3 * SIM_SEC;
+        for (int i = 0; i < 300; i++)
+                sim_append(t.anna, "a", i);
+        sim_run(&t.sim, SIM_SEC);
+        assert_in_range(held(&t.sim, t.anna), 8 * SIM_SEC, 13 * SIM_SEC);
+        done(&t);
+}
+
 /* Only an edit of somebody else makes a rate matter, and only for a while. */
 static void test_nobody_is_held_back_alone(void **state)
 {
@@ -250,6 +266,7 @@ int main(void)
                 cmocka_unit_test(test_bytes_and_messages_apart),
                 cmocka_unit_test(test_longest_wait),
                 cmocka_unit_test(test_flood_is_held_back_on_its_channel),
+                cmocka_unit_test(test_time_goes_forwards_only),
                 cmocka_unit_test(test_nobody_is_held_back_alone),
                 cmocka_unit_test(test_who_takes_all_the_time),
                 cmocka_unit_test(test_all_the_time_when_nobody_else_works),
