@@ -403,9 +403,12 @@ static int init_set(Session *s, User *u, Message *m)
         if (!staged)
                 return session_forbidden(s, u, "sent a node that its init has not announced", false);
         int r = staged_set(init, staged, &m->node);
-        if (r == 0)
-                r = journal_node(s, u, &m->node, m->node.owner, STAGED_ID((uint64_t)(staged - init->nodes)),
-                                 staged->version);
+        if (r < 0)
+                return r;
+        /* Until it is journalled: the uuid of the message is in one piece with its dependencies. */
+        MessageNode node = m->node;
+        node.uuid = staged->uuid;
+        r = journal_node(s, u, &node, node.owner, STAGED_ID((uint64_t)(staged - init->nodes)), staged->version);
         if (r < 0)
                 return r;
         if (init->bytes > s->config.max_init_bytes) {
@@ -414,7 +417,7 @@ static int init_set(Session *s, User *u, Message *m)
         }
         size_t n_coming = init->n_nodes - init->n_received;
         if (n_coming % GATHER_EVERY == 0)
-                r = emit_gather(s, u, n_coming, GATHER_BYTES);
+                r = emit_gather(s, u, n_coming - MIN(n_coming, GATHER_EVERY), GATHER_BYTES);
         return r == 0 && n_coming == 0 ? init_decide(s, u) : r;
 }
 

@@ -252,11 +252,35 @@ static void test_init_counts_everything(void **state)
         sim_done(&sim);
 }
 
+/* Neighbours in an init share what is the same in them, and nothing else. */
+static void test_init_tells_nodes_apart(void **state)
+{
+        Sim sim;
+        SimClient *host;
+        setup(&sim, &host);
+        static const char *const uuids[] = { "a", "b", "c", "d", "e" };
+        for (size_t i = 0; i < ELEMENTSOF(uuids); i++) {
+                sim_add_local(host, uuids[i], i % 2 ? "host" : "COMMON");
+                SimNode *n = sim_find_text(host, uuids[i]);
+                for (size_t k = 0; k < i && i < 4; k++) {
+                        Value *v = value_string_new(uuids[k]);
+                        assert_int_equal(value_list_append(n->dependencies, v), 0);
+                        value_unref(v);
+                }
+        }
+        sim_init_session(host);
+        sim_run(&sim, SIM_SEC);
+        assert_int_equal(host->state, SIM_ACTIVE);
+        assert_null(sim_compare(&sim));
+        sim_done(&sim);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_init_bounds),
                 cmocka_unit_test(test_init_counts_everything),
+                cmocka_unit_test(test_init_tells_nodes_apart),
                 cmocka_unit_test(test_large_init_keeps_nobody_waiting),
                 cmocka_unit_test(test_messages_of_a_large_scene_are_taken_together),
                 cmocka_unit_test(test_initiator_leaves_when_all_is_there),
