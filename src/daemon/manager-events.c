@@ -69,17 +69,14 @@ static int on_message(void *userdata, Channel channel, const RoutingId *from, co
         k = session_receive(m->session, now, channel, from, address, frames, n_frames, effects);
         if (k >= 0)
                 k = charge_work(m, from, now);
-        if (k >= 0 && effects->bytes > TURN_BYTES_MAX) {
+        if (k >= 0 && effects->bytes > TURN_BYTES_MAX)
                 k = manager_turn(m);
-                m->message_done = (SessionTime){};
-        }
         return manager_check(m, k);
 }
 
 static int on_turn_end(void *userdata)
 {
         Manager *m = userdata;
-        m->message_done = (SessionTime){};
         int k = manager_turn(m);
         m->cpu_seen = clock_usec(CLOCK_THREAD_CPUTIME_ID);
         if (k >= 0)
@@ -290,6 +287,7 @@ StoreEvents manager_store_events(Manager *m)
 
 int manager_turn(Manager *m)
 {
+        m->message_done = (SessionTime){};
         int k = executor_run(m->executor);
         if (k < 0)
                 return k;
