@@ -87,6 +87,12 @@ BytesBlock *bytes_block_new(size_t n, size_t room_size, void **ret_room)
         return block;
 }
 
+void *bytes_block_copy(BytesBlock *block, size_t index, void *room, const void *data, size_t size)
+{
+        bytes_init_embedded(&block->item[index], room, size, bytes_block_unref, block);
+        return mempcpy(room, data, size);
+}
+
 void bytes_block_unref(void *block)
 {
         BytesBlock *b = block;

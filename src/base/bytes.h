@@ -44,8 +44,8 @@ Bytes *bytes_parent(const Bytes *b, size_t *ret_offset);
  * is called, and the memory of *b itself is its business. */
 void bytes_init_embedded(Bytes *b, const void *data, size_t size, BytesFreeFunc free_func, void *userdata);
 
-/* Several of those in one allocation with what they are to hold. Each has to be made by bytes_init_embedded(), so that
- * bytes_block_unref(block) is called once for it; the memory goes with the last. */
+/* Several of those in one allocation with what they are to hold. Each has to be made, by bytes_block_copy(), or by
+ * bytes_init_embedded() such that bytes_block_unref(block) is called once for it; the memory goes with the last. */
 typedef struct BytesBlock {
         uint32_t n_ref;
         Bytes item[];
@@ -53,6 +53,8 @@ typedef struct BytesBlock {
 
 /* n of them, and behind them *ret_room of room_size bytes, aligned as a Bytes is. NULL when memory is short. */
 BytesBlock *bytes_block_new(size_t n, size_t room_size, void **ret_room);
+/* Makes the one at `index` of a copy, which goes into the room from `room` on. Returns where that ends. */
+void *bytes_block_copy(BytesBlock *block, size_t index, void *room, const void *data, size_t size);
 void bytes_block_unref(void *block);
 
 /* A buffer of the given size in one allocation with its header; *ret_data may be written until the

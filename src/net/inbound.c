@@ -57,12 +57,11 @@ static int packet_new(Received *received, size_t n, Bytes **ret)
                 ret[i] = &p->item[i];
                 large++;
         }
-        uint8_t *data = (uint8_t *)large;
+        room = large;
         for (size_t i = 0; i < n; i++) {
                 if (ret[i])
                         continue;
-                bytes_init_embedded(&p->item[i], data, received[i].size, bytes_block_unref, p);
-                data = mempcpy(data, zmq_msg_data(&received[i].message), received[i].size);
+                room = bytes_block_copy(p, i, room, zmq_msg_data(&received[i].message), received[i].size);
                 ret[i] = &p->item[i];
         }
         return 0;

@@ -332,8 +332,7 @@ static int short_frames_new(const MessageText *found, size_t n, Bytes **ret)
         if (!block)
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++) {
-                bytes_init_embedded(&block->item[i], room, found[i].size, bytes_block_unref, block);
-                room = mempcpy(room, found[i].data, found[i].size);
+                room = bytes_block_copy(block, i, room, found[i].data, found[i].size);
                 ret[i] = &block->item[i];
         }
         return 0;

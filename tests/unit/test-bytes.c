@@ -75,9 +75,8 @@ static void test_block_stays_for_the_last(void **state)
 {
         void *room;
         BytesBlock *block = bytes_block_new(3, 6, &room);
-        memcpy(room, "abcdef", 6);
         for (size_t i = 0; i < 3; i++)
-                bytes_init_embedded(&block->item[i], (uint8_t *)room + 2 * i, 2, bytes_block_unref, block);
+                room = bytes_block_copy(block, i, room, &"abcdef"[2 * i], 2);
         Bytes *last = bytes_ref(&block->item[1]);
         for (size_t i = 0; i < 3; i++)
                 bytes_unref(&block->item[i]);
